@@ -1,0 +1,217 @@
+"""The way to PostgreSQL: connections, named queries and migrations."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+MIGRATION_LOCK = 0x6F75_7462  # "outb": any number works, as long as all of our versions agree.
+
+_BLOCK = re.compile(r"^-- name: *(?P<name>[a-z][a-z0-9_]*) *$", re.MULTILINE)
+_MIGRATION_FILE = re.compile(r"^(?P<number>\d{4})_[a-z0-9_]+\.sql$")
+
+
+def load_queries(package: str, file: str) -> Mapping[str, str]:
+    """Read the named blocks of an SQL file that lies in a package.
+
+    A block starts with a line `-- name: the_name` and ends where the next starts.
+
+    Raises:
+        ValueError: A name stands twice, or the file has text before its first block.
+
+    """
+    return parse_queries(resources.files(package).joinpath(file).read_text("utf-8"), file)
+
+
+def parse_queries(text: str, origin: str) -> Mapping[str, str]:
+    """Split SQL text into its named blocks; `origin` names it in errors."""
+    marks = list(_BLOCK.finditer(text))
+    head = text[: marks[0].start()] if marks else text
+    if any(line.strip() and not line.startswith("--") for line in head.splitlines()):
+        raise ValueError(f"{origin}: SQL before the first '-- name:' line")
+    blocks: dict[str, str] = {}
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        name = mark["name"]
+        if name in blocks:
+            raise ValueError(f"{origin}: the name {name} stands twice")
+        blocks[name] = text[mark.end() : following.start() if following else None].strip()
+    return MappingProxyType(blocks)
+
+
+def describe(conninfo: str) -> str:
+    """Name a database for people: host, port and database, never the password."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        return "the database"
+    host = parts.get("host", "the default host")
+    return f"{host}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
+    """Open a connection.
+
+    Raises:
+        UserMistake: The address is malformed, or nothing answers there.
+
+    """
+    try:
+        return psycopg.connect(conninfo, autocommit=autocommit, connect_timeout=10)
+    except psycopg.ProgrammingError as error:
+        raise UserMistake(
+            f"DATABASE_URL is malformed: {str(error).strip()}",
+            "Write it as postgresql://user:password@host:5432/database",
+        ) from error
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserMistake(
+            f"Cannot connect to the database {describe(conninfo)}: {reason}",
+            "Check DATABASE_URL and that the server is up",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of SQL, applied once, in one transaction."""
+
+    component: str
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """Hash of the text, so that an edited migration is noticed."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    """A migration and whether the database has it."""
+
+    migration: Migration
+    applied: bool
+
+
+def read_migrations(directory: Traversable, component: str) -> Sequence[Migration]:
+    """Read a directory of `NNNN_name.sql` files in the order of their numbers.
+
+    Raises:
+        ValueError: Two files share a number.
+
+    """
+    found: dict[int, Migration] = {}
+    for file in sorted(directory.iterdir(), key=lambda entry: entry.name):
+        match = _MIGRATION_FILE.match(file.name)
+        if match is None:
+            continue
+        number = int(match["number"])
+        if number in found:
+            raise ValueError(f"{component}: two migrations have the number {number:04}")
+        found[number] = Migration(component, number, file.name, file.read_text("utf-8"))
+    return list(found.values())
+
+
+CORE = "outbound_slo"
+
+
+def core_migrations() -> Sequence[Migration]:
+    """Give the migrations of the outbox itself."""
+    return read_migrations(resources.files("outbound_slo").joinpath("migrations"), CORE)
+
+
+def migrate(conninfo: str, migrations: Sequence[Migration] | None = None) -> list[str]:
+    """Apply what the database lacks, each migration in a transaction of its own.
+
+    Any number of processes may call this at once: an advisory lock lets one work.
+
+    Args:
+        conninfo: Where the database is.
+        migrations: In the order to apply them; the outbox's own by default.
+
+    Returns:
+        The names of the files applied now, as `component/file`.
+
+    Raises:
+        UserMistake: The database cannot be reached, a migration that it has was edited since,
+            or a migration fails (then nothing of that migration remains).
+
+    """
+    wanted = core_migrations() if migrations is None else migrations
+    done: list[str] = []
+    with connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        for state in _compare(connection, wanted, create=True):
+            if state.applied:
+                continue
+            _apply(connection, state.migration)
+            done.append(f"{state.migration.component}/{state.migration.name}")
+    return done
+
+
+def migration_states(
+    conninfo: str, migrations: Sequence[Migration] | None = None
+) -> Sequence[MigrationState]:
+    """Tell of each migration whether the database has it; changes nothing.
+
+    Raises:
+        UserMistake: The database cannot be reached, or a migration was edited since.
+
+    """
+    wanted = core_migrations() if migrations is None else migrations
+    with connect(conninfo, autocommit=True) as connection:
+        return list(_compare(connection, wanted, create=False))
+
+
+def _compare(
+    connection: psycopg.Connection, wanted: Sequence[Migration], *, create: bool
+) -> Iterator[MigrationState]:
+    if create:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS outbound_slo_migration ("
+            " component text NOT NULL, number integer NOT NULL, name text NOT NULL,"
+            " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(),"
+            " PRIMARY KEY (component, number))"
+        )
+    exists = connection.execute("SELECT to_regclass('outbound_slo_migration')").fetchone()
+    known: dict[tuple[str, int], str] = {}
+    if exists and exists[0] is not None:
+        rows = connection.execute("SELECT component, number, checksum FROM outbound_slo_migration")
+        known = {(component, number): checksum for component, number, checksum in rows}
+    for migration in wanted:
+        checksum = known.get((migration.component, migration.number))
+        if checksum is not None and checksum != migration.checksum:
+            raise UserMistake(
+                f"The migration {migration.component}/{migration.name} was applied to this "
+                "database with another text",
+                "Put the file back as it was and add a new migration for the change",
+            )
+        yield MigrationState(migration, applied=checksum is not None)
+
+
+def _apply(connection: psycopg.Connection, migration: Migration) -> None:
+    try:
+        with connection.transaction():
+            connection.execute(migration.text.encode())
+            connection.execute(
+                sql.SQL(
+                    "INSERT INTO outbound_slo_migration (component, number, name, checksum)"
+                    " VALUES (%s, %s, %s, %s)"
+                ),
+                (migration.component, migration.number, migration.name, migration.checksum),
+            )
+    except psycopg.Error as error:
+        raise UserMistake(
+            f"The migration {migration.component}/{migration.name} failed and was undone: "
+            f"{str(error).strip().splitlines()[0]}",
+            "Mend the cause and run 'outbound-slo db migrate' again",
+        ) from error
