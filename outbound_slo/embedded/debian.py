@@ -1,0 +1,177 @@
+"""Debian packages unpacked into a directory of our own: no root, nothing installed, no service.
+
+`apt-get download` and `dpkg-deb -x` are all it takes, and both work for any user as long as the
+package lists are there. What a plain unpack leaves out (maintainer scripts, users, services) is
+what we do not want.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+_NEEDED = ("apt-get", "apt-cache", "dpkg-deb", "ldd")
+_MISSING_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
+_WOULD_INSTALL = re.compile(r"^Inst (\S+) ", re.MULTILINE)
+
+
+def unpack_kit(package: str, destination: Path) -> None:
+    """Fetch `package` and whatever shared libraries it lacks here, and unpack them.
+
+    The destination appears only when it is complete, so that an interrupted download leaves
+    nothing that looks like a kit.
+
+    Args:
+        package: Name of a Debian package; a metapackage such as `postgresql` is followed to the
+            package of the current version.
+        destination: Directory to create; its parent exists.
+
+    Raises:
+        UserMistake: The package system is absent, knows no such package, or can't reach its
+            archive.
+
+    """
+    missing = [tool for tool in _NEEDED if shutil.which(tool) is None]
+    if missing:
+        raise UserMistake(
+            f"{package} is not installed and this system has no {missing[0]} to fetch it with",
+            f"Install {package} with the system's own package manager",
+        )
+    _require_lists(package)
+    real = _follow_metapackage(package)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".unpack-") as workshop:
+        archives, tree = Path(workshop) / "archives", Path(workshop) / "tree"
+        archives.mkdir()
+        tree.mkdir(mode=0o755)
+        _fetch(_with_companions(real), archives)
+        _unpack(archives, tree)
+        if missing_libraries(tree):
+            _fetch(_absent_libraries(real), archives)
+            _unpack(archives, tree)
+        still = missing_libraries(tree)
+        if still:
+            raise UserMistake(
+                f"{real} was unpacked but lacks the shared libraries {', '.join(sorted(still))}",
+                f"Install it with: apt-get install --no-install-recommends {real}",
+            )
+        tree.rename(destination)
+
+
+def library_directories(tree: Path) -> tuple[Path, ...]:
+    """Directories of an unpacked tree that the dynamic loader has to be told about."""
+    return tuple(sorted((*tree.glob("usr/lib/*-linux-gnu*"), *tree.glob("lib/*-linux-gnu*"))))
+
+
+def missing_libraries(tree: Path) -> set[str]:
+    """Names of shared libraries which programs in an unpacked tree need and nothing offers."""
+    programs = [*tree.glob("usr/bin/*"), *tree.glob("usr/lib/postgresql/*/bin/*")]
+    # LLVM is a hundred megabytes for a compiler that a small server does not use: we run jit=off.
+    modules = (
+        module
+        for module in tree.glob("usr/lib/postgresql/*/lib/*.so")
+        if not module.name.startswith("llvmjit")
+    )
+    search = os.pathsep.join(map(str, library_directories(tree)))
+    environment = {**os.environ, "LC_ALL": "C", "LD_LIBRARY_PATH": search}
+    missing: set[str] = set()
+    for path in (*programs, *modules):
+        # ldd exits 1 for scripts and static programs, which need no library at all.
+        told = subprocess.run(
+            ["ldd", str(path)], capture_output=True, text=True, check=False, env=environment
+        )
+        missing.update(_MISSING_LIBRARY.findall(told.stdout))
+    return missing
+
+
+def _require_lists(package: str) -> None:
+    """Make sure that the package system knows `package`, refreshing its lists if we may."""
+    if _is_known(package):
+        return
+    if os.geteuid() == 0:
+        _apt(["apt-get", "update", "-q"], failing="apt-get update failed")
+        if _is_known(package):
+            return
+        raise UserMistake(
+            f"No configured package archive has {package}",
+            f"Add an archive that has it to /etc/apt/sources.list, or install {package} yourself",
+        )
+    raise UserMistake(
+        f"{package} is neither installed nor in the package lists of this system",
+        f"As root, run: apt-get update (or: apt-get install --no-install-recommends {package})",
+    )
+
+
+def _is_known(package: str) -> bool:
+    told = subprocess.run(
+        ["apt-cache", "show", "--no-all-versions", package],
+        capture_output=True,
+        check=False,
+    )
+    return told.returncode == 0 and bool(told.stdout)
+
+
+def _follow_metapackage(package: str) -> str:
+    """Resolve `postgresql`, which is empty and depends on `postgresql-15` (or the version of the day)."""
+    versioned = re.compile(rf"^\s*Depends: ({re.escape(package)}-\d+)$", re.MULTILINE)
+    found = versioned.search(_apt(["apt-cache", "depends", package]))
+    return found.group(1) if found else package
+
+
+def _with_companions(package: str) -> list[str]:
+    """Name the package and, for PostgreSQL, the client programs of the same version too."""
+    name = re.fullmatch(r"postgresql-(\d+)", package)
+    return [package, f"postgresql-client-{name.group(1)}"] if name else [package]
+
+
+def _absent_libraries(package: str) -> list[str]:
+    """Library packages that installing `package` would bring; the simulation needs no root."""
+    plan = _apt(["apt-get", "-s", "install", "--no-install-recommends", package])
+    return choose_libraries(_WOULD_INSTALL.findall(plan))
+
+
+def choose_libraries(planned: Iterable[str]) -> list[str]:
+    """Keep shared libraries out of a list of planned packages; leave web assets and LLVM out."""
+    return sorted(
+        name
+        for name in planned
+        if name.startswith("lib") and not name.startswith(("libjs-", "libllvm"))
+    )
+
+
+def _fetch(packages: Sequence[str], directory: Path) -> None:
+    if not packages:
+        return
+    # apt would otherwise hand the download to its own user, who can't write to our directory.
+    options = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    command = ["apt-get", *options, "-q", "download", *packages]
+    _apt(command, failing=f"Could not download {', '.join(packages)}", directory=directory)
+
+
+def _unpack(archives: Path, tree: Path) -> None:
+    for archive in sorted(archives.glob("*.deb")):
+        _apt(["dpkg-deb", "-x", str(archive), str(tree)])
+
+
+def _apt(command: list[str], *, failing: str = "", directory: Path | None = None) -> str:
+    told = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=directory,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if told.returncode != 0:
+        lines = [line for line in told.stderr.splitlines() if line.startswith("E: ")]
+        reason = (lines or told.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise UserMistake(
+            f"{failing or ' '.join(command) + ' failed'}: {reason}",
+            "Check the network and the package archive (as root: apt-get update), or install the "
+            "package yourself",
+        )
+    return told.stdout
