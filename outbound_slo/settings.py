@@ -1,0 +1,256 @@
+"""Settings, read once from the environment and frozen.
+
+Variables of runbook 002 keep their names. A variable with one of our prefixes that no setting
+has is refused, since a misspelt switch that does nothing is found out at night.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from outbound_slo.vocabulary.errors import ErrorPolicy
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+OWN_PREFIXES = ("OUTBOUND_", "WHATSAPP_", "TWILIO_", "SENDGRID_")
+TOLERATED_PREFIXES = ("OUTBOUND_SLO_",)
+
+BACKOFF_SECONDS = (60.0, 300.0, 900.0, 3600.0, 21600.0)
+"""Waits before attempts 2 to 6: 1, 5, 15, 60 and 360 minutes (000, OutboundJobWorker)."""
+
+
+def _split_seconds(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Seconds = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_split_seconds)]
+
+
+def _variable(name: str) -> AliasChoices:
+    return AliasChoices(name)
+
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the process's environment.
+
+        Raises:
+            UserMistake: A value has the wrong form, a required one is missing, or a variable
+                with one of our prefixes is none of ours.
+
+        """
+        refuse_unknown(os.environ)
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            if first["type"] == "missing":
+                raise UserMistake(f"{name} is not set", "Set it in the environment") from error
+            raise UserMistake(
+                f"{name} has a value that does not fit: {first['msg'].lower()}",
+                "See 'Settings' in docs/settings.md for its form",
+            ) from None
+
+
+class DatabaseSettings(_Environment):
+    """Where the outbox is."""
+
+    url: str = Field(validation_alias=_variable("DATABASE_URL"))
+
+
+class TracingSettings(_Environment):
+    """Where spans go and where they are asked for (000; OpenTelemetry's standard variables)."""
+
+    endpoint: str | None = Field(
+        default=None,
+        validation_alias=_variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="Base URL of an OTLP/HTTP collector; unset: spans are made but not exported.",
+    )
+    service_name: str = Field(default="backend", validation_alias=_variable("OTEL_SERVICE_NAME"))
+
+
+class SenderSettings(_Environment):
+    """Everything about claiming, sending and retrying (000, 002)."""
+
+    worker_enabled: bool = Field(
+        default=True, validation_alias=_variable("OUTBOUND_WORKER_ENABLED")
+    )
+    batch_size: int = Field(
+        default=10, ge=1, le=1000, validation_alias=_variable("OUTBOUND_WORKER_BATCH_SIZE")
+    )
+    poll_interval_ms: int = Field(
+        default=5000, ge=10, validation_alias=_variable("OUTBOUND_WORKER_POLL_INTERVAL_MS")
+    )
+    concurrency: int = Field(
+        default=64, ge=1, le=1000, validation_alias=_variable("OUTBOUND_WORKER_CONCURRENCY")
+    )
+    backoff_seconds: Seconds = Field(
+        default=BACKOFF_SECONDS,
+        min_length=1,
+        validation_alias=_variable("OUTBOUND_RETRY_BACKOFF_SECONDS"),
+    )
+    retry_jitter: float = Field(
+        default=0.1, ge=0, le=1, validation_alias=_variable("OUTBOUND_RETRY_JITTER")
+    )
+    recovery_window_s: float = Field(
+        default=600.0, gt=0, validation_alias=_variable("OUTBOUND_RECOVERY_WINDOW_SECONDS")
+    )
+    request_timeout_s: float = Field(
+        default=10.0, gt=0, validation_alias=_variable("OUTBOUND_REQUEST_TIMEOUT_SECONDS")
+    )
+    breaker_window: int = Field(
+        default=100, ge=2, validation_alias=_variable("OUTBOUND_BREAKER_WINDOW_CALLS")
+    )
+    breaker_minimum_calls: int = Field(
+        default=20, ge=1, validation_alias=_variable("OUTBOUND_BREAKER_MINIMUM_CALLS")
+    )
+    breaker_failure_rate: float = Field(
+        default=50.0,
+        gt=0,
+        le=100,
+        validation_alias=_variable("OUTBOUND_BREAKER_FAILURE_RATE_PERCENT"),
+    )
+    breaker_slow_call_s: float = Field(
+        default=5.0, gt=0, validation_alias=_variable("OUTBOUND_BREAKER_SLOW_CALL_SECONDS")
+    )
+    breaker_open_s: float = Field(
+        default=60.0, gt=0, validation_alias=_variable("OUTBOUND_BREAKER_OPEN_SECONDS")
+    )
+    breaker_probes: int = Field(
+        default=5, ge=1, validation_alias=_variable("OUTBOUND_BREAKER_HALF_OPEN_CALLS")
+    )
+    http_host: str = Field(default="127.0.0.1", validation_alias=_variable("OUTBOUND_HTTP_HOST"))
+    http_port: int = Field(
+        default=8080, ge=0, le=65535, validation_alias=_variable("OUTBOUND_HTTP_PORT")
+    )
+    public_url: str = Field(
+        default="",
+        validation_alias=_variable("OUTBOUND_PUBLIC_URL"),
+        description="How providers reach the HTTP face; Twilio gets it as its callback.",
+    )
+    admin_token: SecretStr | None = Field(
+        default=None, validation_alias=_variable("OUTBOUND_ADMIN_TOKEN")
+    )
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", validation_alias=_variable("OUTBOUND_LOG_FORMAT")
+    )
+
+
+class ProviderSettings(_Environment):
+    """Addresses and credentials of the providers (002; facts of 2026 for the API version, D13)."""
+
+    whatsapp_enabled: bool = Field(
+        default=True, validation_alias=_variable("WHATSAPP_PROVIDER_ENABLED")
+    )
+    whatsapp_api_url: str = Field(
+        default="https://graph.facebook.com", validation_alias=_variable("WHATSAPP_API_URL")
+    )
+    whatsapp_api_version: str = Field(
+        default="v26.0", pattern=r"^v\d+\.\d+$", validation_alias=_variable("WHATSAPP_API_VERSION")
+    )
+    whatsapp_phone_number_id: str = Field(
+        default="", validation_alias=_variable("WHATSAPP_PHONE_NUMBER_ID")
+    )
+    whatsapp_access_token: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_variable("WHATSAPP_ACCESS_TOKEN")
+    )
+    whatsapp_app_secret: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_variable("WHATSAPP_APP_SECRET")
+    )
+    whatsapp_previous_app_secret: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_variable("WHATSAPP_PREVIOUS_APP_SECRET")
+    )
+    whatsapp_verify_token: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_variable("WHATSAPP_VERIFY_TOKEN")
+    )
+    whatsapp_error_policy: ErrorPolicy = Field(
+        default=ErrorPolicy.RUNBOOK, validation_alias=_variable("WHATSAPP_ERROR_POLICY")
+    )
+    twilio_api_url: str = Field(
+        default="https://api.twilio.com", validation_alias=_variable("TWILIO_API_URL")
+    )
+    twilio_account_sid: str = Field(default="", validation_alias=_variable("TWILIO_ACCOUNT_SID"))
+    twilio_auth_token: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_variable("TWILIO_AUTH_TOKEN")
+    )
+    twilio_from: str = Field(default="", validation_alias=_variable("TWILIO_FROM_NUMBER"))
+    sendgrid_api_url: str = Field(
+        default="https://api.sendgrid.com", validation_alias=_variable("SENDGRID_API_URL")
+    )
+    sendgrid_api_key: SecretStr = Field(
+        default=SecretStr(""), validation_alias=_variable("SENDGRID_API_KEY")
+    )
+    sendgrid_from: str = Field(default="", validation_alias=_variable("SENDGRID_FROM_ADDRESS"))
+
+
+class ExporterSettings(_Environment):
+    """How the exporter refreshes and where it serves (002)."""
+
+    refresh_interval_ms: int = Field(
+        default=10000, ge=100, validation_alias=_variable("OUTBOUND_METRICS_UPDATE_INTERVAL_MS")
+    )
+    host: str = Field(default="127.0.0.1", validation_alias=_variable("OUTBOUND_EXPORTER_HOST"))
+    port: int = Field(
+        default=9109, ge=0, le=65535, validation_alias=_variable("OUTBOUND_EXPORTER_PORT")
+    )
+    statement_timeout_ms: int = Field(
+        default=5000, ge=1, validation_alias=_variable("OUTBOUND_EXPORTER_STATEMENT_TIMEOUT_MS")
+    )
+
+
+class ToolSettings(_Environment):
+    """Where commands find the services they ask."""
+
+    jaeger_url: str = Field(
+        default="http://127.0.0.1:16686", validation_alias=_variable("OUTBOUND_JAEGER_URL")
+    )
+
+
+ALL_SETTINGS: tuple[type[_Environment], ...] = (
+    DatabaseSettings,
+    TracingSettings,
+    SenderSettings,
+    ProviderSettings,
+    ExporterSettings,
+    ToolSettings,
+)
+
+
+@cache
+def known_variables() -> frozenset[str]:
+    """Name every environment variable that some setting reads."""
+    names: set[str] = set()
+    for group in ALL_SETTINGS:
+        for field in group.model_fields.values():
+            alias = field.validation_alias
+            if isinstance(alias, AliasChoices):
+                names.update(str(choice) for choice in alias.choices)
+    return frozenset(names)
+
+
+def refuse_unknown(environment: Mapping[str, str]) -> None:
+    """Refuse variables that look like ours and are not.
+
+    Raises:
+        UserMistake: Such a variable is set; names it and the nearest one that exists.
+
+    """
+    known = known_variables()
+    for name in sorted(environment):
+        if not name.startswith(OWN_PREFIXES) or name in known:
+            continue
+        if name.startswith(TOLERATED_PREFIXES):
+            continue
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+        hint = f"Did you mean {near[0]}? If not, unset it" if near else "Unset it"
+        raise UserMistake(f"The environment sets {name}, which is no setting of ours", hint)

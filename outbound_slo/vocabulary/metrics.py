@@ -1,0 +1,307 @@
+"""Every metric name, once: what it counts, its labels, who serves it and which runbook asked.
+
+House names are canonical. The runbooks' own names (`alias_of`) are served beside them by the
+exporter's compatibility block with the labels that the runbooks' expressions need (D2). Label
+values are lower case (D1). Recorded series are made by Prometheus from the house metrics.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class MetricKind(StrEnum):
+    """Prometheus metric types that this project uses."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+
+
+class Origin(StrEnum):
+    """Which process the series comes from."""
+
+    EXPORTER = "exporter"
+    SENDER = "sender"
+    RECORDING = "recording"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric as users see it.
+
+    Attributes:
+        name: Name on the page; a counter's ends in `_total`, a histogram's has no suffix.
+        kind: Its type.
+        help: One line for `# HELP`, with the unit.
+        labels: Label names, in order.
+        origin: Who serves it.
+        source: The runbook or decision that asks for it.
+        alias_of: For a runbook's name: the house metric that it repeats.
+
+    """
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...]
+    origin: Origin
+    source: str
+    alias_of: str | None = None
+
+
+SEND_LATENCY_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+"""Upper edges in seconds; 30 is the SLA's line (000), so it must be an edge."""
+
+DELIVERY_LATENCY_BUCKETS = (
+    0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0,
+)  # fmt: skip
+"""Upper edges in seconds; 30 and 60 are warning lines (002), 120 the SLA's (000)."""
+
+PROVIDER_CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper edges in seconds of one HTTP call; 000 calls 0.1 to 0.5 s normal, over 1 s slow."""
+
+_G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
+_EXP, _SND, _REC = Origin.EXPORTER, Origin.SENDER, Origin.RECORDING
+
+
+# --- house metrics from the database ------------------------------------------------------------
+QUEUE_DEPTH = Metric(
+    "outbound_message_queue_depth", _G, "Messages by channel and status.",
+    ("channel", "status"), _EXP, "000, 001, 002",
+)  # fmt: skip
+DEAD_LETTERS = Metric(
+    "outbound_dead_letters", _G, "Failed messages whose attempts are used up.",
+    ("channel", "error_code", "category"), _EXP, "000, 001, 002; D2, D7",
+)  # fmt: skip
+STUCK = Metric(
+    "outbound_messages_stuck", _G,
+    "Messages that should have moved on, one reason per rule; planned waits are left out.",
+    ("channel", "status", "reason"), _EXP, "000, 001, 002; D9, D23",
+)  # fmt: skip
+RETRY_COUNT = Metric(
+    "outbound_message_retry_count", _G, "Queued messages that wait for another attempt.",
+    ("channel",), _EXP, "000",
+)  # fmt: skip
+OLDEST_AGE = Metric(
+    "outbound_oldest_message_age_seconds", _G,
+    "Age in seconds of the oldest message per state: queued (since created), due, sending.",
+    ("channel", "state"), _EXP, "house",
+)  # fmt: skip
+QUOTA_USED = Metric(
+    "whatsapp_quota_used", _G, "Messages counted against the configured quota.",
+    ("org_id",), _EXP, "000, 002; D39",
+)  # fmt: skip
+QUOTA_LIMIT = Metric(
+    "whatsapp_quota_limit", _G, "Configured quota in messages per window.",
+    ("org_id",), _EXP, "000, 002; D39",
+)  # fmt: skip
+QUOTA_REMAINING = Metric(
+    "whatsapp_quota_remaining", _G, "Configured quota less what is used, in messages.",
+    ("org_id",), _EXP, "002; D39",
+)  # fmt: skip
+THROTTLED_ORGS = Metric(
+    "whatsapp_throttled_organisations", _G, "Organisations with throttle_until in the future.",
+    (), _EXP, "001, 002",
+)  # fmt: skip
+SESSION_EXPIRATION = Metric(
+    "whatsapp_session_window_expiration_seconds", _G,
+    "Seconds until the next active 24-hour window closes; absent when none is open.",
+    ("channel",), _EXP, "000",
+)  # fmt: skip
+SESSION_ACTIVE = Metric(
+    "whatsapp_session_windows_active", _G, "Open 24-hour service windows.",
+    ("channel",), _EXP, "000",
+)  # fmt: skip
+ATTEMPTS = Metric(
+    "outbound_attempts_total", _C,
+    "Attempts that ended, by outcome (sent, failed, unknown) and the provider's error code.",
+    ("channel", "outcome", "error_code"), _EXP, "D3",
+)  # fmt: skip
+FINISHED = Metric(
+    "outbound_messages_finished_total", _C,
+    "Messages that reached an end of sending, by outcome (sent, failed).",
+    ("channel", "outcome", "error_code"), _EXP, "D3",
+)  # fmt: skip
+SEND_LATENCY = Metric(
+    "outbound_send_latency_seconds", _H,
+    "Seconds from when a message was due until the provider accepted it; planned waits left out.",
+    ("channel",), _EXP, "000; D4, D30",
+)  # fmt: skip
+DELIVERY_LATENCY = Metric(
+    "outbound_delivery_latency_seconds", _H,
+    "Seconds from the provider's acceptance until the recipient's device had the message.",
+    ("channel",), _EXP, "000, 001, 002; D4, D5",
+)  # fmt: skip
+RATE_LIMIT_HITS = Metric(
+    "whatsapp_rate_limit_hits_total", _C, "Attempts that the provider refused for a rate limit.",
+    (), _EXP, "000, 001",
+)  # fmt: skip
+
+# --- the runbooks' names for the same things (D2) -----------------------------------------------
+QUEUE_DEPTH_BY_CHANNEL = Metric(
+    "outbound_message_queue_depth_by_channel", _G, "Messages by channel and status.",
+    ("channel", "status"), _EXP, "000", QUEUE_DEPTH.name,
+)  # fmt: skip
+DLQ_SIZE_002 = Metric(
+    "outbound_message_dead_letter_queue_size", _G, "Failed messages whose attempts are used up.",
+    (), _EXP, "000, 002", DEAD_LETTERS.name,
+)  # fmt: skip
+DLQ_SIZE_001 = Metric(
+    "outbound_message_dlq_size", _G, "Failed messages whose attempts are used up.",
+    (), _EXP, "000, 001", DEAD_LETTERS.name,
+)  # fmt: skip
+DLQ_MESSAGES = Metric(
+    "outbound_message_dlq_messages", _G, "Failed messages whose attempts are used up.",
+    ("channel",), _EXP, "001", DEAD_LETTERS.name,
+)  # fmt: skip
+STUCK_TOTAL = Metric(
+    "outbound_message_stuck_total", _G, "Messages that should have moved on (a gauge; D4).",
+    ("status",), _EXP, "000, 001", STUCK.name,
+)  # fmt: skip
+STUCK_ALERT = Metric(
+    "whatsapp_message_stuck_alert", _G, "WhatsApp messages in SENDING for over 5 minutes (D23).",
+    (), _EXP, "000", STUCK.name,
+)  # fmt: skip
+FAILURES_TOTAL = Metric(
+    "outbound_message_failures_total", _C, "Attempts that failed.",
+    ("channel", "error_code"), _EXP, "000, 001", ATTEMPTS.name,
+)  # fmt: skip
+SEND_FAILURE_TOTAL = Metric(
+    "outbound_message_send_failure_total", _C, "Attempts that failed.",
+    ("channel", "error_code"), _EXP, "002", ATTEMPTS.name,
+)  # fmt: skip
+SEND_SUCCESS_TOTAL = Metric(
+    "outbound_message_send_success_total", _C, "Attempts that the provider accepted.",
+    ("channel",), _EXP, "002", ATTEMPTS.name,
+)  # fmt: skip
+SENT_TOTAL = Metric(
+    "outbound_message_sent_total", _C, "Messages that the provider accepted.",
+    ("channel",), _EXP, "000, 001", FINISHED.name,
+)  # fmt: skip
+MESSAGE_TOTAL = Metric(
+    "outbound_message_total", _C, "Messages that reached an end of sending.",
+    ("channel",), _EXP, "000, 001", FINISHED.name,
+)  # fmt: skip
+DELIVERY_DURATION = Metric(
+    "outbound_message_delivery_duration_seconds", _H, DELIVERY_LATENCY.help,
+    ("channel",), _EXP, "000, 001", DELIVERY_LATENCY.name,
+)  # fmt: skip
+DELIVERY_LATENCY_002 = Metric(
+    "outbound_message_delivery_latency_seconds", _H, DELIVERY_LATENCY.help,
+    ("channel",), _EXP, "002", DELIVERY_LATENCY.name,
+)  # fmt: skip
+
+# --- the exporter about itself ------------------------------------------------------------------
+EXPORTER_INFO = Metric(
+    "outbound_exporter_build_info", _G, "Always 1; the version is a label.",
+    ("version",), _EXP, "house",
+)  # fmt: skip
+EXPORTER_UP = Metric(
+    "outbound_exporter_database_up", _G, "1 when the last refresh reached the database.",
+    (), _EXP, "house",
+)  # fmt: skip
+EXPORTER_SNAPSHOT_AGE = Metric(
+    "outbound_exporter_snapshot_timestamp_seconds", _G,
+    "Unix time in seconds of the snapshot that this page shows; 0 before the first.",
+    (), _EXP, "house",
+)  # fmt: skip
+EXPORTER_REFRESH_DURATION = Metric(
+    "outbound_exporter_refresh_duration_seconds", _G, "Seconds that the last refresh took.",
+    (), _EXP, "house",
+)  # fmt: skip
+QUERY_SUCCESS = Metric(
+    "outbound_exporter_query_success", _G, "1 when the query's last run worked.",
+    ("pack", "query"), _EXP, "house",
+)  # fmt: skip
+QUERY_DURATION = Metric(
+    "outbound_exporter_query_duration_seconds", _G, "Seconds of the query's last run.",
+    ("pack", "query"), _EXP, "house",
+)  # fmt: skip
+QUERY_ROWS = Metric(
+    "outbound_exporter_query_rows", _G, "Rows of the query's last good run.",
+    ("pack", "query"), _EXP, "house",
+)  # fmt: skip
+QUERY_LAST_SUCCESS = Metric(
+    "outbound_exporter_query_last_success_timestamp_seconds", _G,
+    "Unix time in seconds of the query's last good run; 0 before the first.",
+    ("pack", "query"), _EXP, "house",
+)  # fmt: skip
+QUERY_ERRORS = Metric(
+    "outbound_exporter_query_errors_total", _C,
+    "Failed runs by reason: timeout, permission, schema, connection, cardinality, data.",
+    ("pack", "query", "reason"), _EXP, "house",
+)  # fmt: skip
+
+# --- the sender about itself --------------------------------------------------------------------
+BREAKER_STATE = Metric(
+    "resilience4j_circuitbreaker_state", _G,
+    "Circuit breaker: 0 closed, 1 open, 2 half-open (000's dashboard).",
+    ("name",), _SND, "000",
+)  # fmt: skip
+BREAKER_FAILURE_RATE = Metric(
+    "resilience4j_circuitbreaker_failure_rate", _G,
+    "Share in percent of failed calls in the breaker's window; -1 while it has too few.",
+    ("name",), _SND, "000",
+)  # fmt: skip
+WEBHOOKS = Metric(
+    "outbound_webhooks_total", _C, "Webhook requests by result (accepted, rejected, malformed).",
+    ("provider", "result"), _SND, "D25",
+)  # fmt: skip
+SIGNATURE_FAILURES = Metric(
+    "whatsapp_webhook_signature_failures_total", _C, "Webhooks whose signature did not match.",
+    (), _SND, "001",
+)  # fmt: skip
+PROVIDER_CALL = Metric(
+    "outbound_provider_call_duration_seconds", _H, "Seconds of one HTTP call to the provider.",
+    ("channel",), _SND, "002",
+)  # fmt: skip
+IN_FLIGHT = Metric(
+    "outbound_sender_in_flight", _G, "Messages claimed by this process and not settled yet.",
+    (), _SND, "house",
+)  # fmt: skip
+CLAIMED = Metric(
+    "outbound_sender_claimed_total", _C, "Messages that this process claimed.",
+    ("channel",), _SND, "house",
+)  # fmt: skip
+LAST_PROCESSED = Metric(
+    "outbound_sender_last_settled_timestamp_seconds", _G,
+    "Unix time in seconds when this process last settled a message; 0 before the first.",
+    (), _SND, "000 (worker health)",
+)  # fmt: skip
+RECOVERED = Metric(
+    "outbound_sender_recovered_total", _C,
+    "Messages taken out of SENDING by the sweep, by what was known (unknown, never_sent).",
+    ("reason",), _SND, "000; D9, D12",
+)  # fmt: skip
+DROPPED_SPANS = Metric(
+    "outbound_dropped_spans_total", _C, "Spans lost because the trace collector was not there.",
+    (), _SND, "DESIGN 6",
+)  # fmt: skip
+API_VERSION_DAYS = Metric(
+    "whatsapp_api_version_expires_days", _G, "Days until the configured Graph API version ends.",
+    ("version",), _SND, "D13",
+)  # fmt: skip
+
+# --- recorded by Prometheus ---------------------------------------------------------------------
+SEND_LATENCY_QUANTILE = Metric(
+    "outbound_message_send_latency_seconds", _G,
+    "Send latency by quantile, in seconds (000's panel and SLA table).",
+    ("channel", "quantile"), _REC, "000; D4", SEND_LATENCY.name,
+)  # fmt: skip
+DELIVERY_LATENCY_QUANTILE = Metric(
+    "outbound_message_delivered_latency_seconds", _G,
+    "Delivery latency by quantile, in seconds (000's panel and SLA table).",
+    ("channel", "quantile"), _REC, "000; D4", DELIVERY_LATENCY.name,
+)  # fmt: skip
+
+
+def _index(candidates: Iterable[object]) -> Mapping[str, Metric]:
+    found = [metric for metric in candidates if isinstance(metric, Metric)]
+    return MappingProxyType({metric.name: metric for metric in found})
+
+
+METRICS: Mapping[str, Metric] = _index(list(globals().values()))
+"""Every metric above by its name."""
