@@ -116,7 +116,7 @@ def _is_known(package: str) -> bool:
 
 
 def _follow_metapackage(package: str) -> str:
-    """Resolve `postgresql`, which is empty and depends on `postgresql-15` (or the version of the day)."""
+    """Resolve `postgresql`, which is empty and depends on the current `postgresql-NN`."""
     versioned = re.compile(rf"^\s*Depends: ({re.escape(package)}-\d+)$", re.MULTILINE)
     found = versioned.search(_apt(["apt-cache", "depends", package]))
     return found.group(1) if found else package
