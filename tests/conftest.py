@@ -1,0 +1,60 @@
+"""Real parts for every test that asks: a PostgreSQL server, fresh databases, the tool kits.
+
+A part that is missing and can't be fetched fails the tests that need it; nothing is skipped.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from outbound_slo.database import migrate
+from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, Tools, find_tools
+from outbound_slo.embedded.postgres import EmbeddedPostgres
+
+_TEMPLATE = "migrated_template"
+# Names are never used twice in a session: a clone that failed to go is no trouble to the next.
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """One real server for the session, without fsync, with pg_stat_statements loaded."""
+    settings = {"shared_preload_libraries": "pg_stat_statements", "max_connections": "200"}
+    with EmbeddedPostgres(fsync=False, settings=settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: EmbeddedPostgres) -> str:
+    """Name of a database to which all migrations were applied, once."""
+    migrate(postgres_server.create_database(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    """URL of a migrated database of the test's own, dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    yield postgres_server.create_database(name, template=template_database)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of a database of the test's own without any migration, dropped afterwards."""
+    name = f"empty_{next(_numbers)}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def prometheus_tools() -> Tools:
+    """Real `prometheus` and `promtool`."""
+    return find_tools(PROMETHEUS)
+
+
+@pytest.fixture(scope="session")
+def alertmanager_tools() -> Tools:
+    """Real `alertmanager` and `amtool`."""
+    return find_tools(ALERTMANAGER)
