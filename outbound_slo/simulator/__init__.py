@@ -1,0 +1,1 @@
+"""The provider simulator: stands where Meta, Twilio and SendGrid cannot run."""

@@ -1,0 +1,110 @@
+"""The `simulator` command."""
+
+import asyncio
+import signal
+import sys
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from outbound_slo.simulator.accounts import Template
+from outbound_slo.simulator.lifecycle import Behaviour
+from outbound_slo.simulator.meta import GraphVersions
+from outbound_slo.simulator.options import Credentials, Options
+from outbound_slo.simulator.server import serve_simulator
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+Rate = Annotated[float, typer.Option(min=0, max=1)]
+Milliseconds = Annotated[float, typer.Option(min=0)]
+
+
+def run_simulator(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 0,
+    callback_url: Annotated[
+        str, typer.Option(help="Where Meta's webhooks are posted; none if empty.")
+    ] = "",
+    app_secret: Annotated[
+        str, typer.Option(envvar="WHATSAPP_APP_SECRET", help="Signs Meta's webhooks.")
+    ] = "",
+    access_token: Annotated[
+        str, typer.Option(envvar="WHATSAPP_ACCESS_TOKEN", help="Accepted token; empty: any.")
+    ] = "",
+    twilio_auth_token: Annotated[
+        str,
+        typer.Option(
+            envvar="TWILIO_AUTH_TOKEN", help="Accepted password, signs callbacks; empty: any."
+        ),
+    ] = "",
+    sendgrid_api_key: Annotated[
+        str, typer.Option(envvar="SENDGRID_API_KEY", help="Accepted key; empty: any.")
+    ] = "",
+    latency_ms: Milliseconds = 50,
+    latency_spread_ms: Milliseconds = 0,
+    delivery_ms: Milliseconds = 300,
+    late_ms: Milliseconds = 5000,
+    late_rate: Rate = 0,
+    duplicate_rate: Rate = 0,
+    out_of_order_rate: Rate = 0,
+    never_delivered_rate: Rate = 0,
+    failed_rate: Rate = 0,
+    read_rate: Rate = 0.3,
+    batch_rate: Rate = 0.3,
+    phone_number_id: Annotated[
+        list[str] | None, typer.Option(help="A number that exists (repeatable); none: any.")
+    ] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(help="A template that exists (repeatable); none: any.")
+    ] = None,
+    refuse_expired_versions: Annotated[
+        bool, typer.Option(help="Answer expired Graph API versions with code 2635.")
+    ] = False,
+    enforce_window: Annotated[
+        bool, typer.Option(help="Refuse free text outside the 24-hour window.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of every random decision.")] = 1,
+) -> None:
+    """Run the provider simulator: Meta, Twilio and SendGrid, with faults on demand."""
+    if callback_url and urlsplit(callback_url).scheme not in ("http", "https"):
+        raise UserMistake(
+            f"--callback-url {callback_url!r} is not an HTTP address",
+            "Give it in full, as in http://127.0.0.1:8080/webhooks/whatsapp.",
+        )
+    options = Options(
+        host=host,
+        port=port,
+        callback_url=callback_url,
+        credentials=Credentials(app_secret, access_token, twilio_auth_token, sendgrid_api_key),
+        latency_ms=latency_ms,
+        latency_spread_ms=latency_spread_ms,
+        behaviour=Behaviour(
+            delivery_ms=delivery_ms,
+            late_ms=late_ms,
+            late_rate=late_rate,
+            duplicate_rate=duplicate_rate,
+            out_of_order_rate=out_of_order_rate,
+            never_delivered_rate=never_delivered_rate,
+            failed_rate=failed_rate,
+            read_rate=read_rate,
+            batch_rate=batch_rate,
+        ),
+        versions=GraphVersions(refuse_expired=refuse_expired_versions),
+        phone_number_ids=tuple(phone_number_id or ()),
+        templates=tuple(Template(name) for name in template or ()),
+        enforces_window=enforce_window,
+        seed=seed,
+    )
+    asyncio.run(_run(options))
+
+
+async def _run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with serve_simulator(options) as simulator:
+        sys.stdout.write(f"provider simulator ready on {simulator.url}\n")
+        sys.stdout.flush()
+        await stopped.wait()

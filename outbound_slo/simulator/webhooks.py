@@ -1,0 +1,301 @@
+"""The courier: posts status updates and inbound messages when they are due, and tries again."""
+
+import asyncio
+import heapq
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+
+from outbound_slo.simulator.lifecycle import Behaviour
+from outbound_slo.simulator.meta_webhooks import (
+    InboundText,
+    StatusUpdate,
+    build_inbound_change,
+    build_notification,
+    build_status_change,
+)
+from outbound_slo.simulator.signatures import sign_meta, sign_twilio
+from outbound_slo.simulator.twilio import TwilioStatus
+
+Event = StatusUpdate | InboundText | TwilioStatus
+
+TICK_SECONDS = 0.02
+"""How often due events are gathered: short against any latency that is judged here."""
+
+CROWD = 64
+"""Meta statuses due in one tick beyond which all of them are batched, whatever the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One POST, ready to go: `events` is how many updates it carries."""
+
+    url: str
+    body: bytes
+    headers: dict[str, str]
+    events: int
+    takes_any_success: bool = False
+    tries: int = 0
+
+    def is_taken(self, status: int) -> bool:
+        """Tell whether an answer ends the matter: Meta wants exactly 200, Twilio any 2xx."""
+        if self.takes_any_success:
+            return status // 100 == HTTPStatus.OK // 100
+        return status == HTTPStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where Meta's webhooks go and how they are signed.
+
+    Attributes:
+        callback_url: Empty where nobody listens: then Meta's events are dropped and counted.
+        display_number: The business number that `metadata` shows.
+        webhook_version: Graph API version of the bodies; up to 23 with conversation objects.
+
+    """
+
+    callback_url: str
+    app_secret: str
+    twilio_auth_token: str
+    account_id: str
+    display_number: str = "15550783881"
+    webhook_version: int = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How often a POST that was not taken is repeated: after a wait that doubles each time.
+
+    Meta goes on for seven days; a simulator that must end does not.
+    """
+
+    tries: int = 6
+    first_seconds: float = 0.5
+    longest_seconds: float = 8.0
+    answer_seconds: float = 5.0
+
+    def find_wait(self, tries: int) -> float | None:
+        """Return the seconds to wait after so many tries, or None to give up."""
+        if tries >= self.tries:
+            return None
+        return min(self.first_seconds * 2.0 ** (tries - 1), self.longest_seconds)
+
+
+class Post(Protocol):
+    """Post a parcel; return the HTTP status, or 0 if no answer came."""
+
+    async def __call__(self, parcel: Parcel) -> int:
+        """Send it."""
+
+
+def pack(
+    events: Sequence[Event], address: Address, behaviour: Behaviour, rng: random.Random
+) -> Iterator[Parcel]:
+    """Turn due events into signed POSTs: some statuses alone, some together."""
+    together: list[StatusUpdate] = []
+    is_crowded = len(events) > CROWD
+    for event in events:
+        if isinstance(event, TwilioStatus):
+            yield _pack_twilio(event, address, _is_forged(behaviour, rng))
+        elif isinstance(event, InboundText):
+            change = build_inbound_change(event, address.display_number)
+            yield _pack_meta([change], 1, address, _is_forged(behaviour, rng))
+        elif is_crowded or rng.random() < behaviour.batch_rate:
+            together.append(event)
+        else:
+            change = build_status_change([event], address.display_number, address.webhook_version)
+            yield _pack_meta([change], 1, address, _is_forged(behaviour, rng))
+    for start in range(0, len(together), behaviour.batch_limit):
+        batch = together[start : start + behaviour.batch_limit]
+        changes = list(_build_changes(batch, address))
+        yield _pack_meta(changes, len(batch), address, _is_forged(behaviour, rng))
+
+
+def _build_changes(
+    updates: Iterable[StatusUpdate], address: Address
+) -> Iterator[dict[str, object]]:
+    """Build one change per business number."""
+    by_number: dict[str, list[StatusUpdate]] = {}
+    for update in updates:
+        by_number.setdefault(update.phone_number_id, []).append(update)
+    for batch in by_number.values():
+        yield build_status_change(batch, address.display_number, address.webhook_version)
+
+
+def _is_forged(behaviour: Behaviour, rng: random.Random) -> bool:
+    return rng.random() < behaviour.bad_signature_rate
+
+
+def _pack_meta(
+    changes: Sequence[dict[str, object]], events: int, address: Address, forged: bool
+) -> Parcel:
+    """Write and sign the body of one POST to Meta's callback."""
+    notification = build_notification(address.account_id, changes)
+    body = json.dumps(notification, separators=(",", ":")).encode()
+    secret = address.app_secret + ("-wrong" if forged else "")
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "facebookexternalua",
+        "X-Hub-Signature-256": sign_meta(body, secret),
+    }
+    return Parcel(address.callback_url, body, headers, events)
+
+
+def _pack_twilio(event: TwilioStatus, address: Address, forged: bool) -> Parcel:
+    """Write and sign one status callback."""
+    token = address.twilio_auth_token + ("-wrong" if forged else "")
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "User-Agent": "TwilioProxy/1.1",
+        "X-Twilio-Signature": sign_twilio(event.url, event.form, token),
+    }
+    return Parcel(event.url, urlencode(event.form).encode(), headers, 1, takes_any_success=True)
+
+
+class Courier:
+    """Holds events until they are due, then posts them, a bounded number at a time.
+
+    `behaviour` may be replaced at any time and counts for what is posted from then on.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        address: Address,
+        behaviour: Behaviour,
+        persistence: Persistence,
+        rng: random.Random,
+        clock: Callable[[], float],
+        *,
+        at_once: int = 32,
+    ) -> None:
+        """Set up; `clock` gives epoch seconds, `at_once` bounds the POSTs in flight."""
+        self.behaviour = behaviour
+        self.counts: Counter[str] = Counter()
+        self._post = post
+        self._address = address
+        self._persistence = persistence
+        self._rng = rng
+        self._clock = clock
+        self._slots = asyncio.Semaphore(at_once)
+        self._due: list[tuple[float, int, Event | Parcel]] = []
+        self._entered = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outstanding = 0
+
+    @property
+    def pending(self) -> int:
+        """Events and repeats that wait for their time, and POSTs in flight."""
+        return len(self._due) + self._outstanding
+
+    def schedule(self, event: Event, delay: float) -> None:
+        """Post an event `delay` seconds from now."""
+        if not isinstance(event, TwilioStatus) and not self._address.callback_url:
+            self.counts["without_address"] += 1
+            return
+        self.counts["scheduled"] += 1
+        self._enter(event, delay)
+
+    async def run(self) -> None:
+        """Post what falls due until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(TICK_SECONDS)
+                await self._post_due()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def flush(self, limit_seconds: float) -> int:
+        """Make all that waits due at once, and wait until it is posted.
+
+        A POST that is refused meanwhile keeps its back-off. Returns what is still pending after
+        at most `limit_seconds`; while paused nothing goes.
+        """
+        now = self._clock()
+        self._due = [(0.0, order, _hasten(item, now)) for _, order, item in self._due]
+        heapq.heapify(self._due)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                # Polled, not signalled: pausing must end the wait too, and it is no event.
+                while self.pending and not self.behaviour.paused:  # noqa: ASYNC110 - see above
+                    await asyncio.sleep(TICK_SECONDS)
+        return self.pending
+
+    def _enter(self, item: Event | Parcel, delay: float) -> None:
+        self._entered += 1
+        due = asyncio.get_running_loop().time() + delay
+        heapq.heappush(self._due, (due, self._entered, item))
+
+    def _take_due(self) -> list[Event | Parcel]:
+        """Take what is due off the heap, in order."""
+        now = asyncio.get_running_loop().time()
+        taken: list[Event | Parcel] = []
+        while self._due and self._due[0][0] <= now:
+            taken.append(heapq.heappop(self._due)[2])
+        return taken
+
+    async def _post_due(self) -> None:
+        if self.behaviour.paused or not self._due:
+            return
+        taken = self._take_due()
+        parcels = [item for item in taken if isinstance(item, Parcel)]
+        events = [item for item in taken if not isinstance(item, Parcel)]
+        parcels.extend(pack(events, self._address, self.behaviour, self._rng))
+        self._outstanding += len(parcels)
+        for parcel in parcels:
+            await self._slots.acquire()
+            task = asyncio.create_task(self._deliver(parcel))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        """Post one parcel; enter it again, later, if it was not taken."""
+        try:
+            status = await self._post(parcel)
+            self.counts["posts"] += 1
+            if parcel.is_taken(status):
+                self.counts["delivered"] += parcel.events
+                return
+            self.counts["refused_posts"] += 1
+            wait = self._persistence.find_wait(parcel.tries + 1)
+            if wait is None:
+                self.counts["abandoned"] += parcel.events
+            else:
+                self._enter(replace(parcel, tries=parcel.tries + 1), wait)
+        finally:
+            self._outstanding -= 1
+            self._slots.release()
+
+
+def _hasten(item: Event | Parcel, now: float) -> Event | Parcel:
+    """Let a status that is posted before its time say that it happened now."""
+    if isinstance(item, StatusUpdate) and item.occurred_at > now:
+        return replace(item, occurred_at=now)
+    return item
+
+
+def create_post(session: aiohttp.ClientSession, answer_seconds: float) -> Post:
+    """Build the real poster over a client session."""
+    timeout = aiohttp.ClientTimeout(total=answer_seconds)
+
+    async def post(parcel: Parcel) -> int:
+        try:
+            async with session.post(
+                parcel.url, data=parcel.body, headers=parcel.headers, timeout=timeout
+            ) as response:
+                await response.read()
+                return response.status
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+
+    return post
