@@ -30,12 +30,14 @@ class Kit:
         package: Debian's name for it; also the name of the directory in the cache.
         variable: Environment variable that names a directory holding all its programs.
         programs: What we call a program, and the file names it goes by, best first.
+        resources: Directory that Debian's build reads and that no flag changes.
 
     """
 
     package: str
     variable: str
     programs: Mapping[str, tuple[str, ...]]
+    resources: str | None = None
 
 
 def _plain(*names: str) -> Mapping[str, tuple[str, ...]]:
@@ -58,6 +60,7 @@ ALERTMANAGER = Kit(
     programs=MappingProxyType(
         {"alertmanager": ("prometheus-alertmanager", "alertmanager"), "amtool": ("amtool",)}
     ),
+    resources="/usr/share/prometheus/alertmanager",
 )
 
 
@@ -67,12 +70,15 @@ class Tools:
 
     Attributes:
         paths: Program name to absolute path.
-        libraries: Directories that the dynamic loader must search too; empty for installed ones.
+        root: Where the package was unpacked; None if the programs are installed in the system.
+        resources: Directory that an unpacked program has to be started in to find its resources;
+            None if any will do.
 
     """
 
     paths: Mapping[str, Path]
-    libraries: tuple[Path, ...] = ()
+    root: Path | None = None
+    resources: Path | None = None
 
     def __getitem__(self, program: str) -> str:
         """Path of a program, as an argument list wants it."""
@@ -81,9 +87,11 @@ class Tools:
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment to run these programs in, on top of `base` (default: our own)."""
         environment = dict(os.environ if base is None else base)
-        if self.libraries:
-            known = [environment["LD_LIBRARY_PATH"]] if environment.get("LD_LIBRARY_PATH") else []
-            environment["LD_LIBRARY_PATH"] = os.pathsep.join([*map(str, self.libraries), *known])
+        if self.root is not None:
+            search = [str(path) for path in debian.library_directories(self.root)]
+            if environment.get("LD_LIBRARY_PATH"):
+                search.append(environment["LD_LIBRARY_PATH"])
+            environment["LD_LIBRARY_PATH"] = os.pathsep.join(search)
         return environment
 
     def run(
@@ -206,7 +214,7 @@ def _cached_tools(kit: Kit, cache: Path) -> Tools:
             return tools
         if tree.exists():
             shutil.rmtree(tree)
-        debian.unpack_kit(kit.package, tree)
+        debian.unpack_kit(kit.package, tree, kit.resources)
     tools = _unpacked_tools(kit, tree)
     if not tools:
         raise UserMistake(
@@ -220,7 +228,8 @@ def _unpacked_tools(kit: Kit, tree: Path) -> Tools | None:
     for directory in (*_newest_first(tree / "usr/lib/postgresql"), tree / "usr/bin"):
         paths = _programs_in(kit, directory)
         if paths:
-            return Tools(paths, debian.library_directories(tree))
+            resources = tree / kit.resources.lstrip("/") if kit.resources else None
+            return Tools(paths, root=tree, resources=resources)
     return None
 
 

@@ -1,5 +1,6 @@
 """One child process: started in a group of its own, watched, and stopped by its own id."""
 
+import json
 import os
 import pwd
 import re
@@ -14,8 +15,9 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 10.0
-_TAIL_LINES = 20
-_TELLING = re.compile(r"error|fatal|panic|err=|address already in use|exception", re.IGNORECASE)
+_TAIL_LINES = 40
+_TELLING = re.compile(r"error|fatal|panic|\berr=|address already in use", re.IGNORECASE)
+_LOGFMT = re.compile(r'\b(msg|err)=("(?:[^"\\]|\\.)*")')
 
 Probe = Callable[[], bool]
 
@@ -49,32 +51,36 @@ class ProcessFailed(UserMistake):
 
     Attributes:
         name: The child's name.
-        tail: The last lines of its log.
+        tail: The last lines that it wrote to its log.
 
     """
 
-    def __init__(self, name: str, what: str, log: Path) -> None:
+    def __init__(self, name: str, what: str, log: Path, tail: str) -> None:
         """Put the line of the log that tells most into the message."""
         self.name = name
-        self.tail = read_tail(log)
-        reason = telling_line(self.tail)
+        self.tail = tail
+        reason = find_reason(tail)
         super().__init__(f"{name} {what}: {reason}" if reason else f"{name} {what}", f"Log: {log}")
 
 
-def read_tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """Last lines of a log file; empty if it is not there."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+def find_reason(log: str) -> str:
+    """Pick out of a log why a process ended, as one line.
+
+    Servers name the cause first and its consequences after it; Python's tracebacks end with it.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    if not lines:
         return ""
-    return "\n".join(text.splitlines()[-lines:])
+    if any(line.startswith("Traceback ") for line in lines):
+        return lines[-1]
+    return _shorten(next((line for line in lines if _TELLING.search(line)), lines[-1]))
 
 
-def telling_line(tail: str) -> str:
-    """Pick the line that most likely says why a process ended: the last that speaks of an error."""
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
-    telling = [line for line in lines if _TELLING.search(line)]
-    return (telling or lines or [""])[-1]
+def _shorten(line: str) -> str:
+    """Keep message and error of a line in logfmt, as Prometheus writes it; others stay."""
+    fields = {name: json.loads(value) for name, value in _LOGFMT.findall(line)}
+    texts = [fields[name] for name in ("msg", "err") if name in fields]
+    return ": ".join(texts) or line
 
 
 class Child:
@@ -111,6 +117,8 @@ class Child:
         self._stop_signal = stop_signal
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
+            # An earlier run may have written here; its errors are not this child's.
+            self._log_start = output.tell()
             try:
                 self._process = subprocess.Popen(
                     self.command,
@@ -137,10 +145,17 @@ class Child:
         """Tell whether it has ended, without forgetting its id (see `stop`)."""
         return self._peek_exit_code() is not None
 
+    def log_tail(self) -> str:
+        """Read the last lines that it has written to its log."""
+        with self.log.open("rb") as written:
+            written.seek(self._log_start)
+            text = written.read().decode(errors="replace")
+        return "\n".join(text.splitlines()[-_TAIL_LINES:])
+
     def require_running(self) -> None:
         """Raise `ProcessFailed` if it has ended by itself."""
         if self.has_ended():
-            raise ProcessFailed(self.name, f"ended by itself ({self._ending()})", self.log)
+            raise self._failure(f"ended by itself ({self._ending()})")
 
     def wait_ready(self, probe: Probe, patience: float = 30.0) -> None:
         """Wait until `probe` is true.
@@ -156,10 +171,9 @@ class Child:
         deadline = time.monotonic() + patience
         while not probe():
             if self.has_ended():
-                what = f"ended before it was ready ({self._ending()})"
-                raise ProcessFailed(self.name, what, self.log)
+                raise self._failure(f"ended before it was ready ({self._ending()})")
             if time.monotonic() > deadline:
-                raise ProcessFailed(self.name, f"was not ready within {patience:g} s", self.log)
+                raise self._failure(f"was not ready within {patience:g} s")
             time.sleep(_POLL_SECONDS)
         # Something else may answer on that port while our child, unable to listen, is ending.
         self.require_running()
@@ -188,6 +202,9 @@ class Child:
         if seen is None:
             return None
         return seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status
+
+    def _failure(self, what: str) -> ProcessFailed:
+        return ProcessFailed(self.name, what, self.log, self.log_tail())
 
     def _ending(self) -> str:
         code = self._peek_exit_code() or 0

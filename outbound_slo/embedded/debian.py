@@ -17,10 +17,11 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 
 _NEEDED = ("apt-get", "apt-cache", "dpkg-deb", "ldd")
 _MISSING_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
+_WEB_SCRIPT = re.compile(r"^(libjs-\S+)", re.MULTILINE)
 _WOULD_INSTALL = re.compile(r"^Inst (\S+) ", re.MULTILINE)
 
 
-def unpack_kit(package: str, destination: Path) -> None:
+def unpack_kit(package: str, destination: Path, resources: str | None = None) -> None:
     """Fetch `package` and whatever shared libraries it lacks here, and unpack them.
 
     The destination appears only when it is complete, so that an interrupted download leaves
@@ -30,6 +31,8 @@ def unpack_kit(package: str, destination: Path) -> None:
         package: Name of a Debian package; a metapackage such as `postgresql` is followed to the
             package of the current version.
         destination: Directory to create; its parent exists.
+        resources: Absolute directory compiled into the programs, from which they would read; see
+            `relocate`.
 
     Raises:
         UserMistake: The package system is absent, knows no such package, or can't reach its
@@ -53,6 +56,9 @@ def unpack_kit(package: str, destination: Path) -> None:
         if missing_libraries(tree):
             _fetch(_absent_libraries(real), archives)
             _unpack(archives, tree)
+        if resources is not None:
+            for program in tree.glob("usr/bin/*"):
+                program.write_bytes(relocate(program.read_bytes(), resources))
         still = missing_libraries(tree)
         if still:
             raise UserMistake(
@@ -65,6 +71,19 @@ def unpack_kit(package: str, destination: Path) -> None:
 def library_directories(tree: Path) -> tuple[Path, ...]:
     """Directories of an unpacked tree that the dynamic loader has to be told about."""
     return tuple(sorted((*tree.glob("usr/lib/*-linux-gnu*"), *tree.glob("lib/*-linux-gnu*"))))
+
+
+def relocate(program: bytes, resources: str) -> bytes:
+    """Make a program look for its resources in its working directory.
+
+    Debian's Alertmanager reads its default templates from an absolute directory that no flag
+    changes. The path is overwritten with one of the same length that means "here", as relocatable
+    package managers do; the program then has to be started in its unpacked resource directory.
+    """
+    here = ("./" * len(resources))[: len(resources) - len(resources) % 2] + "/" * (
+        len(resources) % 2
+    )
+    return program.replace(resources.encode(), here.encode())
 
 
 def missing_libraries(tree: Path) -> set[str]:
@@ -123,9 +142,15 @@ def _follow_metapackage(package: str) -> str:
 
 
 def _with_companions(package: str) -> list[str]:
-    """Name the package and, for PostgreSQL, the client programs of the same version too."""
-    name = re.fullmatch(r"postgresql-(\d+)", package)
-    return [package, f"postgresql-client-{name.group(1)}"] if name else [package]
+    """Name the package and what of its kit lies in other packages.
+
+    PostgreSQL's client programs are one; the scripts of Prometheus's web pages are several.
+    """
+    versioned = re.fullmatch(r"postgresql-(\d+)", package)
+    if versioned:
+        return [package, f"postgresql-client-{versioned.group(1)}"]
+    tree = _apt(["apt-cache", "depends", "--recurse", "--important", "-i", package])
+    return [package, *sorted(set(_WEB_SCRIPT.findall(tree)))]
 
 
 def _absent_libraries(package: str) -> list[str]:

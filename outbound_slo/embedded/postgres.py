@@ -121,7 +121,8 @@ class EmbeddedPostgres:
             "port": str(self.port),
             "unix_socket_directories": "",
             "timezone": "UTC",
-            **({"jit": "off"} if self._tools.libraries else {}),
+            # An unpacked server comes without LLVM.
+            **({"jit": "off"} if self._tools.root else {}),
             **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
