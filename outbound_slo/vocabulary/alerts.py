@@ -1,0 +1,245 @@
+"""Names of alerts, what their labels mean, and which alert answers a runbook's name for one.
+
+Sources: 000 and 001 name the alerts, 001 the three levels, 002 the priorities; where they
+disagree, D24 decides: one table here, and level 1 has 15 minutes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+
+
+class AlertName(StrEnum):
+    """Every alert; names of 000 and 001 are kept, what covers all channels starts with Outbound."""
+
+    OUTAGE = "OutboundOutage"
+    PROVIDER_DOWN = "WhatsAppProviderDown"
+    HIGH_FAILURE_RATE = "WhatsAppHighFailureRate"
+    ELEVATED_FAILURE_RATE = "OutboundHighFailureRate"
+    SUCCESS_RATE_LOW = "OutboundSuccessRateLow"
+    SEND_LATENCY_HIGH = "OutboundSendLatencyHigh"
+    DELIVERY_LATENCY_HIGH = "OutboundDeliveryLatencyHigh"
+    QUEUE_BACKUP = "WhatsAppQueueBackup"
+    TOTAL_QUEUE_BACKUP = "OutboundQueueBackup"
+    STUCK_IN_SENDING = "WhatsAppMessagesStuckInSending"
+    STUCK_IN_QUEUE = "OutboundMessagesStuckInQueue"
+    DLQ_OVERFLOW = "WhatsAppDLQOverflow"
+    TOTAL_DLQ_OVERFLOW = "OutboundDLQOverflow"
+    SIGNATURE_FAILURES = "WhatsAppWebhookSignatureFailures"
+    QUOTA_HIGH = "WhatsAppQuotaHigh"
+    EXPORTER_STALE = "OutboundExporterStale"
+    NO_DATA = "OutboundNoData"
+    NO_TRAFFIC = "OutboundNoTraffic"
+    WATCHDOG = "Watchdog"
+
+
+class Severity(StrEnum):
+    """How bad it is; 001's two words, and one for what only proves that paging works."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    NONE = "none"
+
+
+class Priority(StrEnum):
+    """How soon somebody must act (002)."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+
+class Level(StrEnum):
+    """Who is called (001); a higher level is called together with those below it."""
+
+    L1 = "L1"
+    L2 = "L2"
+    L3 = "L3"
+
+
+class Family(StrEnum):
+    """What kind of trouble; alerts of one family and channel arrive as one page."""
+
+    PROVIDER = "provider"
+    SUCCESS = "success"
+    LATENCY = "latency"
+    QUEUE = "queue"
+    STUCK = "stuck"
+    DEAD_LETTERS = "dead_letters"
+    WEBHOOKS = "webhooks"
+    QUOTA = "quota"
+    OBSERVATION = "observation"
+    WATCHDOG = "watchdog"
+
+
+class Dashboard(StrEnum):
+    """Stable uids of the dashboards that pages link to."""
+
+    SLA = "whatsapp-sla"
+    MESSAGING = "outbound-messaging"
+
+
+ALL_CHANNELS = "all"
+"""Value of the `channel` label where an alert looks at the sum of the channels."""
+
+TEAM = "platform"
+"""Value of the `team` label: 001's level 1 is Platform Engineering."""
+
+REQUIRED_LABELS = ("severity", "priority", "level", "family", "tier", "channel", "team")
+"""Labels that every alert has; `tier` counts from 1, the mildest line of an alert."""
+
+REQUIRED_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
+"""Annotations that every alert has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Urgency:
+    """What a priority asks for.
+
+    Attributes:
+        severity: The severity that goes with it.
+        respond_within_s: Seconds until somebody must be on it.
+        pages: True where it wakes people; False where it makes a ticket.
+        meaning: Typical cases.
+
+    """
+
+    severity: Severity
+    respond_within_s: int
+    pages: bool
+    meaning: str
+
+
+PRIORITIES: Mapping[Priority, Urgency] = MappingProxyType(
+    {
+        Priority.P0: Urgency(
+            Severity.CRITICAL, 5 * _MINUTE, True, "nothing gets out on any channel"
+        ),
+        Priority.P1: Urgency(
+            Severity.CRITICAL, 15 * _MINUTE, True, "one channel is down, dead letters overflow"
+        ),
+        Priority.P2: Urgency(
+            Severity.WARNING, _HOUR, False, "long queue, raised failure rate, stuck messages"
+        ),
+        Priority.P3: Urgency(
+            Severity.WARNING, 4 * _HOUR, False, "quota running low, slightly slow deliveries"
+        ),
+    }
+)
+"""Response times of 002; its severities follow from the priority (D24)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """What a level is.
+
+    Attributes:
+        who: The role that is called.
+        respond_within_s: Seconds until the role must have answered.
+        hands_over_after_s: Seconds without a solution until the next level is called; None for
+            the last one.
+
+    """
+
+    who: str
+    respond_within_s: int
+    hands_over_after_s: int | None
+
+
+LEVELS: Mapping[Level, Escalation] = MappingProxyType(
+    {
+        Level.L1: Escalation("platform engineer on call", 15 * _MINUTE, 15 * _MINUTE),
+        Level.L2: Escalation("tech lead or senior backend engineer", 30 * _MINUTE, 30 * _MINUTE),
+        Level.L3: Escalation("engineering manager", _HOUR, None),
+    }
+)
+"""Levels of 001 and 002; 001 lets level 1 try for 30 minutes, 002 for 15, and 15 it is (D24)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertAlias:
+    """A runbook's own name or expression for an alert, and what answers it here.
+
+    Attributes:
+        name: As the runbook writes it.
+        source: The runbook.
+        answered_by: The alert that fires here.
+        tier: The tier whose line is the runbook's; None where all tiers share it.
+        remark: What differs, and the decision behind it.
+
+    """
+
+    name: str
+    source: str
+    answered_by: AlertName
+    tier: int | None
+    remark: str
+
+
+ALIASES: tuple[AlertAlias, ...] = (
+    AlertAlias(
+        "High Send Latency", "000", AlertName.SEND_LATENCY_HIGH, 1, "p95 over 30 s for 5 minutes"
+    ),
+    AlertAlias(
+        "Delivery Latency p99 > 120s for 5min", "000", AlertName.DELIVERY_LATENCY_HIGH, 3, "D5"
+    ),
+    AlertAlias(
+        "Success Rate < 90% for 5min",
+        "000",
+        AlertName.SUCCESS_RATE_LOW,
+        1,
+        "over messages that ended, not over the rate of a gauge (D3)",
+    ),
+    AlertAlias("Queue Depth > 500 for 3min", "000", AlertName.QUEUE_BACKUP, 1, "D22"),
+    AlertAlias("Stuck Messages > 0 for 5min", "000", AlertName.STUCK_IN_SENDING, 1, "D23"),
+    AlertAlias("Quota Usage > 95% for 2min", "000", AlertName.QUOTA_HIGH, 3, "D21, D39"),
+    AlertAlias(
+        "rate(outbound_message_failures_total[5m]) > 0.30",
+        "001",
+        AlertName.HIGH_FAILURE_RATE,
+        1,
+        "the share of attempts that failed: a rate of failures is no percentage (D3)",
+    ),
+    AlertAlias(
+        "whatsapp_webhook_signature_failures_total > 10",
+        "001",
+        AlertName.SIGNATURE_FAILURES,
+        1,
+        "more than 10 in 10 minutes: a counter above 10 stays there (D25)",
+    ),
+    AlertAlias("outbound_message_dlq_size > 100", "001", AlertName.TOTAL_DLQ_OVERFLOW, 1, "D10"),
+    AlertAlias(
+        'outbound_message_dlq_messages{channel="WHATSAPP"} > threshold',
+        "001",
+        AlertName.DLQ_OVERFLOW,
+        None,
+        "label values are lower case (D1)",
+    ),
+    AlertAlias(
+        "outbound_message_queue_depth > 1000", "001", AlertName.TOTAL_QUEUE_BACKUP, 2, "D22"
+    ),
+    AlertAlias("High Queue Depth Alert", "002", AlertName.TOTAL_QUEUE_BACKUP, 2, "D22"),
+    AlertAlias("Dead Letter Growth Alert", "002", AlertName.TOTAL_DLQ_OVERFLOW, 1, "D10"),
+    AlertAlias(
+        "High Failure Rate Alert",
+        "002",
+        AlertName.ELEVATED_FAILURE_RATE,
+        1,
+        "more than 5 % of attempts fail for 15 minutes; attempts, so that it shows at once (D3)",
+    ),
+    AlertAlias(
+        "WhatsApp Quota High Usage Alert",
+        "002",
+        AlertName.QUOTA_HIGH,
+        None,
+        "tiers at 70, 85 and 95 %; the 90 % of the symptom list lies between two of them (D21)",
+    ),
+    AlertAlias("Stuck Messages Alert", "002", AlertName.STUCK_IN_QUEUE, 1, "D23"),
+    AlertAlias("High Delivery Latency Alert", "002", AlertName.DELIVERY_LATENCY_HIGH, 1, "D5"),
+)
+"""Every alert that 000 to 002 name or write as an expression under another name."""

@@ -1,0 +1,254 @@
+"""Every line that is drawn through a number, once: what it is for and which runbook drew it (D21).
+
+Panels, the SLA table and alerts draw different lines through the same number on purpose. Panels,
+rules, pages and reports all read this table; nothing restates a value.
+
+Percentages are kept as the runbooks write them (95 is 95 %); `Threshold.ratio` gives 0.95.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Subject(StrEnum):
+    """What is measured."""
+
+    SEND_LATENCY = "send_latency"
+    DELIVERY_LATENCY = "delivery_latency"
+    SUCCESS_RATE = "success_rate"
+    FAILURE_RATE = "failure_rate"
+    ATTEMPTS = "attempts"
+    QUEUE_DEPTH = "queue_depth"
+    DUE_AGE = "due_age"
+    STUCK = "stuck"
+    RETRY_COUNT = "retry_count"
+    DEAD_LETTERS = "dead_letters"
+    QUOTA = "quota"
+    SESSION_WINDOW = "session_window"
+    BREAKER = "breaker"
+    SIGNATURES = "signatures"
+    SNAPSHOT_AGE = "snapshot_age"
+
+
+class Use(StrEnum):
+    """Who reads the line.
+
+    SLA: what is promised (000's table). PANEL: a colour change or a drawn line on a dashboard.
+    ALERT: a tier of an alert. MINIMUM: how much must be there before an alert may judge at all.
+    """
+
+    SLA = "sla"
+    PANEL = "panel"
+    ALERT = "alert"
+    MINIMUM = "minimum"
+
+
+class Unit(StrEnum):
+    """Units as they are shown after a value."""
+
+    SECONDS = "s"
+    PERCENT = "%"
+    MESSAGES = "messages"
+    ATTEMPTS = "attempts"
+    WEBHOOKS = "webhooks"
+    STATE = "state"
+
+
+class Comparison(StrEnum):
+    """How a measured value is compared with the line; spelled as in PromQL."""
+
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    EQUAL = "=="
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One line.
+
+    Attributes:
+        key: Its name, `<use>.<subject>.<what>`; unique.
+        subject: What is measured.
+        use: Who reads it.
+        comparison: For an SLA, what holds while the promise is kept; otherwise, what holds when
+            the line is crossed.
+        value: The line itself, in `unit`.
+        unit: Its unit.
+        source: The runbook, the decision, or "house" where none draws it.
+        statistic: The quantile that is compared, such as "p95"; empty for plain numbers.
+        hold_s: For an alert: seconds for which the line must stay crossed.
+        colour: For a panel: the colour from this line on.
+
+    """
+
+    key: str
+    subject: Subject
+    use: Use
+    comparison: Comparison
+    value: float
+    unit: Unit
+    source: str
+    statistic: str = ""
+    hold_s: float = 0.0
+    colour: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """A percentage as a share from 0 to 1.
+
+        Raises:
+            ValueError: The unit is not percent.
+
+        """
+        if self.unit is not Unit.PERCENT:
+            raise ValueError(f"{self.key} is in {self.unit}, not in percent")
+        return self.value / 100
+
+    @property
+    def text(self) -> str:
+        """The line for people: `p95 < 30 s`, `> 95 %`, `>= 10 attempts`."""
+        return f"{self.statistic} {self.comparison} {self.value:g} {self.unit}".strip()
+
+    def holds(self, measured: float) -> bool:
+        """Compare a measured value (same unit) with the line."""
+        return {
+            Comparison.ABOVE: measured > self.value,
+            Comparison.AT_LEAST: measured >= self.value,
+            Comparison.BELOW: measured < self.value,
+            Comparison.EQUAL: measured == self.value,
+        }[self.comparison]
+
+
+_S, _A, _L = Subject, Comparison.ABOVE, Comparison.BELOW
+_SEC, _PCT, _MSG = Unit.SECONDS, Unit.PERCENT, Unit.MESSAGES
+_MINUTE = 60.0
+
+
+def _sla(
+    subject: Subject,
+    comparison: Comparison,
+    value: float,
+    unit: Unit,
+    statistic: str = "",
+) -> Threshold:
+    key = f"sla.{subject}"
+    return Threshold(key, subject, Use.SLA, comparison, value, unit, "000", statistic)
+
+
+def _panel(
+    subject: Subject, comparison: Comparison, value: float, unit: Unit, colour: str
+) -> Threshold:
+    key = f"panel.{subject}.{colour}"
+    return Threshold(key, subject, Use.PANEL, comparison, value, unit, "000", colour=colour)
+
+
+def _alert(
+    what: str,
+    subject: Subject,
+    comparison: Comparison,
+    value: float,
+    unit: Unit,
+    source: str,
+    minutes: float,
+    statistic: str = "",
+) -> Threshold:
+    key = f"alert.{subject}.{what}"
+    hold = minutes * _MINUTE
+    return Threshold(key, subject, Use.ALERT, comparison, value, unit, source, statistic, hold)
+
+
+def _minimum(what: str, subject: Subject, value: float, unit: Unit, source: str) -> Threshold:
+    key = f"minimum.{subject}.{what}"
+    return Threshold(key, subject, Use.MINIMUM, Comparison.AT_LEAST, value, unit, source)
+
+
+# --- what is promised: 000, "Key Dashboard Metrics" ---------------------------------------------
+SLA_SEND_LATENCY = _sla(_S.SEND_LATENCY, _L, 30, _SEC, "p95")
+SLA_DELIVERY_LATENCY = _sla(_S.DELIVERY_LATENCY, _L, 120, _SEC, "p99")
+SLA_SUCCESS_RATE = _sla(_S.SUCCESS_RATE, _A, 95, _PCT)
+SLA_QUEUE_DEPTH = _sla(_S.QUEUE_DEPTH, _L, 100, _MSG)
+SLA_STUCK = _sla(_S.STUCK, Comparison.EQUAL, 0, _MSG)
+SLA_QUOTA = _sla(_S.QUOTA, _L, 80, _PCT)
+
+# --- the panels of 000's dashboard --------------------------------------------------------------
+PANEL_SEND_LATENCY = _panel(_S.SEND_LATENCY, _A, 30, _SEC, "red")
+PANEL_DELIVERY_LATENCY = _panel(_S.DELIVERY_LATENCY, _A, 60, _SEC, "red")
+PANEL_SUCCESS_YELLOW = _panel(_S.SUCCESS_RATE, Comparison.AT_LEAST, 90, _PCT, "yellow")
+PANEL_SUCCESS_GREEN = _panel(_S.SUCCESS_RATE, Comparison.AT_LEAST, 95, _PCT, "green")
+PANEL_QUEUE_YELLOW = _panel(_S.QUEUE_DEPTH, Comparison.AT_LEAST, 100, _MSG, "yellow")
+PANEL_QUEUE_RED = _panel(_S.QUEUE_DEPTH, Comparison.AT_LEAST, 500, _MSG, "red")
+PANEL_STUCK_YELLOW = _panel(_S.STUCK, Comparison.AT_LEAST, 1, _MSG, "yellow")
+PANEL_STUCK_RED = _panel(_S.STUCK, Comparison.AT_LEAST, 10, _MSG, "red")
+PANEL_QUOTA_YELLOW = _panel(_S.QUOTA, Comparison.AT_LEAST, 80, _PCT, "yellow")
+PANEL_QUOTA_RED = _panel(_S.QUOTA, Comparison.AT_LEAST, 95, _PCT, "red")
+PANEL_SESSION_WINDOW = _panel(_S.SESSION_WINDOW, _L, 3600, _SEC, "red")
+PANEL_RETRY_YELLOW = _panel(_S.RETRY_COUNT, Comparison.AT_LEAST, 50, _MSG, "yellow")
+PANEL_RETRY_RED = _panel(_S.RETRY_COUNT, Comparison.AT_LEAST, 100, _MSG, "red")
+PANEL_DEAD_LETTERS_YELLOW = _panel(_S.DEAD_LETTERS, Comparison.AT_LEAST, 100, _MSG, "yellow")
+PANEL_DEAD_LETTERS_RED = _panel(_S.DEAD_LETTERS, Comparison.AT_LEAST, 500, _MSG, "red")
+
+# --- alert tiers --------------------------------------------------------------------------------
+ALERT_FAILURE_ELEVATED = _alert("elevated", _S.FAILURE_RATE, _A, 5, _PCT, "002 (95 %), D3", 15)
+ALERT_FAILURE_HIGH = _alert("high", _S.FAILURE_RATE, _A, 30, _PCT, "001, D3", 5)
+ALERT_SUCCESS_LOW = _alert("low", _S.SUCCESS_RATE, _L, 90, _PCT, "000", 5)
+ALERT_SEND_LATENCY = _alert("p95", _S.SEND_LATENCY, _A, 30, _SEC, "000", 5, "p95")
+ALERT_DELIVERY_P95 = _alert("p95", _S.DELIVERY_LATENCY, _A, 30, _SEC, "002, D5", 5, "p95")
+ALERT_DELIVERY_P99 = _alert("p99", _S.DELIVERY_LATENCY, _A, 60, _SEC, "002, D5", 5, "p99")
+ALERT_DELIVERY_SLA = _alert("sla", _S.DELIVERY_LATENCY, _A, 120, _SEC, "000, D5", 5, "p99")
+ALERT_QUEUE_500 = _alert("500", _S.QUEUE_DEPTH, _A, 500, _MSG, "000, D22", 3)
+ALERT_QUEUE_1000 = _alert("1000", _S.QUEUE_DEPTH, _A, 1000, _MSG, "001, 002, D22", 5)
+ALERT_QUEUE_2000 = _alert("2000", _S.QUEUE_DEPTH, _A, 2000, _MSG, "001, D22", 15)
+ALERT_QUEUE_5000 = _alert("5000", _S.QUEUE_DEPTH, _A, 5000, _MSG, "001 (to L2), D22", 5)
+ALERT_QUEUE_10000 = _alert("10000", _S.QUEUE_DEPTH, _A, 10000, _MSG, "001 (to L3), D22", 5)
+ALERT_STUCK_SENDING = _alert("sending", _S.STUCK, _A, 0, _MSG, "000", 5)
+ALERT_STUCK_QUEUED = _alert("queued", _S.STUCK, _A, 0, _MSG, "000, 002, D23", 5)
+ALERT_DEAD_100 = _alert("100", _S.DEAD_LETTERS, _A, 100, _MSG, "001, 002", 5)
+ALERT_DEAD_500 = _alert("500", _S.DEAD_LETTERS, _A, 500, _MSG, "001", 15)
+ALERT_DEAD_1000 = _alert("1000", _S.DEAD_LETTERS, _A, 1000, _MSG, "001 (to L2)", 5)
+ALERT_DEAD_2000 = _alert("2000", _S.DEAD_LETTERS, _A, 2000, _MSG, "001 (to L3)", 5)
+ALERT_QUOTA_70 = _alert("70", _S.QUOTA, _A, 70, _PCT, "002, D21", 2)
+ALERT_QUOTA_85 = _alert("85", _S.QUOTA, _A, 85, _PCT, "002, D21", 2)
+ALERT_QUOTA_95 = _alert("95", _S.QUOTA, _A, 95, _PCT, "000, 002, D21", 2)
+ALERT_SIGNATURES = _alert("count", _S.SIGNATURES, _A, 10, Unit.WEBHOOKS, "001, D25", 1)
+ALERT_SIGNATURE_SHARE = _alert("share", _S.SIGNATURES, _A, 0.1, _PCT, "001 (99.9 %), D25", 1)
+ALERT_BREAKER = _alert("not_closed", _S.BREAKER, _A, 0, Unit.STATE, "000", 1)
+ALERT_DUE_AGE = _alert("stopped", _S.DUE_AGE, _A, 5 * _MINUTE, _SEC, "house", 1)
+ALERT_SNAPSHOT_AGE = _alert("stale", _S.SNAPSHOT_AGE, _A, _MINUTE, _SEC, "house", 1)
+
+# --- how much there must be before a share means anything (T3) ----------------------------------
+MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")
+MINIMUM_FAILURES = _minimum("down", _S.ATTEMPTS, 10, Unit.ATTEMPTS, "T3")
+MINIMUM_FINISHED = _minimum("finished", _S.SUCCESS_RATE, 20, _MSG, "T3")
+MINIMUM_TIMED = _minimum("timed", _S.SEND_LATENCY, 20, _MSG, "T3")
+
+
+def _index(candidates: Iterable[object]) -> Mapping[str, Threshold]:
+    found = [each for each in candidates if isinstance(each, Threshold)]
+    return MappingProxyType({each.key: each for each in found})
+
+
+THRESHOLDS: Mapping[str, Threshold] = _index(list(globals().values()))
+"""Every line above by its key."""
+
+SLA_TABLE: tuple[Threshold, ...] = tuple(
+    each for each in THRESHOLDS.values() if each.use is Use.SLA
+)
+"""The six promises, in the order of 000's table."""
+
+
+def panel_steps(subject: Subject) -> tuple[tuple[float | None, str], ...]:
+    """Give a panel's colour steps: the base colour (value None), then each line upwards.
+
+    For a line that must not be undercut (session window) the base is its colour and green follows.
+    """
+    lines = sorted(
+        (each for each in THRESHOLDS.values() if each.use is Use.PANEL and each.subject is subject),
+        key=lambda each: each.value,
+    )
+    if lines and lines[0].comparison is Comparison.BELOW:
+        return ((None, lines[0].colour), (lines[0].value, "green"))
+    base = "red" if subject is Subject.SUCCESS_RATE else "green"
+    return ((None, base), *((each.value, each.colour) for each in lines))
