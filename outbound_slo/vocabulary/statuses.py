@@ -58,6 +58,23 @@ class AttemptOutcome(StrEnum):
         return self.value.lower()
 
 
+class StuckReason(StrEnum):
+    """Why a message counts as stuck: the `reason` label, one per rule of the runbooks (D23).
+
+    A message may meet several rules at once, so reasons are not added up. Planned waits (a retry
+    or a deferral in the future) meet none of them.
+    SENDING_TOO_LONG: in SENDING for more than 5 minutes (000).
+    OVERDUE: in QUEUED and due more than 5 minutes ago (000: retry time passed, not processed).
+    QUEUED_TOO_LONG: in QUEUED for more than 2 hours since it was first due (000, 001).
+    NO_PROGRESS: in QUEUED with 3 attempts or more, untouched for 2 hours (002).
+    """
+
+    SENDING_TOO_LONG = "sending_too_long"
+    OVERDUE = "overdue"
+    QUEUED_TOO_LONG = "queued_too_long"
+    NO_PROGRESS = "no_progress"
+
+
 _S = MessageStatus
 
 TRANSITIONS: Mapping[MessageStatus, frozenset[MessageStatus]] = MappingProxyType(
