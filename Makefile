@@ -1,0 +1,68 @@
+# Everything runs from a virtual environment beside this file; no target needs root.
+#   make demo ARGS="--duration 240"     make test     make check
+# PYTHON names the interpreter to begin with, VENV the directory of the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PACKAGES := outbound_slo sender exporter tracing alerts dashboards tests
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all check static unit generate bench constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: $(INSTALLED) ## Make the virtual environment
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not one. Name one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) can't make virtual environments. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the project and what it needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: $(INSTALLED) ## Run the whole stack on this machine through an incident; ARGS="--duration S"
+	@$(BIN)/outbound-slo demo $(ARGS)
+
+generate: $(INSTALLED) ## Write all generated files again
+	$(BIN)/outbound-slo generate
+
+static: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/outbound-slo generate --check
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+check: static unit ## Linters, types, import layers, generated files, unit tests: under a minute
+
+# The unit tests are measured with all others, so they do not run twice here.
+test: static ## All checks and all tests on real parts, with the coverage of every process
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-all: test bench ## The same, and the benchmarks
+
+bench: $(INSTALLED) ## Print the benchmarks' ratios
+	@ls benchmarks/bench_*.py >/dev/null 2>&1 || { echo "There is no benchmark yet." >&2; exit 2; }
+	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+constraints: ## Pin what the environment holds now
+	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
+
+clean: ## Remove the environment, caches and what the demo left
+	rm -rf $(VENV) .cache demo-data htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+	  .pytest_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
