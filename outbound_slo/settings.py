@@ -58,7 +58,7 @@ class _Environment(BaseSettings):
                 raise UserMistake(f"{name} is not set", "Set it in the environment") from error
             raise UserMistake(
                 f"{name} has a value that does not fit: {first['msg'].lower()}",
-                "See 'Settings' in docs/settings.md for its form",
+                "docs/settings.md shows its form",
             ) from None
 
 

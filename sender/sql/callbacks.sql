@@ -48,9 +48,11 @@ WITH receipt AS (
            SELECT outbound_message_id, attempt_no, traceparent FROM outbound_attempt
             WHERE outbound_message_id = r.message_id AND attempt_no = r.attempt_no
             LIMIT 1) AS a
+), latest AS (
+    SELECT DISTINCT ON (id) * FROM named ORDER BY id, no DESC
 ), before AS (
-    SELECT m.id, m.status, m.attempt_seq, m.read_at, n.no
-      FROM named AS n JOIN outbound_message AS m ON m.id = n.id
+    SELECT m.id, m.status
+      FROM latest AS n JOIN outbound_message AS m ON m.id = n.id
      ORDER BY m.id
        FOR UPDATE OF m
 ), attempt AS (
@@ -86,7 +88,7 @@ WITH receipt AS (
                     AND COALESCE(n.delivered_s, n.read_s) IS NULL
                THEN GREATEST(m.attempt_count, m.max_attempts) ELSE m.attempt_count END,
            updated_at = now()
-      FROM named AS n
+      FROM latest AS n
      WHERE m.id = n.id
        AND n.no >= m.attempt_seq
        AND (m.status IN ('QUEUED', 'SENDING')

@@ -79,19 +79,23 @@ WITH settled AS (
      ORDER BY message_id
 ), attempt AS (
     UPDATE outbound_attempt AS a
-       SET outcome = s.outcome,
+       -- A webhook may have been quicker and have told the outcome already.
+       SET outcome = CASE WHEN a.outcome = 'IN_FLIGHT' THEN s.outcome ELSE a.outcome END,
            http_status = s.http_status,
-           error_code = s.error_code,
-           error_message = s.error_message,
+           error_code = CASE WHEN a.outcome = 'IN_FLIGHT' THEN s.error_code
+                             ELSE a.error_code END,
+           error_message = CASE WHEN a.outcome = 'IN_FLIGHT' THEN s.error_message
+                                ELSE a.error_message END,
            provider_message_id = COALESCE(a.provider_message_id, s.provider_message_id),
-           next_retry_at = now() + s.retry_in_s * interval '1 second',
+           next_retry_at = CASE WHEN a.outcome = 'IN_FLIGHT'
+                                THEN now() + s.retry_in_s * interval '1 second' END,
            traceparent = s.traceparent,
-           finished_at = now(),
+           finished_at = COALESCE(a.finished_at, now()),
            updated_at = now()
       FROM settled AS s
      WHERE a.outbound_message_id = s.message_id
        AND a.attempt_no = s.attempt_no
-       AND a.outcome = 'IN_FLIGHT'
+       AND a.traceparent IS NULL
 ), moved AS (
     UPDATE outbound_message AS m
        SET status = s.status,

@@ -1,0 +1,324 @@
+"""One attempt at one message: checks, call, verdict, and its story in spans."""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from outbound_slo.vocabulary.errors import (
+    Category,
+    ErrorPolicy,
+    HouseCode,
+    Retryable,
+    classify,
+)
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+from sender.breaker import Breaker
+from sender.metrics import SenderMetrics
+from sender.outbox import ClaimedMessage, Settlement
+from sender.providers.answer import SendResult
+from sender.retry import THROTTLE_SECONDS, spread, wait_before_retry
+from sender.rules import Deferral, Refusal, judge
+from tracing.propagation import NEW_TRACE, context_from, link_to
+from tracing.setup import Tracing
+from tracing.story import StorySpan
+
+_SERVER_ERROR = 500
+_PROVIDER_TROUBLE = frozenset({Category.TEMPORARY, Category.TIMEOUT})
+
+
+class Provider(Protocol):
+    """What the sender needs of a provider."""
+
+    channel: Channel
+    span_name: SpanName
+
+    async def send(self, message: ClaimedMessage) -> SendResult:
+        """Send one message; never raises for what a network or a provider can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRules:
+    """Settings of an attempt; seconds."""
+
+    backoff_seconds: Sequence[float]
+    jitter: float
+    error_policy: ErrorPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """An attempt that is over but not yet written; its span ends when it is."""
+
+    settlement: Settlement
+    span: StorySpan
+
+
+PROVIDER_SPAN = {
+    Channel.WHATSAPP: SpanName.WHATSAPP_SEND,
+    Channel.SMS: SpanName.TWILIO_SEND,
+    Channel.EMAIL: SpanName.SENDGRID_SEND,
+}
+
+
+class Attempter:
+    """Makes attempts; holds what they share within a process."""
+
+    def __init__(
+        self,
+        rules: AttemptRules,
+        providers: Mapping[Channel, Provider],
+        breakers: Mapping[Channel, Breaker],
+        tracing: Tracing,
+        metrics: SenderMetrics,
+        rng: random.Random,
+    ) -> None:
+        """Take the providers that are switched on and a breaker per channel."""
+        self._rules = rules
+        self._providers = providers
+        self._breakers = breakers
+        self._tracing = tracing
+        self._metrics = metrics
+        self._rng = rng
+
+    async def run(self, message: ClaimedMessage) -> Attempted:
+        """Make one attempt; the result is to be settled, then the span ended."""
+        channel = Channel(message.channel)
+        breaker = self._breakers[channel]
+        span = self._open_story(message, breaker)
+        with self._tracing.span(
+            PROVIDER_SPAN[channel], self._provider_tags(message), parent=span.context
+        ) as call:
+            settlement = await self._settle(message, channel, breaker, span, call)
+        return Attempted(settlement, span)
+
+    async def _settle(
+        self,
+        message: ClaimedMessage,
+        channel: Channel,
+        breaker: Breaker,
+        span: StorySpan,
+        call: StorySpan,
+    ) -> Settlement:
+        provider = self._providers.get(channel)
+        objection = self._judge(message, channel, provider is not None)
+        if isinstance(objection, Refusal):
+            return self._refuse(message, objection, span, call)
+        if isinstance(objection, Deferral):
+            return self._defer(message, objection, span, call)
+        if provider is None or not breaker.admit(time.monotonic()):
+            return self._hold_back(message, breaker, span, call)
+        try:
+            result = await provider.send(message)
+        except BaseException:
+            breaker.release()
+            raise
+        self._metrics.provider_call.labels(channel.label).observe(result.duration_s)
+        settlement = self._weigh(message, result, span, call)
+        breaker.record(
+            time.monotonic(), failed=self._is_trouble(result), duration_s=result.duration_s
+        )
+        self._show_breaker(channel, breaker)
+        return settlement
+
+    def _judge(
+        self, message: ClaimedMessage, channel: Channel, has_provider: bool
+    ) -> Refusal | Deferral | None:
+        if channel is not Channel.WHATSAPP:
+            return judge(message, has_provider=has_provider)
+        tags: dict[Tag, object] = {Tag.WITHIN_SESSION_WINDOW: bool(message.window_open)}
+        with self._tracing.span(SpanName.SESSION_WINDOW_CHECK, tags):
+            return judge(message, has_provider=has_provider)
+
+    def _refuse(
+        self, message: ClaimedMessage, refusal: Refusal, span: StorySpan, call: StorySpan
+    ) -> Settlement:
+        call.tags({Tag.ERROR_CODE: refusal.code.value, Tag.STATUS: MessageStatus.FAILED.value})
+        call.fail(refusal.code.value, refusal.text)
+        return Settlement(
+            message.id,
+            message.attempt_no,
+            AttemptOutcome.REFUSED,
+            MessageStatus.FAILED,
+            span.traceparent,
+            error_code=refusal.code.value,
+            error_message=refusal.text,
+            close_budget=refusal.code is not HouseCode.CHANNEL_DISABLED,
+        )
+
+    def _defer(
+        self, message: ClaimedMessage, deferral: Deferral, span: StorySpan, call: StorySpan
+    ) -> Settlement:
+        call.tags(
+            {
+                Tag.ERROR_CODE: deferral.code.value,
+                Tag.STATUS: MessageStatus.QUEUED.value,
+                Tag.RETRY_SCHEDULED: True,
+            }
+        )
+        call.fail(deferral.code.value, deferral.text)
+        return Settlement(
+            message.id,
+            message.attempt_no,
+            AttemptOutcome.DEFERRED,
+            MessageStatus.QUEUED,
+            span.traceparent,
+            error_code=deferral.code.value,
+            error_message=deferral.text,
+            defer_s=deferral.seconds,
+            give_back=True,
+        )
+
+    def _hold_back(
+        self, message: ClaimedMessage, breaker: Breaker, span: StorySpan, call: StorySpan
+    ) -> Settlement:
+        code = HouseCode.CIRCUIT_BREAKER_OPEN.value
+        call.tags(
+            {
+                Tag.ERROR_CODE: code,
+                Tag.STATUS: MessageStatus.QUEUED.value,
+                Tag.RETRY_SCHEDULED: True,
+            }
+        )
+        call.fail("CircuitBreakerOpenException", "The circuit breaker is open")
+        wait = max(breaker.wait_s(time.monotonic()), breaker.policy.open_s / 10)
+        return Settlement(
+            message.id,
+            message.attempt_no,
+            AttemptOutcome.DEFERRED,
+            MessageStatus.QUEUED,
+            span.traceparent,
+            error_code=code,
+            error_message="The circuit breaker is open",
+            retry_in_s=spread(wait, self._rules.jitter, self._rng.random()),
+            give_back=True,
+        )
+
+    def _weigh(
+        self, message: ClaimedMessage, result: SendResult, span: StorySpan, call: StorySpan
+    ) -> Settlement:
+        call.tags({Tag.HTTP_STATUS: result.http_status, Tag.ERROR_CODE: result.error_code})
+        if result.accepted:
+            call.tags(
+                {
+                    Tag.STATUS: MessageStatus.SENT.value,
+                    Tag.PROVIDER_MESSAGE_ID: result.provider_message_id,
+                }
+            )
+            return Settlement(
+                message.id,
+                message.attempt_no,
+                AttemptOutcome.SENT,
+                MessageStatus.SENT,
+                span.traceparent,
+                http_status=result.http_status,
+                provider_message_id=result.provider_message_id,
+            )
+        if result.unknown:
+            call.tag(Tag.STATUS, MessageStatus.SENDING.value)
+            call.fail(result.error_code or HouseCode.OUTCOME_UNKNOWN.value, result.error_message)
+            return Settlement(
+                message.id,
+                message.attempt_no,
+                AttemptOutcome.UNKNOWN,
+                None,
+                span.traceparent,
+                http_status=result.http_status,
+                error_code=result.error_code,
+                error_message=result.error_message,
+            )
+        return self._fail(message, result, span, call)
+
+    def _fail(
+        self, message: ClaimedMessage, result: SendResult, span: StorySpan, call: StorySpan
+    ) -> Settlement:
+        meaning = classify(result.error_code, result.http_status, self._rules.error_policy)
+        code = result.error_code or meaning.code
+        again = meaning.retryable.automatic and message.attempt_count < message.max_attempts
+        wait = None
+        if again:
+            wait = wait_before_retry(
+                message.attempt_count,
+                self._rules.backoff_seconds,
+                retry_after_s=result.retry_after_s,
+                jitter=self._rules.jitter,
+                draw=self._rng.random(),
+            )
+        status = MessageStatus.QUEUED if again else MessageStatus.FAILED
+        call.tags({Tag.ERROR_CODE: code, Tag.STATUS: status.value, Tag.RETRY_SCHEDULED: again})
+        if result.retry_after_s is not None:
+            call.tag(Tag.RETRY_AFTER, round(result.retry_after_s))
+        call.fail(_name_error(meaning.category), result.error_message)
+        throttle = None
+        if meaning.rate_limit:
+            throttle = result.retry_after_s or THROTTLE_SECONDS
+        return Settlement(
+            message.id,
+            message.attempt_no,
+            AttemptOutcome.FAILED,
+            status,
+            span.traceparent,
+            http_status=result.http_status,
+            error_code=code,
+            error_message=result.error_message,
+            retry_in_s=wait,
+            close_budget=meaning.retryable is Retryable.NO,
+            throttle_s=throttle,
+        )
+
+    def _is_trouble(self, result: SendResult) -> bool:
+        """Whether a result speaks against the provider's health, not against the message."""
+        if result.accepted:
+            return False
+        if result.http_status is None or result.http_status >= _SERVER_ERROR:
+            return True
+        meaning = classify(result.error_code, result.http_status, self._rules.error_policy)
+        return meaning.category in _PROVIDER_TROUBLE
+
+    def _open_story(self, message: ClaimedMessage, breaker: Breaker) -> StorySpan:
+        now = time.monotonic()
+        tags: dict[Tag, object] = {
+            Tag.MESSAGE_ID: message.id,
+            Tag.MESSAGE_CHANNEL: message.channel,
+            Tag.MESSAGE_ATTEMPT: message.attempt_no,
+            Tag.MESSAGE_TO: message.to_recipient,
+            Tag.ORG_ID: message.org_id,
+            Tag.TEMPLATE_CODE: message.template_code,
+            Tag.HAS_TEMPLATE: message.template_code is not None,
+            Tag.CIRCUIT_BREAKER_STATE: breaker.state(now).name,
+        }
+        if breaker.failure_rate() >= 0:
+            tags[Tag.CIRCUIT_BREAKER_FAILURE_RATE] = breaker.failure_rate()
+            tags[Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE] = breaker.slow_call_rate()
+        baggage = {
+            key: value
+            for key, value in (
+                ("sessionId", message.session_id),
+                ("run.id", message.run_id),
+                ("hypothesis.id", message.hypothesis_id),
+            )
+            if value
+        }
+        found = (link_to(message.traceparent), link_to(message.previous_traceparent))
+        return self._tracing.span(
+            SpanName.OUTBOUND_MESSAGE_PROCESS,
+            tags,
+            parent=context_from(None, baggage) or NEW_TRACE,
+            links=[link for link in found if link is not None],
+        )
+
+    def _provider_tags(self, message: ClaimedMessage) -> dict[Tag, object]:
+        tags: dict[Tag, object] = {Tag.HAS_TEMPLATE: message.template_code is not None}
+        if message.channel == Channel.WHATSAPP.value:
+            tags[Tag.WITHIN_SESSION_WINDOW] = bool(message.window_open)
+        return tags
+
+    def _show_breaker(self, channel: Channel, breaker: Breaker) -> None:
+        self._metrics.breaker_state.labels(channel.label).set(breaker.state(time.monotonic()))
+        self._metrics.breaker_failure_rate.labels(channel.label).set(breaker.failure_rate())
+
+
+def _name_error(category: Category) -> str:
+    return category.value.lower().replace(" ", "_")

@@ -1,0 +1,79 @@
+"""What this process counts about itself; everything about messages comes from the exporter."""
+
+from datetime import date
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from outbound_slo.vocabulary import metrics as names
+from outbound_slo.vocabulary.metrics import Metric
+from outbound_slo.vocabulary.statuses import Channel
+
+API_VERSION_ENDS = {
+    "v18.0": date(2026, 1, 26),
+    "v23.0": date(2027, 10, 8),
+    "v24.0": date(2028, 2, 18),
+    "v25.0": date(2028, 7, 29),
+}
+"""Last days of Graph API versions, from Meta's changelog as of September 2026 (D13)."""
+
+
+def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
+    name = metric.name.removesuffix("_total")
+    return Counter(name, metric.help, metric.labels, registry=registry)
+
+
+def _gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
+    return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+
+
+class SenderMetrics:
+    """The metrics of one sender process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Make every series that can be known, at zero: an absent one can't be told from none."""
+        registry = CollectorRegistry()
+        self.registry = registry
+        self.breaker_state = _gauge(names.BREAKER_STATE, registry)
+        self.breaker_failure_rate = _gauge(names.BREAKER_FAILURE_RATE, registry)
+        self.webhooks = _counter(names.WEBHOOKS, registry)
+        self.signature_failures = _counter(names.SIGNATURE_FAILURES, registry)
+        self.in_flight = _gauge(names.IN_FLIGHT, registry)
+        self.claimed = _counter(names.CLAIMED, registry)
+        self.last_settled = _gauge(names.LAST_PROCESSED, registry)
+        self.recovered = _counter(names.RECOVERED, registry)
+        self.dropped_spans = _counter(names.DROPPED_SPANS, registry)
+        self.version_days = _gauge(names.API_VERSION_DAYS, registry)
+        self.provider_call = Histogram(
+            names.PROVIDER_CALL.name,
+            names.PROVIDER_CALL.help,
+            names.PROVIDER_CALL.labels,
+            buckets=names.PROVIDER_CALL_BUCKETS,
+            registry=registry,
+        )
+        for channel in Channel:
+            self.claimed.labels(channel.label)
+            self.provider_call.labels(channel.label)
+            self.breaker_state.labels(channel.label).set(0)
+            self.breaker_failure_rate.labels(channel.label).set(-1)
+        for provider in ("whatsapp", "twilio"):
+            for result in ("accepted", "rejected", "malformed"):
+                self.webhooks.labels(provider, result)
+        for result in ("requeued", "failed"):
+            self.recovered.labels(result)
+        self._dropped_seen = 0
+
+    def note_api_version(self, version: str, today: date) -> None:
+        """Show the days left to the configured Graph API version, where its end is known."""
+        ends = API_VERSION_ENDS.get(version)
+        if ends is not None:
+            self.version_days.labels(version).set((ends - today).days)
+
+    def note_dropped_spans(self, total: int) -> None:
+        """Bring the counter up to the tracing room's own count."""
+        if total > self._dropped_seen:
+            self.dropped_spans.inc(total - self._dropped_seen)
+            self._dropped_seen = total
+
+    def render(self) -> bytes:
+        """Give the page in Prometheus's text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,143 @@
+"""The sender's side of the outbox: claim, settle, recover. One statement, one round trip each."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from outbound_slo.database import load_queries
+from outbound_slo.vocabulary.errors import HouseCode
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+
+_QUERIES = load_queries("sender", "sql/outbox.sql")
+
+Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """A message that this process holds, with what the checks before a send need.
+
+    Attributes:
+        attempt_no: Number of this attempt over the message's life.
+        attempt_count: Attempts of the budget used, this one included.
+        consent: The recipient's consent for the channel; None where there is no record.
+        window_open: Whether the 24-hour window is open; None where the recipient never wrote.
+        quota_wait_s: Seconds until the used-up quota resets; None while some is left.
+        throttle_wait_s: Seconds that the organisation is throttled for; None if it is not.
+        provider_enabled: False where the organisation's WhatsApp is switched off.
+        traceparent: Trace of the request that queued the message.
+        previous_traceparent: Trace of the attempt before.
+
+    """
+
+    id: int
+    org_id: str
+    channel: str
+    to_recipient: str
+    template_code: str | None
+    subject: str | None
+    payload_json: dict[str, Any] | None
+    attempt_no: int
+    attempt_count: int
+    max_attempts: int
+    session_id: str | None
+    run_id: str | None
+    hypothesis_id: str | None
+    traceparent: str | None
+    consent: str | None
+    window_open: bool | None
+    quota_wait_s: float | None
+    throttle_wait_s: float | None
+    provider_enabled: bool | None
+    phone_number_id: str | None
+    previous_traceparent: str | None
+
+    @property
+    def reference(self) -> str:
+        """Our name for this attempt; providers send it back in their webhooks."""
+        return json.dumps({"m": self.id, "a": self.attempt_no}, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an attempt, ready to be written.
+
+    Attributes:
+        status: The message's new status; None leaves it in SENDING (outcome unknown).
+        retry_in_s: Seconds until the next attempt (back-off, open breaker).
+        defer_s: Seconds of a planned wait (quota, throttle), which the send latency leaves out.
+        close_budget: The failure is final whatever attempts are left (D7).
+        give_back: The attempt does not count (D31).
+        throttle_s: Seconds to throttle the organisation.
+
+    """
+
+    message_id: int
+    attempt_no: int
+    outcome: AttemptOutcome
+    status: MessageStatus | None
+    traceparent: str
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    provider_message_id: str | None = None
+    retry_in_s: float | None = None
+    defer_s: float | None = None
+    close_budget: bool = False
+    give_back: bool = False
+    throttle_s: float | None = None
+
+
+async def claim(
+    pool: Pool, *, worker: str, limit: int, channels: Sequence[Channel]
+) -> list[ClaimedMessage]:
+    """Take up to `limit` due messages of the channels; no other process gets the same ones."""
+    async with (
+        pool.connection() as connection,
+        connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor,
+    ):
+        await cursor.execute(
+            _QUERIES["claim"].encode(),
+            {"worker": worker, "limit": limit, "channels": [channel.value for channel in channels]},
+        )
+        return await cursor.fetchall()
+
+
+async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
+    """Write settlements.
+
+    Returns:
+        How many messages moved; others had been settled or reset by somebody else meanwhile.
+
+    """
+    rows = json.dumps([asdict(settlement) for settlement in settlements])
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_QUERIES["settle"].encode(), {"rows": rows})
+        return len(await cursor.fetchall())
+
+
+async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> list[MessageStatus]:
+    """Take messages out of SENDING that nothing was heard of for `window_s` seconds.
+
+    Returns:
+        The new status of each: QUEUED, or FAILED where the budget is used up.
+
+    """
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            _QUERIES["recover"].encode(),
+            {"window_s": window_s, "limit": limit, "error_code": HouseCode.OUTCOME_UNKNOWN.value},
+        )
+        return [MessageStatus(status) for _, status in await cursor.fetchall()]
+
+
+async def renew_quotas(pool: Pool) -> int:
+    """Start new quota windows where the old ones ended; gives their number."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_QUERIES["renew_quotas"].encode())
+        return cursor.rowcount

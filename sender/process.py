@@ -1,0 +1,296 @@
+"""The sender process: worker, inbox, upkeep and HTTP face around one connection pool."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import aiohttp
+import psycopg
+import psycopg_pool
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from outbound_slo.database import connect, describe
+from outbound_slo.settings import (
+    DatabaseSettings,
+    ProviderSettings,
+    SenderSettings,
+    TracingSettings,
+)
+from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.vocabulary.statuses import Channel, MessageStatus
+from sender.api import Probes, WebhookSecrets, build_api
+from sender.attempt import Attempter, AttemptRules, Provider
+from sender.breaker import Breaker, BreakerPolicy
+from sender.inbox import Inbox
+from sender.metrics import SenderMetrics
+from sender.outbox import Pool, recover, renew_quotas
+from sender.providers.answer import HttpCaller
+from sender.providers.sendgrid import SendGridProvider
+from sender.providers.twilio import TwilioProvider
+from sender.providers.whatsapp import WhatsAppProvider
+from sender.worker import DATABASE_FAULTS, Worker, WorkerRules
+from tracing.setup import Tracing, start_tracing
+
+_log = structlog.get_logger()
+
+TWILIO_PATH = "/webhooks/twilio"
+UPKEEP_S = 30.0
+"""Longest time between sweeps in seconds; a tenth of the recovery window where that is shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderConfiguration:
+    """All settings of a sender process."""
+
+    database: DatabaseSettings
+    sender: SenderSettings
+    providers: ProviderSettings
+    tracing: TracingSettings
+
+
+def run_sender(configuration: SenderConfiguration) -> None:
+    """Run until SIGTERM or SIGINT, then settle what is in flight.
+
+    Raises:
+        UserMistake: The database can't be reached or lacks migrations, no provider is set up, or
+            the port is in use.
+
+    """
+    _check_database(configuration.database.url)
+    listener = _listen(configuration.sender.http_host, configuration.sender.http_port)
+    with contextlib.closing(listener):
+        asyncio.run(_run(configuration, listener))
+
+
+def _check_database(url: str) -> None:
+    with connect(url) as connection:
+        row = connection.execute("SELECT to_regclass('provider_webhook')").fetchone()
+        if row is None or row[0] is None:
+            raise UserMistake(
+                f"The database {describe(url)} has no outbox",
+                "Run 'outbound-slo db migrate' first",
+            )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UserMistake(
+            f"The HTTP face can't listen on {host}:{port}: {error.strerror or error}",
+            "Set OUTBOUND_HTTP_HOST and OUTBOUND_HTTP_PORT to a free address",
+        ) from error
+    return listener
+
+
+def build_providers(
+    settings: ProviderSettings, caller: HttpCaller, public_url: str
+) -> Mapping[Channel, Provider]:
+    """Build the providers that have credentials and are switched on; other channels wait."""
+    providers: dict[Channel, Provider] = {}
+    if settings.whatsapp_enabled and settings.whatsapp_access_token.get_secret_value():
+        providers[Channel.WHATSAPP] = WhatsAppProvider(
+            caller,
+            base_url=settings.whatsapp_api_url,
+            version=settings.whatsapp_api_version,
+            number_id=settings.whatsapp_phone_number_id,
+            token=settings.whatsapp_access_token.get_secret_value(),
+        )
+    if settings.twilio_account_sid:
+        providers[Channel.SMS] = TwilioProvider(
+            caller,
+            base_url=settings.twilio_api_url,
+            account_sid=settings.twilio_account_sid,
+            token=settings.twilio_auth_token.get_secret_value(),
+            sender=settings.twilio_from,
+            callback_url=f"{public_url.rstrip('/')}{TWILIO_PATH}" if public_url else "",
+        )
+    if settings.sendgrid_api_key.get_secret_value():
+        providers[Channel.EMAIL] = SendGridProvider(
+            caller,
+            base_url=settings.sendgrid_api_url,
+            api_key=settings.sendgrid_api_key.get_secret_value(),
+            sender=settings.sendgrid_from,
+        )
+    return providers
+
+
+def build_secrets(settings: ProviderSettings, public_url: str) -> WebhookSecrets:
+    """Collect what webhooks are checked with."""
+    current = settings.whatsapp_app_secret.get_secret_value()
+    previous = settings.whatsapp_previous_app_secret.get_secret_value()
+    return WebhookSecrets(
+        whatsapp=[secret for secret in (current, previous) if secret],
+        whatsapp_verify_token=settings.whatsapp_verify_token.get_secret_value(),
+        twilio=settings.twilio_auth_token.get_secret_value(),
+        twilio_url=f"{public_url.rstrip('/')}{TWILIO_PATH}",
+    )
+
+
+async def _run(configuration: SenderConfiguration, listener: socket.socket) -> None:
+    settings = configuration.sender
+    tracing = start_tracing(
+        configuration.tracing.service_name,
+        configuration.tracing.endpoint,
+        resource={"service.instance.id": f"{socket.gethostname()}:{os.getpid()}"},
+    )
+    pool: Pool = psycopg_pool.AsyncConnectionPool(
+        configuration.database.url,
+        min_size=2,
+        max_size=8,
+        open=False,
+        kwargs={"application_name": "outbound-slo sender"},
+        check=psycopg_pool.AsyncConnectionPool.check_connection,
+    )
+    connector = aiohttp.TCPConnector(limit=settings.concurrency)
+    try:
+        async with pool, aiohttp.ClientSession(connector=connector) as session:
+            await _serve(configuration, listener, tracing, pool, session)
+    finally:
+        await asyncio.to_thread(tracing.shutdown, 5.0)
+
+
+async def _serve(
+    configuration: SenderConfiguration,
+    listener: socket.socket,
+    tracing: Tracing,
+    pool: Pool,
+    session: aiohttp.ClientSession,
+) -> None:
+    settings, known = configuration.sender, configuration.providers
+    metrics = SenderMetrics()
+    metrics.note_api_version(known.whatsapp_api_version, datetime.now(UTC).date())
+    caller = HttpCaller(session, tracing, settings.request_timeout_s)
+    providers = build_providers(known, caller, settings.public_url)
+    breakers = {channel: Breaker(_breaker_policy(settings)) for channel in providers}
+    worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics)
+    inbox = Inbox(pool, tracing, known.whatsapp_error_policy)
+    probes = Probes(
+        database_answers=lambda: _answers(pool),
+        worker_runs=lambda: not settings.worker_enabled or not worker_task.done(),
+        refresh_metrics=lambda: metrics.note_dropped_spans(tracing.dropped()),
+    )
+    api = build_api(inbox, build_secrets(known, settings.public_url), metrics, probes)
+    server = _Server(_server_config(api))
+    background = [
+        asyncio.create_task(inbox.run()),
+        asyncio.create_task(_keep_up(pool, inbox, metrics, settings.recovery_window_s)),
+    ]
+    worker_task = asyncio.create_task(_work(worker, settings.worker_enabled, providers))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    serving = asyncio.create_task(server.serve([listener]))
+    host, port = listener.getsockname()[:2]
+    _log.info("sender ready", http=f"http://{host}:{port}", channels=[c.value for c in providers])
+    try:
+        await worker_task
+    finally:
+        server.should_exit = True
+        await serving
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+    _log.info("sender stopped")
+
+
+async def _work(worker: Worker, enabled: bool, providers: Mapping[Channel, Provider]) -> None:
+    if not enabled:
+        _log.warning("worker is switched off by OUTBOUND_WORKER_ENABLED; nothing is sent")
+    elif not providers:
+        _log.warning("no provider has credentials; nothing is sent")
+    await worker.run(claiming=enabled and bool(providers))
+
+
+def _build_worker(
+    configuration: SenderConfiguration,
+    pool: Pool,
+    providers: Mapping[Channel, Provider],
+    breakers: Mapping[Channel, Breaker],
+    tracing: Tracing,
+    metrics: SenderMetrics,
+) -> Worker:
+    settings = configuration.sender
+    rules = AttemptRules(
+        backoff_seconds=settings.backoff_seconds,
+        jitter=settings.retry_jitter,
+        error_policy=configuration.providers.whatsapp_error_policy,
+    )
+    attempter = Attempter(
+        rules,
+        providers,
+        breakers,
+        tracing,
+        metrics,
+        random.Random(),  # noqa: S311 - jitter only
+    )
+    worker_rules = WorkerRules(
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        batch_size=settings.batch_size,
+        poll_interval_s=settings.poll_interval_ms / 1000,
+        concurrency=settings.concurrency,
+    )
+    return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, time.time)
+
+
+def _breaker_policy(settings: SenderSettings) -> BreakerPolicy:
+    return BreakerPolicy(
+        window=settings.breaker_window,
+        minimum_calls=settings.breaker_minimum_calls,
+        failure_rate=settings.breaker_failure_rate,
+        slow_call_s=settings.breaker_slow_call_s,
+        open_s=settings.breaker_open_s,
+        probes=settings.breaker_probes,
+    )
+
+
+async def _keep_up(
+    pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
+) -> None:
+    """Recover stale messages (000), start quota windows, drop old webhooks."""
+    while True:
+        try:
+            for status in await recover(pool, window_s=recovery_window_s):
+                result = "requeued" if status is MessageStatus.QUEUED else "failed"
+                metrics.recovered.labels(result).inc()
+                _log.warning("recovered a stale message", status=status.value)
+            await renew_quotas(pool)
+            await inbox.purge()
+        except (*DATABASE_FAULTS, psycopg.errors.DeadlockDetected) as fault:
+            _log.warning("upkeep failed, trying again", error=type(fault).__name__)
+        await asyncio.sleep(min(UPKEEP_S, recovery_window_s / 10))
+
+
+async def _answers(pool: Pool) -> bool:
+    try:
+        async with asyncio.timeout(2.0), pool.connection(timeout=1.5) as connection:
+            await connection.execute("SELECT 1")
+    except (*DATABASE_FAULTS, TimeoutError):
+        return False
+    return True
+
+
+def _server_config(api: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the worker, which has to settle before the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,202 @@
+"""What came of one call to a provider, and the one place where HTTP faults become answers."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from outbound_slo.vocabulary.errors import HouseCode
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from tracing.setup import Tracing
+
+_HTML = "text/html"
+_LONGEST_BODY = 65536
+_SERVER_ERROR = 500
+_BAD_REQUEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A provider's answer, or the reason why there is none.
+
+    Attributes:
+        status: HTTP status; None without an answer.
+        body: Decoded JSON; None where there was none.
+        headers: Lower-case names.
+        fault: Our own code for a missing or unusable answer.
+        reached: The provider may have read the request: without an answer its fate is unknown.
+        exception: Class name of what went wrong, without its text.
+        duration_s: Seconds of the call.
+
+    """
+
+    status: int | None
+    body: object
+    headers: Mapping[str, str]
+    fault: HouseCode | None
+    reached: bool
+    exception: str | None
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What a provider made of a message.
+
+    Attributes:
+        provider_message_id: Set when, and only when, the message was accepted.
+        http_status: Status of the answer; None without one.
+        error_code: The provider's code or a HouseCode; None when accepted.
+        error_message: The provider's words, cut to what a row should hold.
+        retry_after_s: Seconds that the provider asked us to wait.
+        unknown: No answer came, yet the provider may have accepted the message (D12).
+        duration_s: Seconds of the call, for the breaker and the histogram.
+
+    """
+
+    provider_message_id: str | None
+    http_status: int | None
+    error_code: str | None
+    error_message: str | None
+    retry_after_s: float | None
+    unknown: bool
+    duration_s: float
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the provider has taken the message."""
+        return self.provider_message_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One POST: `json` or `form` is the body."""
+
+    url: str
+    headers: Mapping[str, str]
+    json: object = None
+    form: Mapping[str, str] | None = None
+    basic_auth: tuple[str, str] | None = None
+
+
+class HttpCaller:
+    """POSTs under an `http.client.request` span and never raises for what a network can do."""
+
+    def __init__(self, session: aiohttp.ClientSession, tracing: Tracing, timeout_s: float) -> None:
+        """Use one session for all providers; `timeout_s` bounds a call from start to end."""
+        self._session = session
+        self._tracing = tracing
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0))
+
+    async def post(
+        self, request: HttpRequest, error_object: Callable[[object], object]
+    ) -> HttpAnswer:
+        """Make the call.
+
+        Args:
+            request: What to send.
+            error_object: Picks the provider's error out of a decoded body, for the span (D37).
+
+        """
+        tags: dict[Tag, object] = {Tag.HTTP_METHOD: "POST", Tag.HTTP_URL: request.url}
+        with self._tracing.span(SpanName.HTTP_CLIENT_REQUEST, tags) as span:
+            started = time.monotonic()
+            answer = await self._call(request, started)
+            span.tags(
+                {
+                    Tag.HTTP_STATUS_CODE: answer.status,
+                    Tag.HTTP_RESPONSE_HEADER_RETRY_AFTER: answer.headers.get("retry-after"),
+                    Tag.EXCEPTION: answer.exception,
+                }
+            )
+            if answer.status is None:
+                span.tag(Tag.TIMEOUT, answer.fault is HouseCode.TIMEOUT)
+                span.fail(answer.exception or "no_answer")
+            elif answer.status >= _BAD_REQUEST:
+                found = error_object(answer.body)
+                if found is not None:
+                    span.tag(Tag.HTTP_RESPONSE_BODY, json.dumps({"error": found})[:1024])
+                if answer.status >= _SERVER_ERROR:
+                    span.tag(Tag.TIMEOUT, value=False)
+                span.fail(f"http_{answer.status}")
+            return answer
+
+    async def _call(self, request: HttpRequest, started: float) -> HttpAnswer:
+        auth = aiohttp.BasicAuth(*request.basic_auth) if request.basic_auth else None
+        try:
+            async with self._session.post(
+                request.url,
+                json=request.json,
+                data=request.form,
+                headers=request.headers,
+                auth=auth,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                raw = await response.content.read(_LONGEST_BODY)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                body: object = None
+                with contextlib.suppress(ValueError):
+                    body = json.loads(raw) if raw else None
+                html = _HTML in headers.get("content-type", "")
+                fault = HouseCode.BAD_GATEWAY_HTML if html else None
+                elapsed = time.monotonic() - started
+                return HttpAnswer(response.status, body, headers, fault, True, None, elapsed)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            # The request never left: safe to send again.
+            return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=False)
+        except TimeoutError as error:
+            return _silence(HouseCode.TIMEOUT, error, started, reached=True)
+        except aiohttp.InvalidURL as error:
+            return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=False)
+        except (aiohttp.ClientError, OSError) as error:
+            return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=True)
+
+
+def _silence(
+    fault: HouseCode, error: BaseException, started: float, *, reached: bool
+) -> HttpAnswer:
+    elapsed = time.monotonic() - started
+    return HttpAnswer(None, None, {}, fault, reached, type(error).__name__, elapsed)
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Give the seconds of a Retry-After header; a date or nonsense gives None."""
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def accept(answer: HttpAnswer, provider_message_id: str) -> SendResult:
+    """Build the result of an accepted message."""
+    return SendResult(
+        provider_message_id, answer.status, None, None, None, False, answer.duration_s
+    )
+
+
+def refuse(answer: HttpAnswer, code: str | None, message: str | None) -> SendResult:
+    """Build the result of a message that was refused, or whose answer is missing or unusable.
+
+    A 2xx that can't be read leaves the outcome unknown: the provider did take something.
+    """
+    unreadable = answer.status is not None and answer.status < _BAD_REQUEST
+    unknown = (answer.status is None and answer.reached) or unreadable
+    fallback = HouseCode.OUTCOME_UNKNOWN.value if unreadable else None
+    code = code or (answer.fault.value if answer.fault else fallback)
+    if code is None and answer.status is not None:
+        code = f"http_{answer.status}"
+    return SendResult(
+        None,
+        answer.status,
+        code,
+        # A NUL is valid JSON and no valid text for PostgreSQL.
+        (message or answer.exception or "").replace("\x00", "")[:500] or None,
+        read_retry_after(answer.headers),
+        unknown,
+        answer.duration_s,
+    )

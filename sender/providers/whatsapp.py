@@ -1,0 +1,92 @@
+"""WhatsApp Cloud API: message bodies, answers, errors.
+
+Source: Meta's Cloud API reference as of September 2026.
+"""
+
+from collections.abc import Mapping
+
+from outbound_slo.vocabulary.errors import HouseCode
+from outbound_slo.vocabulary.spans import SpanName
+from outbound_slo.vocabulary.statuses import Channel
+from sender.outbox import ClaimedMessage
+from sender.providers.answer import HttpAnswer, HttpCaller, HttpRequest, SendResult, accept, refuse
+
+DEFAULT_LANGUAGE = "en"
+
+
+class WhatsAppProvider:
+    """Sends through Meta's Cloud API."""
+
+    channel = Channel.WHATSAPP
+    span_name = SpanName.WHATSAPP_SEND
+
+    def __init__(
+        self, caller: HttpCaller, *, base_url: str, version: str, number_id: str, token: str
+    ) -> None:
+        """Send from `number_id`, unless the organisation has a number of its own."""
+        self._caller = caller
+        self._root = f"{base_url.rstrip('/')}/{version}"
+        self._number_id = number_id
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def send(self, message: ClaimedMessage) -> SendResult:
+        """Send one message."""
+        number = message.phone_number_id or self._number_id
+        request = HttpRequest(
+            url=f"{self._root}/{number}/messages", headers=self._headers, json=build_body(message)
+        )
+        answer = await self._caller.post(request, find_error)
+        return read_answer(answer)
+
+
+def build_body(message: ClaimedMessage) -> dict[str, object]:
+    """Build the request body; the attempt's reference travels as biz_opaque_callback_data (D12)."""
+    body: dict[str, object] = {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": message.to_recipient,
+        "biz_opaque_callback_data": message.reference,
+    }
+    payload = message.payload_json or {}
+    if message.template_code is None:
+        text = payload.get("text") or message.subject or ""
+        return body | {"type": "text", "text": {"preview_url": False, "body": str(text)}}
+    template: dict[str, object] = {
+        "name": message.template_code,
+        "language": {"code": str(payload.get("language", DEFAULT_LANGUAGE))},
+    }
+    parameters = payload.get("parameters")
+    if isinstance(parameters, list) and parameters:
+        texts = [{"type": "text", "text": str(value)} for value in parameters]
+        template["components"] = [{"type": "body", "parameters": texts}]
+    return body | {"type": "template", "template": template}
+
+
+def read_answer(answer: HttpAnswer) -> SendResult:
+    """Read Meta's answer; `error.code` tells more than the HTTP status does."""
+    body = answer.body
+    if answer.status is not None and answer.status < 300 and isinstance(body, Mapping):  # noqa: PLR2004 - 2xx
+        messages = body.get("messages")
+        if isinstance(messages, list) and messages and isinstance(messages[0], Mapping):
+            found = messages[0].get("id")
+            if isinstance(found, str) and found:
+                return accept(answer, found)
+    error = find_error(body)
+    if isinstance(error, Mapping):
+        code = error.get("code")
+        details = error.get("error_data")
+        text = details.get("details") if isinstance(details, Mapping) else None
+        message = str(text or error.get("message") or "")
+        return refuse(answer, None if code is None else str(code), message)
+    if answer.fault is HouseCode.BAD_GATEWAY_HTML:
+        return refuse(answer, None, "The answer is a web page")
+    return refuse(answer, None, None)
+
+
+def find_error(body: object) -> object:
+    """Pick the error object out of a body, without what identifies people or tokens (D37)."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    if not isinstance(error, Mapping):
+        return None
+    kept = ("message", "type", "code", "error_subcode", "error_data", "fbtrace_id")
+    return {key: error[key] for key in kept if key in error}
