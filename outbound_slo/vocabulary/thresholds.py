@@ -214,13 +214,19 @@ ALERT_QUOTA_85 = _alert("85", _S.QUOTA, _A, 85, _PCT, "002, D21", 2)
 ALERT_QUOTA_95 = _alert("95", _S.QUOTA, _A, 95, _PCT, "000, 002, D21", 2)
 ALERT_SIGNATURES = _alert("count", _S.SIGNATURES, _A, 10, Unit.WEBHOOKS, "001, D25", 1)
 ALERT_SIGNATURE_SHARE = _alert("share", _S.SIGNATURES, _A, 0.1, _PCT, "001 (99.9 %), D25", 1)
+ALERT_ALL_REFUSED = _alert(
+    "all_refused", _S.ATTEMPTS, Comparison.AT_LEAST, 20, Unit.ATTEMPTS, "house, T3", 1
+)
+ALERT_NONE_ACCEPTED = _alert(
+    "none_accepted", _S.ATTEMPTS, Comparison.AT_LEAST, 10, Unit.ATTEMPTS, "house, T3", 1
+)
+ALERT_NO_TRAFFIC = _alert("none", _S.ATTEMPTS, Comparison.EQUAL, 0, Unit.ATTEMPTS, "house", 30)
 ALERT_BREAKER = _alert("not_closed", _S.BREAKER, _A, 0, Unit.STATE, "000", 1)
 ALERT_DUE_AGE = _alert("stopped", _S.DUE_AGE, _A, 5 * _MINUTE, _SEC, "house", 1)
 ALERT_SNAPSHOT_AGE = _alert("stale", _S.SNAPSHOT_AGE, _A, _MINUTE, _SEC, "house", 1)
 
 # --- how much there must be before a share means anything (T3) ----------------------------------
 MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")
-MINIMUM_FAILURES = _minimum("down", _S.ATTEMPTS, 10, Unit.ATTEMPTS, "T3")
 MINIMUM_FINISHED = _minimum("finished", _S.SUCCESS_RATE, 20, _MSG, "T3")
 MINIMUM_TIMED = _minimum("timed", _S.SEND_LATENCY, 20, _MSG, "T3")
 

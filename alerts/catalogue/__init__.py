@@ -1,0 +1,13 @@
+"""Every recording and alert, one module per subject."""
+
+from alerts.catalogue import backlog, limits, messages, observation, provider
+from alerts.rule import RuleGroup
+
+GROUPS: tuple[RuleGroup, ...] = (
+    provider.GROUP,
+    messages.GROUP,
+    backlog.GROUP,
+    limits.GROUP,
+    observation.GROUP,
+)
+"""All rule groups."""

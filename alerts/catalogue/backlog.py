@@ -1,0 +1,168 @@
+"""What piles up: queued messages, stuck ones, dead letters.
+
+Each pile has one ladder of lines (D10, D22), leaned against WhatsApp and against all channels
+together. From 2,000 queued or 500 dead letters on it pages; the last two rungs call the levels
+of 001's escalation tree.
+"""
+
+from dataclasses import dataclass
+
+from alerts.rule import Alert, Recording, RuleGroup
+from outbound_slo.vocabulary import metrics as m
+from outbound_slo.vocabulary import thresholds as t
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.statuses import Channel
+from outbound_slo.vocabulary.thresholds import Threshold
+
+_RECORDINGS = (
+    Recording(m.QUEUED_SUM, 'max by (channel) ($QUEUE_DEPTH{status="$queued"})'),
+    Recording(m.QUEUED_TOTAL, "sum($QUEUED_SUM)"),
+    # No dead letters is a number too: zero.
+    Recording(
+        m.DEAD_SUM,
+        """\
+sum by (channel) (max by (channel, error_code, category) ($DEAD_LETTERS))
+  or 0 * $QUEUED_SUM""",
+    ),
+    Recording(m.DEAD_TOTAL, "sum($DEAD_SUM)"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    line: Threshold
+    priority: Priority
+    level: Level
+
+
+_QUEUE_LADDER = (
+    _Rung(t.ALERT_QUEUE_500, Priority.P3, Level.L1),
+    _Rung(t.ALERT_QUEUE_1000, Priority.P2, Level.L1),
+    _Rung(t.ALERT_QUEUE_2000, Priority.P1, Level.L1),
+    _Rung(t.ALERT_QUEUE_5000, Priority.P1, Level.L2),
+    _Rung(t.ALERT_QUEUE_10000, Priority.P1, Level.L3),
+)
+
+_DEAD_LADDER = (
+    _Rung(t.ALERT_DEAD_100, Priority.P2, Level.L1),
+    _Rung(t.ALERT_DEAD_500, Priority.P1, Level.L1),
+    _Rung(t.ALERT_DEAD_1000, Priority.P1, Level.L2),
+    _Rung(t.ALERT_DEAD_2000, Priority.P1, Level.L3),
+)
+
+_QUEUE_MEANING = (
+    "Messages wait in QUEUED. Either less goes out than comes in, or the messages wait for a "
+    "retry or a planned time: compare with the failure rate and the number in retry."
+)
+
+_DEAD_MEANING = (
+    "Messages failed for good and wait for a person. Group them by error code: temporary errors "
+    "can be retried in bulk, wrong recipients and templates can not."
+)
+
+
+def _climb(
+    ladder: tuple[_Rung, ...],
+    name: AlertName,
+    family: Family,
+    pile: str,
+    *,
+    channel: str,
+    summary: str,
+    description: str,
+) -> tuple[Alert, ...]:
+    return tuple(
+        Alert(
+            name=name,
+            family=family,
+            priority=rung.priority,
+            level=rung.level,
+            channel=channel,
+            tier=tier,
+            lines={"line": rung.line},
+            expression=f"{pile} > $line",
+            summary=summary,
+            description=description,
+        )
+        for tier, rung in enumerate(ladder, start=1)
+    )
+
+
+_STUCK_IN_SENDING = Alert(
+    name=AlertName.STUCK_IN_SENDING,
+    family=Family.STUCK,
+    priority=Priority.P2,
+    level=Level.L1,
+    channel=Channel.WHATSAPP.label,
+    lines={"line": t.ALERT_STUCK_SENDING},
+    expression="""\
+max by (channel) ($STUCK{channel="$whatsapp",reason="$sending_too_long"}) > $line""",
+    summary="{{ $value | humanize }} WhatsApp messages are stuck in SENDING",
+    description=(
+        "Claimed more than 5 minutes ago and not settled: their answer was lost, or the process "
+        "that had them is gone. The sweep takes them back after 10 minutes; these it did not."
+    ),
+)
+
+_STUCK_IN_QUEUE = Alert(
+    name=AlertName.STUCK_IN_QUEUE,
+    family=Family.STUCK,
+    priority=Priority.P2,
+    level=Level.L1,
+    lines={"line": t.ALERT_STUCK_QUEUED},
+    expression="""\
+max by (channel, reason) ($STUCK{reason=~"$waiting_too_long"}) > $line""",
+    summary=(
+        "{{ $labels.channel }}: {{ $value | humanize }} messages are stuck in QUEUED "
+        "({{ $labels.reason }})"
+    ),
+    description=(
+        "Due and not claimed, or without progress for two hours; planned waits do not count. "
+        "Either no sender takes this channel, or something holds these messages."
+    ),
+)
+
+GROUP = RuleGroup(
+    name="outbound-backlog",
+    recordings=_RECORDINGS,
+    alerts=(
+        *_climb(
+            _QUEUE_LADDER,
+            AlertName.QUEUE_BACKUP,
+            Family.QUEUE,
+            '$QUEUED_SUM{channel="$whatsapp"}',
+            channel=Channel.WHATSAPP.label,
+            summary="{{ $value | humanize }} WhatsApp messages are queued",
+            description=_QUEUE_MEANING,
+        ),
+        *_climb(
+            _QUEUE_LADDER,
+            AlertName.TOTAL_QUEUE_BACKUP,
+            Family.QUEUE,
+            "$QUEUED_TOTAL",
+            channel=ALL_CHANNELS,
+            summary="{{ $value | humanize }} messages are queued on all channels together",
+            description=_QUEUE_MEANING,
+        ),
+        _STUCK_IN_SENDING,
+        _STUCK_IN_QUEUE,
+        *_climb(
+            _DEAD_LADDER,
+            AlertName.DLQ_OVERFLOW,
+            Family.DEAD_LETTERS,
+            '$DEAD_SUM{channel="$whatsapp"}',
+            channel=Channel.WHATSAPP.label,
+            summary="{{ $value | humanize }} WhatsApp messages are dead letters",
+            description=_DEAD_MEANING,
+        ),
+        *_climb(
+            _DEAD_LADDER,
+            AlertName.TOTAL_DLQ_OVERFLOW,
+            Family.DEAD_LETTERS,
+            "$DEAD_TOTAL",
+            channel=ALL_CHANNELS,
+            summary="{{ $value | humanize }} messages are dead letters on all channels together",
+            description=_DEAD_MEANING,
+        ),
+    ),
+)

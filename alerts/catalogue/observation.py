@@ -1,0 +1,91 @@
+"""Can the other alerts be believed? Old data, no data and no traffic are three different things."""
+
+from alerts.rule import Alert, Recording, RuleGroup
+from alerts.timing import MINUTE
+from outbound_slo.vocabulary import metrics as m
+from outbound_slo.vocabulary import thresholds as t
+from outbound_slo.vocabulary.alerts import (
+    ALL_CHANNELS,
+    AlertName,
+    Dashboard,
+    Family,
+    Level,
+    Priority,
+)
+
+NO_DATA_HOLD_S = 2 * MINUTE
+"""Well below `KEEP_FIRING_S`: who was paged hears of missing data before the page is taken back."""
+
+_SNAPSHOT_AGE = Recording(m.SNAPSHOT_AGE, "time() - max($EXPORTER_SNAPSHOT_AGE)")
+
+_STALE = Alert(
+    name=AlertName.EXPORTER_STALE,
+    family=Family.OBSERVATION,
+    priority=Priority.P1,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    lines={"line": t.ALERT_SNAPSHOT_AGE},
+    expression="$SNAPSHOT_AGE > $line",
+    summary="The exporter's numbers are {{ $value | humanizeDuration }} old",
+    description=(
+        "The exporter answers but could not refresh from the database. Queue, latency and failure "
+        "alerts stand still until it can: what is silent now is not known to be well."
+    ),
+    dashboard=Dashboard.MESSAGING,
+)
+
+_NO_DATA = Alert(
+    name=AlertName.NO_DATA,
+    family=Family.OBSERVATION,
+    priority=Priority.P1,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    expression="absent($QUEUE_DEPTH) or absent($ATTEMPTS)",
+    hold_s=NO_DATA_HOLD_S,
+    keep_firing_s=0,
+    summary="Prometheus has no queue or attempt numbers: {{ $value | humanize }} series missing",
+    description=(
+        "No exporter is scraped, or the one that is does not show these series. Every alert on "
+        "messages is blind; those that were firing go on for a few minutes and then end."
+    ),
+    dashboard=Dashboard.MESSAGING,
+)
+
+_NO_TRAFFIC = Alert(
+    name=AlertName.NO_TRAFFIC,
+    family=Family.OBSERVATION,
+    priority=Priority.P3,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    lines={"line": t.ALERT_NO_TRAFFIC},
+    expression="sum($ATTEMPTS_5M) == $line",
+    keep_firing_s=0,
+    summary="{{ $value | humanize }} attempts on any channel for half an hour",
+    description=(
+        "The data is there and says that nothing is sent. Fine at night; by day, ask what feeds "
+        "the queue. Shares and latencies have nothing to judge meanwhile."
+    ),
+    dashboard=Dashboard.MESSAGING,
+)
+
+_WATCHDOG = Alert(
+    name=AlertName.WATCHDOG,
+    family=Family.WATCHDOG,
+    priority=Priority.P3,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    expression="vector(1)",
+    keep_firing_s=0,
+    summary="Paging works: {{ $value | humanize }} (always firing)",
+    description=(
+        "Fires all the time and goes to a dead man's switch. When it stops arriving there, "
+        "Prometheus, Alertmanager or the way between them is broken."
+    ),
+    dashboard=Dashboard.MESSAGING,
+)
+
+GROUP = RuleGroup(
+    name="outbound-observation",
+    recordings=(_SNAPSHOT_AGE,),
+    alerts=(_STALE, _NO_DATA, _NO_TRAFFIC, _WATCHDOG),
+)

@@ -1,0 +1,174 @@
+"""Does the provider accept what we send? Judged by attempts, so that an outage shows at once (D3).
+
+A window is the newest value of a counter less its smallest in the window. The counters come from
+SQL: where rows are purged and a counter falls, `increase()` would add all of its value to the
+window; this difference only misses what was counted before the fall.
+
+An attempt that timed out counts as not accepted: whether the provider took it is not known, but
+for a page it is one more call without an answer.
+"""
+
+from alerts.rule import Alert, Recording, RuleGroup
+from outbound_slo.vocabulary import metrics as m
+from outbound_slo.vocabulary import thresholds as t
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.statuses import Channel
+
+_WHATSAPP = Channel.WHATSAPP.label
+
+_RECORDINGS = (
+    # Two exporters show the same rows: the larger number is the newer one.
+    Recording(
+        m.ATTEMPTS_SUM, "sum by (channel) (max by (channel, outcome, error_code) ($ATTEMPTS))"
+    ),
+    Recording(
+        m.ACCEPTED_SUM,
+        """\
+sum by (channel) (max by (channel, outcome, error_code) ($ATTEMPTS{outcome="$accepted"}))
+  or 0 * $ATTEMPTS_SUM""",
+    ),
+    Recording(m.ATTEMPTS_1M, "$ATTEMPTS_SUM - min_over_time($ATTEMPTS_SUM[1m])"),
+    Recording(m.ACCEPTED_1M, "$ACCEPTED_SUM - min_over_time($ACCEPTED_SUM[1m])"),
+    Recording(m.ATTEMPTS_5M, "$ATTEMPTS_SUM - min_over_time($ATTEMPTS_SUM[5m])"),
+    Recording(m.ACCEPTED_5M, "$ACCEPTED_SUM - min_over_time($ACCEPTED_SUM[5m])"),
+    # A late answer can turn an old unknown attempt into an accepted one: never below zero.
+    Recording(
+        m.FAILURE_RATIO,
+        """\
+clamp_min($ATTEMPTS_5M - $ACCEPTED_5M, 0) / ($ATTEMPTS_5M > 0)
+  or 0 * $ATTEMPTS_5M""",
+    ),
+)
+
+_OUTAGE_REFUSED = Alert(
+    name=AlertName.OUTAGE,
+    family=Family.PROVIDER,
+    priority=Priority.P0,
+    level=Level.L2,
+    channel=ALL_CHANNELS,
+    lines={"line": t.ALERT_ALL_REFUSED},
+    expression="""\
+sum($ATTEMPTS_5M) >= $line
+  and sum($ACCEPTED_5M) == 0""",
+    summary="No channel gets a message out: all of {{ $value | humanize }} attempts failed",
+    description=(
+        "Nothing was accepted by any provider for 5 minutes, though attempts were made. "
+        "Look for what the channels share: network, credentials, the last deployment."
+    ),
+)
+
+_OUTAGE_STOPPED = Alert(
+    name=AlertName.OUTAGE,
+    family=Family.PROVIDER,
+    priority=Priority.P0,
+    level=Level.L2,
+    channel=ALL_CHANNELS,
+    tier=2,
+    lines={"line": t.ALERT_DUE_AGE},
+    expression="""\
+max($OLDEST_AGE{state="due"}) > $line
+  and sum($ACCEPTED_5M) == 0""",
+    summary="Nothing is sent: a message has been due for {{ $value | humanizeDuration }}",
+    description=(
+        "Messages are due and none was accepted for 5 minutes: no sender works, or all that are "
+        "due are refused. Check that the sender runs and reaches the database."
+    ),
+)
+
+# The breaker has judged a minimum of calls already. While it holds calls back, a minute has only
+# a few probes, and no message that is accepted: that is the outage going on, not its end.
+_PROVIDER_DOWN = Alert(
+    name=AlertName.PROVIDER_DOWN,
+    family=Family.PROVIDER,
+    priority=Priority.P1,
+    level=Level.L2,
+    channel=_WHATSAPP,
+    lines={"line": t.ALERT_NONE_ACCEPTED, "open": t.ALERT_BREAKER},
+    expression="""\
+(
+  $ATTEMPTS_1M{channel="$whatsapp"} >= $line
+  or
+  $ATTEMPTS_1M{channel="$whatsapp"}
+    and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+    and on (channel) max by (channel) ($QUEUE_DEPTH{channel="$whatsapp",status="$queued"}) > 0
+)
+and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
+    summary="WhatsApp accepts nothing: {{ $value | humanize }} attempts in a minute, none accepted",
+    description=(
+        "No WhatsApp message was accepted for a minute, though attempts were made or the circuit "
+        "breaker holds them back. Queued messages wait and are tried again."
+    ),
+)
+
+# With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum.
+_HIGH_FAILURE_RATE = Alert(
+    name=AlertName.HIGH_FAILURE_RATE,
+    family=Family.PROVIDER,
+    priority=Priority.P1,
+    level=Level.L2,
+    channel=_WHATSAPP,
+    lines={
+        "line": t.ALERT_FAILURE_HIGH,
+        "minimum": t.MINIMUM_ATTEMPTS,
+        "open": t.ALERT_BREAKER,
+    },
+    expression="""\
+$FAILURE_RATIO{channel="$whatsapp"} > $line
+and (
+  $ATTEMPTS_5M{channel="$whatsapp"} >= $minimum
+  or
+  $ATTEMPTS_5M{channel="$whatsapp"} > 0
+    and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+)""",
+    summary="WhatsApp: {{ $value | humanizePercentage }} of attempts fail",
+    description=(
+        "Share of the attempts of the last 5 minutes that WhatsApp did not accept, time-outs "
+        "included. Failed attempts are retried; messages are lost only when their attempts end."
+    ),
+)
+
+_ELEVATED = Alert(
+    name=AlertName.ELEVATED_FAILURE_RATE,
+    family=Family.PROVIDER,
+    priority=Priority.P2,
+    level=Level.L1,
+    lines={"line": t.ALERT_FAILURE_ELEVATED, "minimum": t.MINIMUM_ATTEMPTS},
+    expression="""\
+$FAILURE_RATIO > $line
+  and $ATTEMPTS_5M >= $minimum""",
+    summary=("{{ $labels.channel }}: {{ $value | humanizePercentage }} of attempts fail"),
+    description=(
+        "Fewer than 95 % of the attempts on this channel are accepted. Find the error code that "
+        "dominates; one code or one organisation is a different story from all of them."
+    ),
+)
+
+_HIGH_ELSEWHERE = Alert(
+    name=AlertName.ELEVATED_FAILURE_RATE,
+    family=Family.PROVIDER,
+    priority=Priority.P1,
+    level=Level.L2,
+    tier=2,
+    lines={"line": t.ALERT_FAILURE_HIGH, "minimum": t.MINIMUM_ATTEMPTS},
+    expression="""\
+$FAILURE_RATIO{channel!="$whatsapp"} > $line
+  and $ATTEMPTS_5M{channel!="$whatsapp"} >= $minimum""",
+    summary=("{{ $labels.channel }}: {{ $value | humanizePercentage }} of attempts fail"),
+    description=(
+        "Share of the attempts of the last 5 minutes that the channel's provider did not accept, "
+        "time-outs included. Treat it as an outage of this provider."
+    ),
+)
+
+GROUP = RuleGroup(
+    name="outbound-provider",
+    recordings=_RECORDINGS,
+    alerts=(
+        _OUTAGE_REFUSED,
+        _OUTAGE_STOPPED,
+        _PROVIDER_DOWN,
+        _HIGH_FAILURE_RATE,
+        _ELEVATED,
+        _HIGH_ELSEWHERE,
+    ),
+)

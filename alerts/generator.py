@@ -1,0 +1,117 @@
+"""Writes the catalogue as Prometheus rule files."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+from alerts.catalogue import GROUPS
+from alerts.rule import Alert, Recording, RuleGroup, write_expression
+from alerts.timing import Timing
+from outbound_slo.vocabulary.alerts import TEAM
+
+RUNBOOK_BASE_URL: Final = "https://runbooks.example.com/outbound-slo"
+"""Where docs/runbooks is published; every deployment has its own."""
+
+DASHBOARD_BASE_URL: Final = "http://localhost:3000"
+"""Where Grafana is; the compose file's by default."""
+
+_HEADER: Final = """\
+# Written by `outbound-slo generate` from alerts/catalogue; changes made here do not last.
+"""
+
+
+def render_rules(
+    timing: Timing | None = None,
+    *,
+    runbook_base_url: str = RUNBOOK_BASE_URL,
+    dashboard_base_url: str = DASHBOARD_BASE_URL,
+) -> Mapping[str, str]:
+    """Write all rule files.
+
+    Args:
+        timing: The clock; production's if None.
+        runbook_base_url: What comes before `/<AlertName>.md` in the link to an alert's page.
+        dashboard_base_url: What comes before `/d/<uid>` in the link to a dashboard.
+
+    Returns:
+        File name to YAML text, one file per group.
+
+    """
+    timing = timing or Timing()
+    links = (runbook_base_url.rstrip("/"), dashboard_base_url.rstrip("/"))
+    return {f"{group.name}.yml": _write_group(group, timing, links) for group in GROUPS}
+
+
+def _write_group(group: RuleGroup, timing: Timing, links: tuple[str, str]) -> str:
+    rules = [
+        *(_write_recording(recording, timing) for recording in group.recordings),
+        *(_write_alert(alert, timing, links) for alert in group.alerts),
+    ]
+    return write_yaml({"groups": [{"name": group.name, "rules": rules}]}, _HEADER)
+
+
+def _write_recording(recording: Recording, timing: Timing) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "record": recording.metric.name,
+        "expr": write_expression(recording.expression, {}, timing),
+    }
+    if recording.labels:
+        rule["labels"] = dict(recording.labels)
+    return rule
+
+
+def _write_alert(alert: Alert, timing: Timing, links: tuple[str, str]) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "alert": alert.name.value,
+        "expr": write_expression(alert.expression, alert.lines, timing),
+    }
+    if alert.pending_s:
+        rule["for"] = timing.duration(alert.pending_s)
+    if alert.keep_firing_s:
+        rule["keep_firing_for"] = timing.duration(alert.keep_firing_s)
+    rule["labels"] = _write_labels(alert)
+    rule["annotations"] = _write_annotations(alert, *links)
+    return rule
+
+
+def _write_labels(alert: Alert) -> dict[str, str]:
+    labels = {
+        "severity": alert.severity.value,
+        "priority": alert.priority.value,
+        "level": alert.level.value,
+        "family": alert.family.value,
+        "tier": str(alert.tier),
+        "team": TEAM,
+    }
+    return labels | ({"channel": alert.channel} if alert.channel else {})
+
+
+def _write_annotations(alert: Alert, runbooks: str, dashboards: str) -> dict[str, str]:
+    line = f" (line: {alert.line.text})" if alert.line else ""
+    channel = alert.channel or "{{ $labels.channel }}"
+    return {
+        "summary": alert.summary + line,
+        "description": alert.description,
+        "runbook_url": f"{runbooks}/{alert.name}.md",
+        "dashboard_url": f"{dashboards}/d/{alert.dashboard}?var-channel={channel}",
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Keeps long expressions on the lines on which they were written."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def write_yaml(document: Mapping[str, Any], header: str) -> str:
+    """Write a document as YAML in its own order, after a header of comment lines."""
+    # PyYAML folds long lines; a width that no text reaches keeps each on one.
+    body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+    return header + body

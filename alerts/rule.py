@@ -1,0 +1,174 @@
+"""What a recording and an alert are, before Prometheus's YAML is made of them.
+
+Expressions are PromQL with placeholders, so that no name and no number is written twice:
+
+* `$FAILURE_RATIO` is the metric of that constant in `vocabulary.metrics`;
+* `$whatsapp`, `$queued`, … are label values (see `LABEL_VALUES`);
+* `$line`, `$minimum`, … are the thresholds that the alert lists under these names;
+* windows are production's (`[5m]`); the generator scales them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Template
+from types import MappingProxyType
+from typing import Final
+
+from alerts.timing import HOUR, MINUTE, SECOND, Timing
+from outbound_slo.vocabulary import metrics
+from outbound_slo.vocabulary.alerts import (
+    PRIORITIES,
+    AlertName,
+    Dashboard,
+    Family,
+    Level,
+    Priority,
+    Severity,
+)
+from outbound_slo.vocabulary.metrics import Metric
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, StuckReason
+from outbound_slo.vocabulary.thresholds import Subject, Threshold, Unit
+
+KEEP_FIRING_S: Final = 5 * MINUTE
+"""How long an alert outlives its condition.
+
+Longer than `OutboundNoData` needs to fire, so that a page whose data went away is not taken back
+before somebody has been told that we are blind.
+"""
+
+LABEL_VALUES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "whatsapp": Channel.WHATSAPP.label,
+        "queued": MessageStatus.QUEUED.label,
+        "accepted": AttemptOutcome.SENT.label,
+        "sending_too_long": StuckReason.SENDING_TOO_LONG.value,
+        "waiting_too_long": "|".join(
+            reason for reason in StuckReason if reason is not StuckReason.SENDING_TOO_LONG
+        ),
+    }
+)
+"""Placeholders for label values."""
+
+_METRIC_NAMES: Final = {
+    constant: metric.name
+    for constant, metric in vars(metrics).items()
+    if isinstance(metric, Metric)
+}
+_WINDOW: Final = re.compile(r"\[(\d+)([smh])\]")
+_UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR}
+# Ages that our own clock makes shrink with it; a latency that was promised to people does not.
+_SCALED_SUBJECTS: Final = frozenset({Subject.DUE_AGE, Subject.SNAPSHOT_AGE})
+# Below this a refresh that a busy machine delays by a few seconds would count as stale.
+_SHORTEST_AGE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A series that Prometheus computes and keeps.
+
+    Attributes:
+        metric: Its name in the vocabulary.
+        expression: PromQL with placeholders.
+        labels: Labels to add.
+
+    """
+
+    metric: Metric
+    expression: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One tier of an alert.
+
+    Attributes:
+        name: The alert; its tiers share name, family and page in docs/runbooks.
+        family: The kind of trouble, which decides what is grouped into one page.
+        priority: How soon somebody must act; the severity follows from it.
+        level: Up to which level people are called at once.
+        expression: PromQL with placeholders; has a value only while the alert's condition holds.
+        summary: One line for the pager; Prometheus's template language, with value and unit.
+        description: What it means and where to look first; the same language.
+        channel: Value of the label `channel`; None where the expression has the label.
+        tier: Counts from 1, the mildest; a higher tier silences a lower one.
+        lines: Thresholds by placeholder; `line` is the one that the alert is about.
+        hold_s: Seconds for which the condition must hold; None: as long as `line` says.
+        keep_firing_s: Seconds for which it goes on firing after the condition has ended.
+        dashboard: Where the page's link leads.
+
+    """
+
+    name: AlertName
+    family: Family
+    priority: Priority
+    level: Level
+    expression: str
+    summary: str
+    description: str
+    channel: str | None = None
+    tier: int = 1
+    lines: Mapping[str, Threshold] = field(default_factory=dict)
+    hold_s: float | None = None
+    keep_firing_s: float = KEEP_FIRING_S
+    dashboard: Dashboard = Dashboard.SLA
+
+    @property
+    def severity(self) -> Severity:
+        """What the priority says; the Watchdog, which reports nothing bad, has none."""
+        if self.family is Family.WATCHDOG:
+            return Severity.NONE
+        return PRIORITIES[self.priority].severity
+
+    @property
+    def line(self) -> Threshold | None:
+        """The threshold that the alert is about; None for those that wait for an absence."""
+        return self.lines.get("line")
+
+    @property
+    def pending_s(self) -> float:
+        """Seconds for which the condition must hold before the alert fires."""
+        if self.hold_s is not None:
+            return self.hold_s
+        return self.line.hold_s if self.line else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGroup:
+    """Recordings, then the alerts that read them: evaluated in this order, in one go.
+
+    Attributes:
+        name: The group's name, and with `.yml` its file's.
+        recordings: Series to record, each after those it reads.
+        alerts: Alerts, each family's tiers upwards.
+
+    """
+
+    name: str
+    recordings: tuple[Recording, ...]
+    alerts: tuple[Alert, ...]
+
+
+def write_expression(expression: str, lines: Mapping[str, Threshold], timing: Timing) -> str:
+    """Turn an expression with placeholders into PromQL.
+
+    Raises:
+        KeyError: A placeholder names no metric, label value or threshold.
+
+    """
+    values = {name: _write_line(line, timing) for name, line in lines.items()}
+    text = Template(expression).substitute(_METRIC_NAMES | dict(LABEL_VALUES) | values)
+    return _WINDOW.sub(lambda found: f"[{_scale_window(found, timing)}]", text)
+
+
+def _scale_window(found: re.Match[str], timing: Timing) -> str:
+    return timing.window(int(found[1]) * _UNIT_SECONDS[found[2]])
+
+
+def _write_line(line: Threshold, timing: Timing) -> str:
+    if line.unit is Unit.PERCENT:
+        return f"{line.ratio:g}"
+    if line.subject in _SCALED_SUBJECTS:
+        return f"{max(timing.seconds(line.value), min(line.value, _SHORTEST_AGE_S)):g}"
+    return f"{line.value:g}"
