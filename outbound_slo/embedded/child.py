@@ -1,6 +1,5 @@
 """One child process: started in a group of its own, watched, and stopped by its own id."""
 
-import json
 import os
 import pwd
 import re
@@ -17,7 +16,7 @@ _POLL_SECONDS = 0.02
 _STOP_SECONDS = 10.0
 _TAIL_LINES = 40
 _TELLING = re.compile(r"error|fatal|panic|\berr=|address already in use", re.IGNORECASE)
-_LOGFMT = re.compile(r'\b(msg|err)=("(?:[^"\\]|\\.)*")')
+_LOGFMT = re.compile(r'\b(msg|err)="((?:[^"\\]|\\.)*)"')
 
 Probe = Callable[[], bool]
 
@@ -78,9 +77,10 @@ def find_reason(log: str) -> str:
 
 def _shorten(line: str) -> str:
     """Keep message and error of a line in logfmt, as Prometheus writes it; others stay."""
-    fields = {name: json.loads(value) for name, value in _LOGFMT.findall(line)}
+    fields = dict(_LOGFMT.findall(line))
     texts = [fields[name] for name in ("msg", "err") if name in fields]
-    return ": ".join(texts) or line
+    unquoted = ": ".join(texts).replace(r"\n", " ")
+    return re.sub(r"\\(.)", r"\1", unquoted) or line
 
 
 class Child:
