@@ -29,7 +29,8 @@ class Template:
 class MetaAccount:
     """What Meta knows about one business.
 
-    Without a list of templates every name is known; without a list of numbers every id is ours.
+    Without a list of templates every name is known; without a list of numbers every id
+    made of digits is ours.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class MetaAccount:
 
     def has_object(self, object_id: str) -> bool:
         """Tell whether a number or account id belongs to this business."""
-        return not self._numbers or object_id in self._numbers or object_id == self.account_id
+        if not self._numbers:
+            return object_id.isascii() and object_id.isdigit()
+        return object_id in self._numbers or object_id == self.account_id
 
     def note_inbound(self, sender: str, now: float) -> None:
         """Open the service window of a user who wrote (digits only; epoch seconds)."""

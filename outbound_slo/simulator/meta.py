@@ -21,6 +21,7 @@ from outbound_slo.simulator.wire import (
     RefusedError,
     Submission,
 )
+from outbound_slo.vocabulary.errors import Catalogue, meanings
 
 CALLBACK_DATA_LIMIT = 512
 """Characters of `biz_opaque_callback_data`, by Meta's messages reference."""
@@ -31,22 +32,6 @@ TEXT_LIMIT = 4096
 _PHONE = re.compile(r"\+?[1-9]\d{6,14}")
 _PHONE_PUNCTUATION = str.maketrans("", "", " -()")
 _VERSION = re.compile(r"v(\d+)\.0")
-_TITLES = {
-    4: "Application request limit reached",
-    80007: "Rate limit issues",
-    130429: "Rate limit hit",
-    131000: "Something went wrong",
-    131016: "Service unavailable",
-    131026: "Message undeliverable",
-    131047: "Re-engagement message",
-    131048: "Spam rate limit hit",
-    131049: "This message was not delivered to maintain healthy ecosystem engagement.",
-    131056: "(Business Account, Consumer Account) pair rate limit hit",
-    131057: "Account in maintenance mode",
-    132001: "Template does not exist in the translation",
-    132015: "Template is paused",
-    132016: "Template is disabled",
-}
 _TEMPLATE_CODES = {TemplateStatus.PAUSED: 132015, TemplateStatus.DISABLED: 132016}
 
 
@@ -285,7 +270,8 @@ class MetaWire:
 
 def title_of(code: int) -> str:
     """Return Meta's title of an error code, as statuses and errors carry it."""
-    return _TITLES.get(code, "Simulated failure")
+    meaning = meanings(str(code)).get(Catalogue.META)
+    return meaning.title if meaning else "Simulated failure"
 
 
 def to_wa_id(recipient: str) -> str:

@@ -20,7 +20,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a request; above Meta's own 3 MB."""
 
 _BACKLOG = 2048
-_VERSION_PATH = r"/{version:v\d+\.\d+}/{object_id:\d+}"
+_VERSION_PATH = r"/{version:v\d+\.\d+}/{object_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """The stage: everything one running simulator holds, and what accepting a message sets off."""
 
-import random
 import time
 from collections import Counter
 
 import aiohttp
 
 from outbound_slo.simulator.accounts import MetaAccount
+from outbound_slo.simulator.chance import create_rng
 from outbound_slo.simulator.faults import FaultBoard
 from outbound_slo.simulator.ledger import Acceptance, Ledger
 from outbound_slo.simulator.lifecycle import Step, plan_life
@@ -30,8 +30,7 @@ class Stage:
         secrets = options.credentials
         self.options = options
         self.session = session
-        # Faults, ids and delays must be repeatable from the seed; nothing here guards a secret.
-        self.rng = random.Random(options.seed)  # noqa: S311 - see above
+        self.rng = create_rng(options.seed)
         self.clock = time.time
         self.steady_clock = time.monotonic
         self.started_at = time.monotonic()

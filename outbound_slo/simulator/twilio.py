@@ -9,7 +9,8 @@ import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from outbound_slo.simulator.faults import ErrorFault
@@ -108,6 +109,7 @@ class TwilioWire:
 
     def answer_accepted(self, submission: Submission, message_id: str, now: float) -> Answer:
         """Build the 201 with the queued message."""
+        created = format_datetime(datetime.fromtimestamp(now, UTC))
         uri = f"/2010-04-01/Accounts/{submission.account}/Messages/{message_id}"
         service = submission.sender if submission.sender.startswith("MG") else None
         return Answer(
@@ -116,9 +118,9 @@ class TwilioWire:
                 "account_sid": submission.account,
                 "api_version": "2010-04-01",
                 "body": submission.text,
-                "date_created": formatdate(now),
+                "date_created": created,
                 "date_sent": None,
-                "date_updated": formatdate(now),
+                "date_updated": created,
                 "direction": "outbound-api",
                 "error_code": None,
                 "error_message": None,
