@@ -4,8 +4,7 @@ Pure functions, on the hot path: a legal span or value costs one dictionary look
 """
 
 from outbound_slo.vocabulary.spans import SPANS, TAGS, SpanName, Tag
-
-TagValue = str | int | float | bool
+from tracing.values import TagValue
 
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST_REMINDER = 60

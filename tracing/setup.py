@@ -26,8 +26,9 @@ from outbound_slo.vocabulary.spans import (
     Tag,
 )
 from tracing.export import EXPORT_TIMEOUT_S, QUEUE_CAPACITY, BoundedSpanProcessor, SpanCounts
-from tracing.hierarchy import IllegalStoryError, TagValue, check_parent
+from tracing.hierarchy import IllegalStoryError, check_parent
 from tracing.story import StorySpan, copy_shared_tags, settle_tags
+from tracing.values import TagValue
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode, set_span_in_context
 
 from outbound_slo.vocabulary.spans import SHARED_TAGS, SpanName, Tag
-from tracing.hierarchy import IllegalStoryError, TagValue, settle_value
+from tracing.hierarchy import IllegalStoryError, settle_value
 from tracing.propagation import format_traceparent
+from tracing.values import TagValue
 
 Complain = Callable[[IllegalStoryError], None]
 _SHARED_KEYS = frozenset(tag.value for tag in SHARED_TAGS)

@@ -13,6 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from tracing.values import TagValue, show_value
+
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 LARGEST_BODY = 64 * 1024 * 1024
@@ -25,8 +27,6 @@ _ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId"})
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 # Longer values (bodies, addresses) are kept and shown, but not found by a search.
 _LONGEST_SEARCHABLE = 256
-
-Scalar = str | int | float | bool
 
 
 class MalformedExportError(Exception):
@@ -95,7 +95,7 @@ def read_export(body: bytes, content_type: str, content_encoding: str) -> Export
     return Export(tuple(spans), refused)
 
 
-def read_value(value: AnyValue) -> Scalar:
+def read_value(value: AnyValue) -> TagValue:
     """Give an attribute's value; lists, maps and bytes come as JSON or base64 text."""
     kind = value.WhichOneof("value")
     if kind == "string_value":
@@ -109,15 +109,6 @@ def read_value(value: AnyValue) -> Scalar:
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     return json.dumps(_plain(value), ensure_ascii=False)
-
-
-def show_value(value: Scalar) -> str:
-    """Write a value as Jaeger's search compares it: true and false, ten significant digits."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return format(value, ".10g")
-    return str(value)
 
 
 def _decompress(body: bytes, encoding: str) -> bytes:

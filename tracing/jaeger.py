@@ -1,0 +1,236 @@
+"""Asking Jaeger, or the embedded store, for the traces of a message.
+
+The third query API is spoken first, the first one where a server has no other, or where its third
+API does not search by tag yet (Jaeger before June 2026): runbook 000's search is gone from the next
+Jaeger.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+import requests
+
+from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.vocabulary.spans import Tag
+from tracing.traces import MalformedAnswerError, Trace, read_v1_answer, read_v3_answer
+
+DEFAULT_URL = "http://127.0.0.1:16686"
+DEFAULT_SERVICE = "backend"
+DEFAULT_LOOKBACK = timedelta(days=7)
+DEFAULT_LIMIT = 50
+"""Traces asked for, as in most queries of runbook 000."""
+_TIMEOUT_S = 10.0
+# A collector's clock may run ahead of ours.
+_AHEAD = timedelta(minutes=5)
+
+
+class QueryApi(StrEnum):
+    """Which of Jaeger's query APIs a server is asked by."""
+
+    V3 = "v3"
+    V1 = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery:
+    """A search: traces with a span that has all these tags.
+
+    Attributes:
+        tags: Tags and their values as text.
+        operation: Name of that span; None for any.
+        lookback: How far back its start may lie.
+        limit: Traces at most.
+
+    """
+
+    tags: Mapping[Tag, str] = field(default_factory=dict)
+    operation: str | None = None
+    lookback: timedelta = DEFAULT_LOOKBACK
+    limit: int = DEFAULT_LIMIT
+
+
+class JaegerClient:
+    """Queries one server about one service."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        service: str = DEFAULT_SERVICE,
+        session: requests.Session | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare to ask; nothing is sent yet.
+
+        Args:
+            url: Address of Jaeger's query service.
+            service: `service.name` of the sender.
+            session: HTTP session to use, for credentials or certificates.
+            clock: Now, seconds since the epoch.
+
+        """
+        self._url = url.rstrip("/")
+        self._service = service
+        self._session = session or requests.Session()
+        self._clock = clock
+        self._api: QueryApi | None = None
+
+    def traces_of_message(
+        self, message_id: int, *, lookback: timedelta = DEFAULT_LOOKBACK
+    ) -> list[Trace]:
+        """Give every trace of a message, the earliest first: its request, and one per attempt."""
+        query = TraceQuery({Tag.MESSAGE_ID: str(message_id)}, lookback=lookback)
+        return self.find(query)[::-1]
+
+    def traces_with_error(
+        self,
+        code: str,
+        *,
+        lookback: timedelta = DEFAULT_LOOKBACK,
+        limit: int = DEFAULT_LIMIT,
+    ) -> list[Trace]:
+        """Give the latest traces with an error code, whether the answer or a webhook brought it."""
+        return self.find(TraceQuery({Tag.ERROR_CODE: code}, lookback=lookback, limit=limit))
+
+    def traces_to(
+        self,
+        recipient: str,
+        *,
+        lookback: timedelta = DEFAULT_LOOKBACK,
+        limit: int = DEFAULT_LIMIT,
+    ) -> list[Trace]:
+        """Give the latest traces of attempts to one recipient."""
+        return self.find(TraceQuery({Tag.MESSAGE_TO: recipient}, lookback=lookback, limit=limit))
+
+    def find(self, query: TraceQuery) -> list[Trace]:
+        """Search, the latest trace first.
+
+        Raises:
+            UserMistake: The server can't be reached, or answers something else.
+
+        """
+        if self._ask_api() is QueryApi.V3:
+            found = self._find_v3(query)
+            if found is not None:
+                return found
+            # This server's third API does not search by tag, so its first one is still there.
+            self._api = QueryApi.V1
+        return self._find_v1(query)
+
+    def trace(self, trace_id: str) -> Trace | None:
+        """Give one trace by its id, or None when the server has no such.
+
+        Raises:
+            UserMistake: As for `find`; or the id is refused.
+
+        """
+        modern = self._ask_api() is QueryApi.V3
+        path = f"/api/v3/traces/{trace_id}" if modern else f"/api/traces/{trace_id}"
+        response = self._get(path)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        if response.status_code == HTTPStatus.BAD_REQUEST:
+            raise UserMistake(f"{trace_id!r} is not a trace id", "Give up to 32 hexadecimal digits")
+        traces = self._read(response, read_v3_answer if modern else read_v1_answer)
+        return traces[0] if traces else None
+
+    def _ask_api(self) -> QueryApi:
+        if self._api is None:
+            if "services" in self._object(self._get("/api/v3/services")):
+                self._api = QueryApi.V3
+            elif "data" in self._object(self._get("/api/services")):
+                self._api = QueryApi.V1
+            else:
+                raise UserMistake(
+                    f"{self._url} answers, but not as Jaeger does",
+                    "Give the address of its query service, as http://127.0.0.1:16686",
+                )
+        return self._api
+
+    def _find_v3(self, query: TraceQuery) -> list[Trace] | None:
+        """Search by the third API; None when it turns out not to search by tag."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        parameters = {
+            "query.serviceName": self._service,
+            "query.startTimeMin": _rfc3339(now - query.lookback),
+            "query.startTimeMax": _rfc3339(now + _AHEAD),
+            "query.searchDepth": str(query.limit),
+        }
+        tags = _texts(query)
+        if tags:
+            parameters["query.attributes"] = json.dumps(tags)
+        if query.operation:
+            parameters["query.operationName"] = query.operation
+        response = self._get("/api/v3/traces", parameters)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return []
+        if response.status_code == HTTPStatus.BAD_REQUEST:
+            return None
+        found = self._read(response, read_v3_answer)
+        return found if all(_matches(trace, tags) for trace in found) else None
+
+    def _find_v1(self, query: TraceQuery) -> list[Trace]:
+        now_us = int(self._clock() * 1_000_000)
+        parameters = {
+            "service": self._service,
+            "tags": json.dumps(_texts(query)),
+            "start": str(now_us - query.lookback // timedelta(microseconds=1)),
+            "end": str(now_us + _AHEAD // timedelta(microseconds=1)),
+            "limit": str(query.limit),
+        }
+        if query.operation:
+            parameters["operation"] = query.operation
+        return self._read(self._get("/api/traces", parameters), read_v1_answer)
+
+    def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> requests.Response:
+        try:
+            return self._session.get(self._url + path, params=parameters, timeout=_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise UserMistake(
+                f"no trace server answers at {self._url} ({type(error).__name__})",
+                "Start one (outbound-slo trace serve), or name another with --url "
+                "or OUTBOUND_JAEGER_URL",
+            ) from error
+
+    def _read(
+        self,
+        response: requests.Response,
+        read: Callable[[Any], list[Trace]],
+    ) -> list[Trace]:
+        if response.status_code != HTTPStatus.OK:
+            raise UserMistake(
+                f"{self._url} answered HTTP {response.status_code} to {response.request.path_url}",
+                "Check the address and the server's log",
+            )
+        try:
+            return read(self._object(response))
+        except MalformedAnswerError as error:
+            raise UserMistake(
+                f"{self._url} sent {error}", "Check that the address is Jaeger's query service"
+            ) from error
+
+    @staticmethod
+    def _object(response: requests.Response) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+
+def _texts(query: TraceQuery) -> dict[str, str]:
+    return {tag.value: text for tag, text in query.tags.items()}
+
+
+def _matches(trace: Trace, tags: Mapping[str, str]) -> bool:
+    return any(span.has(tags) for span in trace.spans)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

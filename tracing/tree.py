@@ -1,0 +1,200 @@
+"""Drawing traces for a terminal: a tree per message, its attempts in order with their webhooks."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from outbound_slo.vocabulary.spans import SPANS, SpanName, Tag
+from tracing.traces import Span, Trace
+from tracing.values import TagValue, show_value
+
+_US_PER_MS = 1_000
+_US_PER_S = 1_000_000
+_MS_PER_S = 1_000
+_S_PER_MINUTE = 60
+_MINUTES_PER_HOUR = 60
+# A span that starts so much later than its trace tells when: a webhook, or work that had to wait.
+_LATE_US = 1 * _US_PER_S
+
+_RED = "bold red"
+_GREEN = "green"
+_DIM = "dim"
+_FINE_STATUSES = frozenset({"SENT", "DELIVERED", "READ"})
+_FAILED_STATUS = "FAILED"
+
+# What the heading of a message or an attempt says already, or what says the same thing twice.
+_LEFT_OUT = frozenset(
+    {
+        Tag.MESSAGE_ID,
+        Tag.MESSAGE_CHANNEL,
+        Tag.MESSAGE_TO,
+        Tag.MESSAGE_ATTEMPT,
+        Tag.ERROR_TYPE,
+        Tag.WEBHOOK,
+    }
+)
+_PERCENTAGES = frozenset({Tag.CIRCUIT_BREAKER_FAILURE_RATE, Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE})
+_ERRORS = frozenset({Tag.ERROR, Tag.ERROR_CODE, Tag.ERROR_MESSAGE, Tag.EXCEPTION})
+
+
+def draw_message(message_id: int, traces: Sequence[Trace]) -> Tree:
+    """Draw all traces of a message, in the order given, under one heading.
+
+    Args:
+        message_id: The message.
+        traces: Its traces, the earliest first: its request, then its attempts.
+
+    """
+    heading = Text(f"message {message_id}", style="bold")
+    for tag in (Tag.MESSAGE_CHANNEL, Tag.MESSAGE_TO, Tag.ORG_ID):
+        known = (trace.find_tag(tag.value) for trace in traces)
+        value = next((value for value in known if value is not None), None)
+        if value is not None:
+            heading.append(f"  {value}", style="not bold")
+    tree = Tree(heading, guide_style=_DIM)
+    for trace in traces:
+        _add_trace(tree, trace)
+    return tree
+
+
+def draw_trace(trace: Trace) -> Tree:
+    """Draw one trace."""
+    tree = Tree(_head_of_trace(trace), guide_style=_DIM)
+    _add_spans(tree, trace)
+    return tree
+
+
+def list_traces(traces: Iterable[Trace], title: str) -> Table:
+    """List traces one per row, for searches that find many."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("started", "message", "attempt", "to", "status", "error", "took"):
+        table.add_column(column, overflow="fold")
+    table.add_column("trace", overflow="fold", min_width=32)
+    for trace in traces:
+        status = _shown(trace.find_tag(Tag.STATUS.value))
+        table.add_row(
+            show_moment(trace.start_us),
+            _shown(trace.find_tag(Tag.MESSAGE_ID.value)),
+            _shown(trace.find_tag(Tag.MESSAGE_ATTEMPT.value)),
+            _shown(trace.find_tag(Tag.MESSAGE_TO.value)),
+            Text(status, style=_style_of_status(status)),
+            _shown(trace.find_tag(Tag.ERROR_CODE.value)),
+            show_duration(trace.root.duration_us),
+            trace.trace_id,
+        )
+    return table
+
+
+def show_duration(duration_us: int) -> str:
+    """Write microseconds for people: `413 µs`, `285 ms`, `5.20 s`, `3 min 07 s`, `2 h 05 min`."""
+    if duration_us < _US_PER_MS:
+        return f"{duration_us} µs"
+    milliseconds = round(duration_us / _US_PER_MS)
+    if milliseconds < _MS_PER_S:
+        return f"{milliseconds} ms"
+    seconds = duration_us / _US_PER_S
+    # 59.996 s would round to 60.00 s: that is a minute already.
+    if round(seconds, 2) < _S_PER_MINUTE:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), _S_PER_MINUTE)
+    if minutes < _MINUTES_PER_HOUR:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, _MINUTES_PER_HOUR)
+    return f"{hours} h {minutes:02d} min"
+
+
+def show_moment(moment_us: int) -> str:
+    """Write microseconds since the epoch as a UTC time, to the second."""
+    moment = datetime.fromtimestamp(moment_us // _US_PER_S, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _add_trace(tree: Tree, trace: Trace) -> None:
+    _add_spans(tree.add(_head_of_trace(trace)), trace)
+
+
+def _head_of_trace(trace: Trace) -> Text:
+    root = trace.root
+    head = Text(_title_of(root), style="bold")
+    status = _shown(root.tags.get(Tag.STATUS.value))
+    if status:
+        head.append(f"  {status}", style=_style_of_status(status))
+    final = _latest_status(trace)
+    if final and final != status:
+        head.append(f" → {final}", style=_style_of_status(final))
+    head.append(f"  {show_moment(trace.start_us)}", style="not bold")
+    head.append(f"  trace {trace.trace_id}", style="not bold dim")
+    return head
+
+
+def _title_of(root: Span) -> str:
+    if root.parent_id is not None:
+        return "trace whose root has not arrived"
+    if root.name == SpanName.OUTBOUND_MESSAGE_PROCESS:
+        return f"attempt {_shown(root.tags.get(Tag.MESSAGE_ATTEMPT.value)) or '?'}"
+    if root.name == SpanName.HTTP_IN:
+        return "request"
+    return "webhook" if root.name == SpanName.WEBHOOK_IN else root.name
+
+
+def _latest_status(trace: Trace) -> str:
+    """Give the status that the last webhook set; receipts that changed nothing do not count."""
+    updates = [
+        span
+        for span in trace.spans
+        if span.name == SpanName.STATUS_UPDATE and Tag.NEW_STATUS.value in span.tags
+    ]
+    if not updates:
+        return ""
+    return _shown(max(updates, key=lambda span: span.start_us).tags[Tag.NEW_STATUS.value])
+
+
+def _add_spans(tree: Tree, trace: Trace) -> None:
+    known = {span.span_id for span in trace.spans}
+    tops = [span for span in trace.spans if span.parent_id not in known]
+    pending = [(tree, span) for span in reversed(tops)]
+    while pending:
+        branch, span = pending.pop()
+        below = branch.add(_describe(span, trace))
+        pending += [(below, child) for child in reversed(trace.children(span.span_id))]
+
+
+def _describe(span: Span, trace: Trace) -> Text:
+    line = Text()
+    if span.failed:
+        line.append("✗ ", style=_RED)
+    line.append(span.name, style=_RED if span.failed else "bold")
+    line.append(f"  {show_duration(span.duration_us)}")
+    after_us = span.start_us - trace.start_us
+    if after_us >= _LATE_US:
+        line.append(f"  after {show_duration(after_us)}", style="cyan")
+    for tag in _tags_to_show(span):
+        style = _RED if span.failed and tag in _ERRORS else _DIM
+        line.append(f"  {tag.value}=", style=_DIM)
+        line.append(_show_tag(tag, span.tags[tag.value]), style=style)
+    return line
+
+
+def _tags_to_show(span: Span) -> list[Tag]:
+    carried = SPANS[SpanName(span.name)].carries if span.name in set(SpanName) else ()
+    first = [tag for tag in carried if tag.value in span.tags]
+    others = [tag for tag in Tag if tag.value in span.tags and tag not in carried]
+    return [tag for tag in (*first, *others) if tag not in _LEFT_OUT]
+
+
+def _show_tag(tag: Tag, value: TagValue) -> str:
+    text = _shown(value)
+    return f"{text}%" if tag in _PERCENTAGES else text
+
+
+def _shown(value: TagValue | None) -> str:
+    return "" if value is None else show_value(value)
+
+
+def _style_of_status(status: str) -> str:
+    if status == _FAILED_STATUS:
+        return _RED
+    return _GREEN if status in _FINE_STATUSES else "yellow"
