@@ -1,0 +1,31 @@
+"""The generated files of this room: rules, and the two configurations that compose mounts."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from alerts.alertmanager import Receivers, render_alertmanager
+from alerts.generator import render_rules
+from alerts.prometheus import COMPOSE_ALERTMANAGER, COMPOSE_TARGETS, render_prometheus
+from alerts.timing import Timing
+
+GENERATED: Final = "alerts/generated"
+"""Directory of the generated files, from the project's root."""
+
+RULE_PATTERN: Final = "outbound-*.yml"
+"""Matches the rule files in that directory and nothing else."""
+
+_PAGER: Final = "http://pager:9095"
+
+
+def build_artefacts() -> Mapping[str, str]:
+    """Build each file's text by its path from the project's root; the same at every call."""
+    production = Timing()
+    files = dict(render_rules(production))
+    files["alertmanager.yml"] = render_alertmanager(production, Receivers.at(_PAGER))
+    files["prometheus.yml"] = render_prometheus(
+        production,
+        targets=COMPOSE_TARGETS,
+        rule_files=[RULE_PATTERN],
+        alertmanager=COMPOSE_ALERTMANAGER,
+    )
+    return {f"{GENERATED}/{name}": text for name, text in files.items()}

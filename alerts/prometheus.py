@@ -1,0 +1,58 @@
+"""Prometheus's own configuration: what it scrapes, which rules it runs, whom it tells."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from alerts.generator import write_yaml
+from alerts.timing import Timing, format_duration
+
+EXPORTER_JOB: Final = "outbound-exporter"
+SENDER_JOB: Final = "outbound-sender"
+
+COMPOSE_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
+    EXPORTER_JOB: ("exporter:9109",),
+    SENDER_JOB: ("sender:8080",),
+    "prometheus": ("localhost:9090",),
+    "alertmanager": ("alertmanager:9093",),
+}
+"""Jobs and `host:port` of docker-compose.yml's services."""
+
+COMPOSE_ALERTMANAGER: Final = "alertmanager:9093"
+"""Alertmanager's `host:port` there."""
+
+_HEADER: Final = """\
+# Written by `outbound-slo generate` from alerts/prometheus.py; changes made here do not last.
+"""
+
+
+def render_prometheus(
+    timing: Timing,
+    *,
+    targets: Mapping[str, Sequence[str]],
+    rule_files: Sequence[str],
+    alertmanager: str,
+) -> str:
+    """Write Prometheus's configuration.
+
+    Args:
+        timing: The clock: decides how often it scrapes and evaluates.
+        targets: Job name to addresses as `host:port`.
+        rule_files: Paths or patterns, absolute or relative to the configuration.
+        alertmanager: Its address as `host:port`.
+
+    """
+    interval = format_duration(timing.scrape_interval_s)
+    document = {
+        "global": {
+            "scrape_interval": interval,
+            "scrape_timeout": format_duration(min(timing.scrape_interval_s, 10)),
+            "evaluation_interval": interval,
+        },
+        "rule_files": list(rule_files),
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": [
+            {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
+            for job, addresses in targets.items()
+        ],
+    }
+    return write_yaml(document, _HEADER)
