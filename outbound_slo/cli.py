@@ -42,7 +42,8 @@ app.command("simulator")(run_simulator)
 app.command("errors")(print_errors)
 
 
-def _all_migrations() -> list[Migration]:
+def all_migrations() -> list[Migration]:
+    """Give the migrations of every room, in the order to apply them."""
     rollup = read_migrations(resources.files("exporter").joinpath("rollup"), "exporter")
     return [*core_migrations(), *rollup]
 
@@ -50,7 +51,7 @@ def _all_migrations() -> list[Migration]:
 @database.command("migrate")
 def migrate_database() -> None:
     """Apply the migrations that the database in DATABASE_URL lacks."""
-    applied = migrate(DatabaseSettings.read().url, _all_migrations())
+    applied = migrate(DatabaseSettings.read().url, all_migrations())
     for name in applied:
         typer.echo(f"applied {name}")
     if not applied:
@@ -60,7 +61,7 @@ def migrate_database() -> None:
 @database.command("status")
 def show_migrations() -> None:
     """List the migrations; exits with 1 when the database lacks some."""
-    states = migration_states(DatabaseSettings.read().url, _all_migrations())
+    states = migration_states(DatabaseSettings.read().url, all_migrations())
     for state in states:
         mark = "applied" if state.applied else "missing"
         typer.echo(f"{mark}  {state.migration.component}/{state.migration.name}")

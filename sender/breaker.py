@@ -104,7 +104,7 @@ class Breaker:
         """Seconds until an open breaker lets probes through; 0 in the other states."""
         if self.state(now) is not BreakerState.OPEN:
             return 0.0
-        return max(0.0, self._opened_at + self.policy.open_s - now)
+        return self.policy.open_s - (now - self._opened_at)
 
     def record(self, now: float, *, failed: bool, duration_s: float) -> None:
         """Note how an admitted call went."""

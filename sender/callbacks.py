@@ -95,7 +95,8 @@ def read_json(raw: bytes) -> dict[str, Any]:
 
 
 def _values(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for entry in body.get("entry", ()):
+    entries = body.get("entry")
+    for entry in entries if isinstance(entries, list) else ():
         changes = entry.get("changes") if isinstance(entry, Mapping) else None
         for change in changes if isinstance(changes, list) else ():
             value = change.get("value") if isinstance(change, Mapping) else None

@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from outbound_slo.cli import all_migrations
 from outbound_slo.database import migrate
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, Tools, find_tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
@@ -28,7 +29,7 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def template_database(postgres_server: EmbeddedPostgres) -> str:
     """Name of a database to which all migrations were applied, once."""
-    migrate(postgres_server.create_database(_TEMPLATE))
+    migrate(postgres_server.create_database(_TEMPLATE), all_migrations())
     return _TEMPLATE
 
 
