@@ -7,6 +7,7 @@ which can be chosen, and the alert inside the first panel, which is a rule in al
 
 from grafanalib import core
 
+from alerts.generator import RUNBOOK_BASE_URL
 from dashboards import expressions
 from dashboards.links import TraceSearch, link_runbook, link_traces
 from dashboards.panels import Frame, Json, Query, draw_lines, list_rows, show_dial, show_value
@@ -18,8 +19,6 @@ from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageSta
 from outbound_slo.vocabulary.thresholds import Subject, Threshold
 
 TITLE = "WhatsApp Messaging SLA Dashboard"
-RUNBOOK_PAGES = "https://example.org/outbound-slo/docs/runbooks"
-
 TRACED_SERVICE = "backend"
 """000's service name; the default of OTEL_SERVICE_NAME."""
 
@@ -56,7 +55,7 @@ def _list_variables() -> list[core.Template]:
             dataSource={"type": "prometheus", "uid": "${datasource}"},
             default=Channel.WHATSAPP.label,
         ),
-        _fix_variable("runbooks", RUNBOOK_PAGES),
+        _fix_variable("runbooks", RUNBOOK_BASE_URL),
         _fix_variable("service", TRACED_SERVICE),
     ]
 
