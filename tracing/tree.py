@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from outbound_slo.vocabulary.spans import SPANS, SpanName, Tag
+from outbound_slo.vocabulary.spans import SHARED_TAGS, SPANS, SpanName, Tag
 from tracing.traces import Span, Trace
 from tracing.values import TagValue, show_value
 
@@ -32,12 +32,13 @@ _LEFT_OUT = frozenset(
         Tag.MESSAGE_CHANNEL,
         Tag.MESSAGE_TO,
         Tag.MESSAGE_ATTEMPT,
+        Tag.ORG_ID,
         Tag.ERROR_TYPE,
         Tag.WEBHOOK,
     }
 )
 _PERCENTAGES = frozenset({Tag.CIRCUIT_BREAKER_FAILURE_RATE, Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE})
-_ERRORS = frozenset({Tag.ERROR, Tag.ERROR_CODE, Tag.ERROR_MESSAGE, Tag.EXCEPTION})
+_ERRORS = frozenset({Tag.ERROR, Tag.ERROR_CODE, Tag.ERROR_MESSAGE, Tag.EXCEPTION, Tag.TIMEOUT})
 
 
 def draw_message(message_id: int, traces: Sequence[Trace]) -> Tree:
@@ -171,18 +172,27 @@ def _describe(span: Span, trace: Trace) -> Text:
     after_us = span.start_us - trace.start_us
     if after_us >= _LATE_US:
         line.append(f"  after {show_duration(after_us)}", style="cyan")
-    for tag in _tags_to_show(span):
+    for tag in _tags_to_show(span, trace):
         style = _RED if span.failed and tag in _ERRORS else _DIM
         line.append(f"  {tag.value}=", style=_DIM)
         line.append(_show_tag(tag, span.tags[tag.value]), style=style)
     return line
 
 
-def _tags_to_show(span: Span) -> list[Tag]:
+def _tags_to_show(span: Span, trace: Trace) -> list[Tag]:
+    """Choose a span's tags: what went wrong first, then the vocabulary's order for this span."""
     carried = SPANS[SpanName(span.name)].carries if span.name in set(SpanName) else ()
-    first = [tag for tag in carried if tag.value in span.tags]
-    others = [tag for tag in Tag if tag.value in span.tags and tag not in carried]
-    return [tag for tag in (*first, *others) if tag not in _LEFT_OUT]
+    ordered = dict.fromkeys((*carried, *Tag))
+    told = [tag for tag in ordered if tag.value in span.tags and tag not in _LEFT_OUT]
+    if span is trace.root:
+        told = [tag for tag in told if not _told_below(tag, trace)]
+    return sorted(told, key=lambda tag: tag not in _ERRORS)
+
+
+def _told_below(tag: Tag, trace: Trace) -> bool:
+    """Tell whether another span shows this shared tag of the root with the same value (D27)."""
+    value = trace.root.tags[tag.value]
+    return tag in SHARED_TAGS and any(span.tags.get(tag.value) == value for span in trace.spans[1:])
 
 
 def _show_tag(tag: Tag, value: TagValue) -> str:
