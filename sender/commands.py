@@ -16,11 +16,13 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel
 from sender.enqueue import NewMessage, enqueue
 from sender.logs import configure_logs
-from sender.process import SenderConfiguration, run_sender
 
 
 def send_messages() -> None:
     """Run the worker and the HTTP face until SIGTERM; settings come from the environment."""
+    # FastAPI and aiohttp cost every other command half a second of start-up.
+    from sender.process import SenderConfiguration, run_sender  # noqa: PLC0415
+
     configuration = SenderConfiguration(
         database=DatabaseSettings.read(),
         sender=SenderSettings.read(),
