@@ -1,0 +1,1 @@
+"""Prometheus metrics from SQL: packs of queries, one snapshot per refresh, honest when it fails."""

@@ -1,0 +1,80 @@
+-- What stands in the outbox now. Channel and status are lower case on the page (D1).
+
+-- name: queue_depth
+-- Messages by channel and status (000, 001, 002).
+SELECT lower(channel) AS channel, lower(status) AS status, count(*) AS messages
+  FROM outbound_message
+ GROUP BY channel, status
+
+-- name: dead_letters
+-- Failed with the attempts used up: the dead-letter queue of 000 to 002 (D2, D7).
+SELECT lower(channel) AS channel,
+       COALESCE(NULLIF(left(error_code, 64), ''), 'unknown') AS error_code,
+       count(*) AS messages
+  FROM outbound_message
+ WHERE status = 'FAILED' AND attempt_count >= max_attempts
+ GROUP BY 1, 2
+
+-- name: stuck
+-- One row per rule that finds something (D9, D23). A planned wait, that is a due_at in the future,
+-- meets no rule; back-offs that have passed do not make due_since any later.
+SELECT lower(channel) AS channel, 'sending' AS status, 'sending_too_long' AS reason,
+       count(*) AS messages
+  FROM outbound_message
+ WHERE status = 'SENDING' AND updated_at < now() - interval '5 minutes'
+ GROUP BY channel
+UNION ALL
+SELECT lower(channel), 'queued', 'overdue', count(*)
+  FROM outbound_message
+ WHERE status = 'QUEUED' AND due_at < now() - interval '5 minutes'
+ GROUP BY channel
+UNION ALL
+SELECT lower(channel), 'queued', 'queued_too_long', count(*)
+  FROM outbound_message
+ WHERE status = 'QUEUED' AND due_at <= now() AND due_since < now() - interval '2 hours'
+ GROUP BY channel
+UNION ALL
+SELECT lower(channel), 'queued', 'no_progress', count(*)
+  FROM outbound_message
+ WHERE status = 'QUEUED' AND due_at <= now() AND attempt_count >= 3
+   AND updated_at < now() - interval '2 hours'
+ GROUP BY channel
+
+-- name: stuck_messages
+-- Each stuck message once, whichever rules it meets: reasons overlap, so they cannot be added.
+SELECT 'sending' AS status, count(*) AS messages
+  FROM outbound_message
+ WHERE status = 'SENDING' AND updated_at < now() - interval '5 minutes'
+UNION ALL
+SELECT 'queued', count(*)
+  FROM outbound_message
+ WHERE status = 'QUEUED' AND due_at <= now()
+   AND (due_at < now() - interval '5 minutes'
+        OR due_since < now() - interval '2 hours'
+        OR (attempt_count >= 3 AND updated_at < now() - interval '2 hours'))
+
+-- name: waiting_retries
+-- Messages that had an attempt and wait on the queue for the next (000).
+SELECT lower(channel) AS channel, count(*) AS messages
+  FROM outbound_message
+ WHERE status = 'QUEUED' AND attempt_count > 0
+ GROUP BY channel
+
+-- name: oldest_ages
+-- Age of the oldest message per state; clamped, since a row may be younger than this snapshot's
+-- now(), and a deferral puts updated_at in the future (002).
+SELECT lower(channel) AS channel, 'queued' AS state,
+       GREATEST(EXTRACT(EPOCH FROM now() - min(created_at)), 0) AS seconds
+  FROM outbound_message
+ WHERE status = 'QUEUED'
+ GROUP BY channel
+UNION ALL
+SELECT lower(channel), 'due', GREATEST(EXTRACT(EPOCH FROM now() - min(due_at)), 0)
+  FROM outbound_message
+ WHERE status = 'QUEUED' AND due_at <= now()
+ GROUP BY channel
+UNION ALL
+SELECT lower(channel), 'sending', GREATEST(EXTRACT(EPOCH FROM now() - min(updated_at)), 0)
+  FROM outbound_message
+ WHERE status = 'SENDING'
+ GROUP BY channel
