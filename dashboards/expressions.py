@@ -4,6 +4,9 @@ Runbook 000's expressions with their faults corrected: no `rate()` of a gauge, l
 lower case, no division by nothing (D1 to D4). Where nothing happened an expression gives no value
 instead of NaN, and the panel says so in words.
 
+Exporters that run side by side all say the same, so their series are merged by `max` before
+anything is summed; senders each speak for themselves.
+
 `$channel` and `$__rate_interval` are Grafana's; `dashboards.preview` puts values in their place.
 """
 
@@ -56,32 +59,33 @@ def latency_quantile(recorded: Metric, quantile: float) -> str:
     """Latency in seconds at a quantile: the recorded series, else straight from the histogram.
 
     The second half serves a Prometheus that has not loaded the recording rules, and it is what
-    lets Grafana find exemplars, since recorded series have none. `>= 0` drops the NaN that a
-    histogram without traffic gives.
+    lets Grafana find exemplars, since recorded series have none. Without traffic the record is 0
+    and the histogram gives NaN: the comparisons drop both, for no message is not a fast message.
     """
     if recorded.alias_of is None:
         raise ValueError(f"{recorded.name} is recorded from no histogram")
     histogram = metrics.METRICS[recorded.alias_of]
     ready = select(recorded, {**_CHANNEL_ONLY, "quantile": f"{quantile:g}"})
     buckets = select(histogram, _CHANNEL_ONLY, "_bucket")
-    computed = f"histogram_quantile({quantile:g}, sum by (le) (rate({buckets}[{RATE_INTERVAL}])))"
-    return f"max({ready}) or ({computed} >= 0)"
+    computed = f"histogram_quantile({quantile:g}, max by (le) (rate({buckets}[{RATE_INTERVAL}])))"
+    return f"(max({ready}) > 0) or ({computed} >= 0)"
 
 
 def success_rate() -> str:
     """Percent of the messages that ended in five minutes that ended as sent (D3)."""
     sent = select(metrics.FINISHED, {**_CHANNEL_ONLY, "outcome": AttemptOutcome.SENT.label})
     ended = select(metrics.FINISHED, _CHANNEL_ONLY)
-    return (
-        f"100 * sum(increase({sent}[{EVENT_WINDOW}])) "
-        f"/ (sum(increase({ended}[{EVENT_WINDOW}])) > 0)"
-    )
+    return f"100 * {_count_ended(sent)} / ({_count_ended(ended)} > 0)"
+
+
+def _count_ended(finished: str) -> str:
+    return f"sum(max by (outcome, error_code) (increase({finished}[{EVENT_WINDOW}])))"
 
 
 def queue_depth() -> str:
     """Messages that wait in QUEUED."""
     queued = {**_CHANNEL_ONLY, "status": MessageStatus.QUEUED.label}
-    return f"sum({select(metrics.QUEUE_DEPTH, queued)})"
+    return f"max({select(metrics.QUEUE_DEPTH, queued)})"
 
 
 def stuck_sending() -> str:
@@ -93,7 +97,7 @@ def stuck_sending() -> str:
 def quota_usage() -> str:
     """Percent of its quota that the organisation with the highest use has used."""
     used, limit = select(metrics.QUOTA_USED), select(metrics.QUOTA_LIMIT)
-    return f"topk(1, 100 * sum by (org_id) ({used}) / (sum by (org_id) ({limit}) > 0))"
+    return f"topk(1, 100 * max by (org_id) ({used}) / (max by (org_id) ({limit}) > 0))"
 
 
 def session_expiration() -> str:
@@ -104,24 +108,24 @@ def session_expiration() -> str:
 def error_patterns() -> str:
     """Failed attempts per second and error code over the last hour, the ten most frequent."""
     failed = select(metrics.ATTEMPTS, {**_CHANNEL_ONLY, "outcome": AttemptOutcome.FAILED.label})
-    rates = f"sum by (error_code) (rate({failed}[{PATTERN_WINDOW}]))"
+    rates = f"max by (error_code) (rate({failed}[{PATTERN_WINDOW}]))"
     return f"topk({TOP_ERRORS}, {rates} > 0)"
 
 
 def finished_rate(outcome: AttemptOutcome) -> str:
     """Messages per second that ended with an outcome."""
     ended = select(metrics.FINISHED, {**_CHANNEL_ONLY, "outcome": outcome.label})
-    return f"sum(rate({ended}[{EVENT_WINDOW}]))"
+    return f"sum(max by (error_code) (rate({ended}[{EVENT_WINDOW}])))"
 
 
 def retry_count() -> str:
     """Messages that wait for another attempt."""
-    return f"sum({select(metrics.RETRY_COUNT, _CHANNEL_ONLY)})"
+    return f"max({select(metrics.RETRY_COUNT, _CHANNEL_ONLY)})"
 
 
 def dead_letters() -> str:
     """Messages whose attempts are used up."""
-    return f"sum({select(metrics.DEAD_LETTERS, _CHANNEL_ONLY)})"
+    return f"sum(max by (error_code, category) ({select(metrics.DEAD_LETTERS, _CHANNEL_ONLY)}))"
 
 
 def breaker_state() -> str:
