@@ -1,0 +1,176 @@
+"""The migrations and what the database itself guarantees."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from outbound_slo.database import Migration, migrate, migration_states
+from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+
+ONE = Migration("test", 1, "0001_one.sql", "CREATE TABLE one (a int)")
+BROKEN = Migration("test", 2, "0002_two.sql", "CREATE TABLE two (a int); SELECT nonsense")
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database, autocommit=True) as opened:
+        yield opened
+
+
+def _queue(connection: psycopg.Connection, more: str = "") -> int:
+    row = connection.execute(
+        b"INSERT INTO outbound_message (org_id, channel, to_recipient) "
+        b"VALUES ('org', 'WHATSAPP', '+33612345678') RETURNING id"
+    ).fetchone()
+    assert row is not None
+    if more:
+        connection.execute(f"UPDATE outbound_message SET {more} WHERE id = {row[0]}".encode())
+    return int(row[0])
+
+
+def _ask(connection: psycopg.Connection, expression: str, number: int) -> object:
+    row = connection.execute(
+        f"SELECT {expression} FROM outbound_message WHERE id = {number}".encode()
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_a_second_run_applies_nothing(empty_database: str) -> None:
+    assert migrate(empty_database, [ONE]) == ["test/0001_one.sql"]
+    assert migrate(empty_database, [ONE]) == []
+    assert [state.applied for state in migration_states(empty_database, [ONE, BROKEN])] == [
+        True,
+        False,
+    ]
+
+
+def test_a_migration_that_fails_leaves_nothing(empty_database: str) -> None:
+    with pytest.raises(UserMistake, match=r"0002_two\.sql failed and was undone"):
+        migrate(empty_database, [ONE, BROKEN])
+    with psycopg.connect(empty_database) as connection:
+        row = connection.execute("SELECT to_regclass('one'), to_regclass('two')").fetchone()
+    assert row == ("one", None)
+
+
+def test_an_edited_migration_is_refused(empty_database: str) -> None:
+    migrate(empty_database, [ONE])
+    edited = Migration("test", 1, "0001_one.sql", "CREATE TABLE one (a bigint)")
+    with pytest.raises(UserMistake, match="with another text"):
+        migrate(empty_database, [edited])
+
+
+def test_an_unreachable_database_is_one_clear_line() -> None:
+    with pytest.raises(UserMistake, match=r"Cannot connect to the database 127\.0\.0\.1:1/x"):
+        migrate("postgresql://postgres@127.0.0.1:1/x")
+    with pytest.raises(UserMistake, match="DATABASE_URL is malformed"):
+        migrate("not a conninfo")
+
+
+@pytest.mark.parametrize(
+    ("table", "constraint", "values"),
+    [
+        ("outbound_message", "outbound_message_status_known", set(MessageStatus)),
+        ("outbound_message", "outbound_message_channel_known", set(Channel)),
+        ("outbound_attempt", "outbound_attempt_outcome_known", set(AttemptOutcome)),
+    ],
+)
+def test_the_checks_allow_just_what_the_vocabulary_has(
+    connection: psycopg.Connection, table: str, constraint: str, values: set[str]
+) -> None:
+    row = connection.execute(
+        "SELECT array_agg(found[1]) FROM pg_constraint,"
+        " regexp_matches(pg_get_constraintdef(oid), '''([A-Z_]+)''', 'g') AS found"
+        " WHERE conname = %s AND conrelid = %s::regclass",
+        (constraint, table),
+    ).fetchone()
+    assert row is not None
+    assert set(row[0]) == {str(value) for value in values}
+
+
+def test_the_archive_has_the_messages_columns_in_their_order(
+    connection: psycopg.Connection,
+) -> None:
+    def columns(table: str) -> list[tuple[object, ...]]:
+        return connection.execute(
+            "SELECT attname, atttypid, atttypmod FROM pg_attribute"
+            " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (table,),
+        ).fetchall()
+
+    assert columns("outbound_message") == columns("outbound_message_archive")
+
+
+def test_a_new_message_is_due_at_once(connection: psycopg.Connection) -> None:
+    number = _queue(connection)
+    assert _ask(connection, "due_at <= now() AND due_since = due_at", number)
+
+
+def test_a_schedule_moves_both_the_due_time_and_the_start_of_the_latency(
+    connection: psycopg.Connection,
+) -> None:
+    number = _queue(connection, "scheduled_at = now() + interval '1 hour'")
+    assert _ask(connection, "due_at = scheduled_at AND due_since = scheduled_at", number)
+
+
+def test_a_back_off_moves_the_due_time_only(connection: psycopg.Connection) -> None:
+    number = _queue(connection, "next_retry_at = now() + interval '1 hour'")
+    assert _ask(connection, "due_at = next_retry_at AND due_since < now()", number)
+
+
+def test_an_edited_attempt_leads_its_message(connection: psycopg.Connection) -> None:
+    number = _queue(connection)
+    for attempt, wait in ((1, "1 hour"), (2, "2 hours")):
+        connection.execute(
+            "INSERT INTO outbound_attempt (outbound_message_id, attempt_no, next_retry_at)"
+            f" VALUES ({number}, {attempt}, now() + interval '{wait}')".encode()
+        )
+    assert _ask(connection, "due_at > now() + interval '119 minutes'", number)
+    connection.execute("UPDATE outbound_attempt SET next_retry_at = NULL WHERE attempt_no = 1")
+    assert _ask(connection, "due_at > now() + interval '119 minutes'", number)
+    connection.execute("UPDATE outbound_attempt SET next_retry_at = NULL WHERE attempt_no = 2")
+    assert _ask(connection, "due_at <= now()", number)
+
+
+def test_a_future_updated_at_defers_and_taking_it_back_lets_go(
+    connection: psycopg.Connection,
+) -> None:
+    number = _queue(connection, "updated_at = now() + interval '4 hours'")
+    assert _ask(connection, "due_at = updated_at", number)
+    connection.execute("UPDATE outbound_message SET updated_at = now()")
+    assert _ask(connection, "due_at <= now()", number)
+
+
+@pytest.mark.parametrize("status", ["SENDING", "FAILED", "SENT"])
+def test_a_reset_to_queued_is_due_at_once(connection: psycopg.Connection, status: str) -> None:
+    number = _queue(connection, f"status = '{status}'")
+    connection.execute("UPDATE outbound_message SET due_at = now() + interval '9 days'")
+    connection.execute("UPDATE outbound_message SET status = 'QUEUED', updated_at = now()")
+    assert _ask(connection, "due_at <= now()", number)
+
+
+def test_an_idempotency_key_is_used_once(connection: psycopg.Connection) -> None:
+    _queue(connection, "idempotency_key = 'k'")
+    second = _queue(connection)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute(
+            f"UPDATE outbound_message SET idempotency_key = 'k' WHERE id = {second}".encode()
+        )
+
+
+def test_the_claim_walks_the_index_of_due_messages(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO outbound_message (org_id, channel, to_recipient, status)"
+        " SELECT 'org', 'SMS', '+336' || n, CASE WHEN n % 100 = 0 THEN 'QUEUED' ELSE 'SENT' END"
+        "   FROM generate_series(1, 20000) AS n"
+    )
+    connection.execute("ANALYZE outbound_message")
+    plan = connection.execute(
+        "EXPLAIN SELECT id FROM outbound_message WHERE status = 'QUEUED' AND due_at <= now()"
+        " AND channel = ANY ('{SMS}') ORDER BY due_at, id LIMIT 10 FOR UPDATE SKIP LOCKED"
+    ).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "idx_outbound_message_due" in text
+    assert "Sort" not in text

@@ -1,0 +1,88 @@
+import pytest
+
+from outbound_slo.settings import (
+    ALL_SETTINGS,
+    BACKOFF_SECONDS,
+    DatabaseSettings,
+    ProviderSettings,
+    SenderSettings,
+    known_variables,
+    refuse_unknown,
+)
+from outbound_slo.settings_page import build_settings_page
+from outbound_slo.vocabulary.errors import ErrorPolicy
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in known_variables():
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults_are_the_runbooks() -> None:
+    settings = SenderSettings.read()
+    assert settings.worker_enabled
+    assert (settings.batch_size, settings.poll_interval_ms) == (10, 5000)
+    assert settings.backoff_seconds == BACKOFF_SECONDS == (60, 300, 900, 3600, 21600)
+    assert settings.recovery_window_s == 600
+    assert settings.breaker_open_s == 60
+    assert ProviderSettings.read().whatsapp_error_policy is ErrorPolicy.RUNBOOK
+
+
+def test_a_list_of_seconds_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOUND_RETRY_BACKOFF_SECONDS", "1, 2.5,4")
+    assert SenderSettings.read().backoff_seconds == (1.0, 2.5, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OUTBOUND_WORKER_BATCH_SIZE", "ten"),
+        ("OUTBOUND_WORKER_BATCH_SIZE", "0"),
+        ("OUTBOUND_RETRY_BACKOFF_SECONDS", "1,soon"),
+        ("OUTBOUND_RETRY_BACKOFF_SECONDS", ""),
+        ("OUTBOUND_LOG_FORMAT", "xml"),
+        ("OUTBOUND_HTTP_PORT", "70000"),
+    ],
+)
+def test_a_bad_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserMistake, match=name):
+        SenderSettings.read()
+
+
+def test_a_missing_required_variable_is_named() -> None:
+    with pytest.raises(UserMistake, match="DATABASE_URL is not set"):
+        DatabaseSettings.read()
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UserMistake, match="Did you mean OUTBOUND_WORKER_BATCH_SIZE"):
+        refuse_unknown({"OUTBOUND_WORKR_BATCH_SIZE": "5"})
+
+
+def test_others_variables_and_the_projects_own_are_let_pass() -> None:
+    refuse_unknown({"PATH": "x", "OUTBOUND_SLO_CACHE": "y", "OUTBOUND_HTTP_PORT": "1"})
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHATSAPP_APP_SECRET", "hush-hush")
+    assert "hush-hush" not in repr(ProviderSettings.read())
+
+
+def test_settings_cannot_be_changed_after_reading() -> None:
+    settings = SenderSettings.read()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.batch_size = 5  # type: ignore[misc]  # what is tried here is the mistake
+
+
+def test_the_page_lists_every_variable_once() -> None:
+    [page] = build_settings_page().values()
+    for name in known_variables():
+        assert page.count(f"| `{name}` |") == 1
+
+
+def test_no_two_settings_read_one_variable() -> None:
+    fields = sum(len(group.model_fields) for group in ALL_SETTINGS)
+    assert fields == len(known_variables())
