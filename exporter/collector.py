@@ -19,6 +19,8 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _GRACE_S = 2.0  # The server enforces the deadline itself; this much later the line is cut.
+# Failures with which the database shows that it is there.
+_ANSWERS = frozenset(Reason) - {Reason.CONNECTION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Collector:
             UserMistake: The address is malformed, or nothing answers there.
 
         """
-        if self._connection is None or self._connection.closed or self._connection.broken:
+        if self._connection is None or _is_lost(self._connection):
             self._connection = connect(self._conninfo, autocommit=True)
             self._connection.execute("SET application_name = 'outbound-slo exporter'")
         return self._connection
@@ -128,9 +130,10 @@ class Collector:
             runs = self._all_failed(Failure(Reason.CONNECTION, str(mistake)))
         except psycopg.Error as error:
             runs = self._all_failed(classify(error))
-        if any(run.failure and run.failure.reason is Reason.CONNECTION for run in runs):
+        answered = any(run.failure is None or run.failure.reason in _ANSWERS for run in runs)
+        reached = answered and self._connection is not None and not _is_lost(self._connection)
+        if not reached:
             self._drop()
-        reached = self._connection is not None
         return Refresh(at, self._clock.steady() - start, reached, tuple(runs))
 
     def _drop(self) -> None:
@@ -155,7 +158,7 @@ class Collector:
                 for query in pack.queries
             ]
         finally:
-            if not connection.closed and not connection.broken:
+            if not _is_lost(connection):
                 with suppress(psycopg.Error):
                     connection.execute("ROLLBACK")
 
@@ -203,11 +206,15 @@ class Collector:
         try:
             columns, rows = _read_rows(connection, query, limit)
         except (psycopg.Error, BadResultError):
-            if not connection.closed and not connection.broken:
+            if not _is_lost(connection):
                 connection.execute("ROLLBACK TO SAVEPOINT query")
             raise
         connection.execute("RELEASE SAVEPOINT query")
         return columns, rows
+
+
+def _is_lost(connection: psycopg.Connection) -> bool:
+    return connection.closed or connection.broken
 
 
 def _read_rows(

@@ -14,7 +14,6 @@ DELTA_TABLE = "outbound_event_delta"
 COMPACTION_LOCK = 0x636F_6D70  # "comp": any number works, as long as all of our versions agree.
 
 _BATCH_ROWS = 50_000
-_STATEMENT_TIMEOUT_MS = 5000
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,8 +38,7 @@ def compact(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -> in
     """
     statements = load_queries("exporter", "compaction.sql")
     with connection.transaction():
-        connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MS}")
-        connection.execute(f"SET LOCAL lock_timeout = {_STATEMENT_TIMEOUT_MS}")
+        connection.execute(statements["hurry"].encode())
         locked = connection.execute(
             statements["try_lock"].encode(), {"lock": COMPACTION_LOCK}
         ).fetchone()

@@ -1,5 +1,10 @@
 -- Keeping the event counters small.
 
+-- name: hurry
+-- Compaction may fail and be tried again; it may not hold up anybody.
+SET LOCAL statement_timeout = '5s';
+SET LOCAL lock_timeout = '1s'
+
 -- name: try_lock
 -- One exporter compacts at a time; the others go on without waiting.
 SELECT pg_try_advisory_xact_lock(%(lock)s)

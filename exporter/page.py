@@ -101,6 +101,7 @@ def _own_families(memory: Memory) -> Iterator[Family]:
     yield _own(vocabulary.EXPORTER_UP, {(): float(last is not None and last.reached)})
     yield _own(vocabulary.EXPORTER_SNAPSHOT_AGE, {(): memory.good_at})
     yield _own(vocabulary.EXPORTER_REFRESH_DURATION, {(): last.duration_s if last else 0.0})
+    yield _own(vocabulary.COUNTER_REBASES, {(): float(memory.rebases)})
     states = memory.states()
     keys = [(state.pack, state.query) for state in states]
     for metric, numbers in (

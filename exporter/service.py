@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from queue import SimpleQueue
 
 import psycopg
 
@@ -14,6 +15,7 @@ from exporter.pack import Pack
 from exporter.publication import Publication
 from exporter.server import MetricsServer
 from outbound_slo.settings import ExporterSettings
+from outbound_slo.vocabulary.mistakes import UserMistake
 
 _LOG = logging.getLogger(__name__)
 # A page may miss this many refreshes before its numbers count as old.
@@ -57,6 +59,9 @@ class Service:
         patience_s = _PATIENCE_REFRESHES * self._interval_s
         self.publication = Publication(Memory(packs, patience_s), clock)
         self._settings = settings
+        # Its put() may be called while its get() runs, as a signal handler does; an Event's set()
+        # may not.
+        self._stops: SimpleQueue[None] = SimpleQueue()
         self._ended = threading.Event()
         self._last_end = clock.steady()
         self._failing: frozenset[str] = frozenset()
@@ -94,7 +99,7 @@ class Service:
             listener.start()
             _LOG.info("Serving %s/metrics", server.url)
             try:
-                self._ended.wait()
+                self._stops.get()
             finally:
                 self._ended.set()
                 server.shutdown()
@@ -104,7 +109,7 @@ class Service:
 
     def stop(self) -> None:
         """Let `run` return; safe in a signal handler."""
-        self._ended.set()
+        self._stops.put(None)
 
     def connect(self) -> None:
         """Reach the database once.
@@ -124,7 +129,7 @@ class Service:
         while not self._ended.wait(max(0.0, due - self._clock.steady())):
             try:
                 self.refresh()
-            except psycopg.Error:
+            except (psycopg.Error, UserMistake):
                 # The line was lost between two steps; the next refresh makes a new one.
                 _LOG.debug("Refresh ended early", exc_info=True)
             # Refreshes that were missed are not made up for.

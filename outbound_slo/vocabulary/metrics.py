@@ -117,12 +117,12 @@ SESSION_ACTIVE = Metric(
 )  # fmt: skip
 ATTEMPTS = Metric(
     "outbound_attempts_total", _C,
-    "Attempts that ended, by outcome (sent, failed, unknown) and the provider's error code.",
+    "Attempts by outcome: sent, failed, unknown, refused, deferred, or corrected (stands twice).",
     ("channel", "outcome", "error_code"), _EXP, "D3",
 )  # fmt: skip
 FINISHED = Metric(
     "outbound_messages_finished_total", _C,
-    "Messages that reached an end of sending, by outcome (sent, failed).",
+    "Messages that reached an end of sending, by outcome (sent, failed, refused).",
     ("channel", "outcome", "error_code"), _EXP, "D3",
 )  # fmt: skip
 SEND_LATENCY = Metric(
@@ -233,6 +233,11 @@ QUERY_ERRORS = Metric(
     "outbound_exporter_query_errors_total", _C,
     "Failed runs by reason: timeout, permission, schema, connection, cardinality, data.",
     ("pack", "query", "reason"), _EXP, "house",
+)  # fmt: skip
+COUNTER_REBASES = Metric(
+    "outbound_exporter_counter_rebases_total", _C,
+    "Times that a counter's source fell and the page kept its height.",
+    (), _EXP, "house; D3",
 )  # fmt: skip
 
 # --- the sender about itself --------------------------------------------------------------------
