@@ -7,6 +7,12 @@ from typing import Annotated
 
 import typer
 
+import alerts.artefacts
+import dashboards.artefacts
+import dashboards.commands
+import exporter.commands
+import tracing.commands
+from exporter.commands import app as exporter_app
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.catalogue import print_errors
 from outbound_slo.database import (
@@ -16,15 +22,21 @@ from outbound_slo.database import (
     migration_states,
     read_migrations,
 )
+from outbound_slo.demo.commands import demonstrate
 from outbound_slo.settings import DatabaseSettings
 from outbound_slo.settings_page import build_settings_page
 from outbound_slo.simulator.commands import run_simulator
 from outbound_slo.vocabulary.mistakes import UserMistake
 from sender.commands import enqueue_message, send_messages
+from tracing.commands import app as trace_app
 
 INTERRUPTED = 130
 
-BUILDERS: tuple[Builder, ...] = (build_settings_page,)
+BUILDERS: tuple[Builder, ...] = (
+    build_settings_page,
+    alerts.artefacts.build_artefacts,
+    dashboards.artefacts.build_artefacts,
+)
 
 app = typer.Typer(
     name="outbound-slo",
@@ -36,10 +48,16 @@ app = typer.Typer(
 database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
 app.add_typer(database, name="db")
+app.add_typer(exporter.commands.app, name="exporter")
+app.add_typer(tracing.commands.app, name="trace")
+app.add_typer(dashboards.commands.app, name="dashboards")
 app.command("sender")(send_messages)
 app.command("enqueue")(enqueue_message)
 app.command("simulator")(run_simulator)
 app.command("errors")(print_errors)
+app.command("demo")(demonstrate)
+app.add_typer(exporter_app, name="exporter")
+app.add_typer(trace_app, name="trace")
 
 
 def all_migrations() -> list[Migration]:

@@ -74,7 +74,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_cannot_be_changed_after_reading() -> None:
     settings = SenderSettings.read()
     with pytest.raises(ValueError, match="frozen"):
-        settings.batch_size = 5  # type: ignore[misc]  # what is tried here is the mistake
+        settings.batch_size = 5
 
 
 def test_the_page_lists_every_variable_once() -> None:
