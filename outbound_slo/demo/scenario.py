@@ -6,10 +6,14 @@ from types import MappingProxyType
 
 from outbound_slo.demo.content import UNREACHABLE_PREFIX
 from outbound_slo.simulator.faults import ErrorFault, Fault
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 OUTAGE_CODE = "131016"
 """WhatsApp's "service briefly down" (000's error matrix: temporary, retried)."""
+
+OUTAGE_ALERTS = frozenset({AlertName.PROVIDER_DOWN, AlertName.HIGH_FAILURE_RATE})
+"""Alerts that answer an outage of WhatsApp (000, 001); one of them has to page."""
 
 STANDING_FAULTS: tuple[Fault, ...] = (
     ErrorFault(

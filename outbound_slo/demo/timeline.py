@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import accumulate, pairwise
 from math import ceil
 
+from outbound_slo.demo.pace import Pace
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 
@@ -19,83 +20,6 @@ class Phase(StrEnum):
     INCIDENT = "incident"
     RECOVERY = "recovery"
     SETTLE = "settle"
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Every wait between a failure and its page, and between healing and the last message.
-
-    All in seconds, as the run really uses them.
-
-    Attributes:
-        scale: How many times shorter than in production the alert and retry waits are.
-        sight_s: From an event in the database to a rule that can see it: refresh, scrape and
-            evaluation, each at its interval.
-        window_s: The alert's look-back window.
-        for_s: How long its condition has to hold.
-        keep_firing_s: How long it goes on firing after its condition has ended.
-        group_wait_s: Alertmanager's wait before the first notification of a group.
-        group_interval_s: Its wait before it tells of a change to the group, such as resolving.
-        backoff_s: The sender's waits before attempts 2, 3, …
-        backoff_spread: Largest share by which jitter lengthens one of them.
-        breaker_open_s: How long an open breaker refuses before it probes.
-        attempts: The budget of a message.
-        receipt_s: Longest time from acceptance to the last webhook of a message.
-
-    """
-
-    scale: float
-    sight_s: float
-    window_s: float
-    for_s: float
-    keep_firing_s: float
-    group_wait_s: float
-    group_interval_s: float
-    backoff_s: tuple[float, ...]
-    backoff_spread: float
-    breaker_open_s: float
-    attempts: int
-    receipt_s: float
-
-    @property
-    def until_page_s(self) -> float:
-        """Longest wait from the first failure to the page."""
-        return self.sight_s + self.window_s + self.for_s + self.group_wait_s
-
-    @property
-    def until_resolved_s(self) -> float:
-        """Longest wait from healing to the page that says so."""
-        return (
-            self.breaker_open_s
-            + self.sight_s
-            + self.window_s
-            + self.keep_firing_s
-            + self.group_interval_s
-        )
-
-    def attempt_starts(self) -> tuple[float, ...]:
-        """When attempt 1, 2, … of a message starts if all fail at once, from the first on."""
-        return tuple(accumulate(self.backoff_s, initial=0.0))
-
-    def longest_wait_after(self, incident_s: float) -> float:
-        """Longest back-off that a message may still have to sit out after such an incident.
-
-        An attempt made just before healing waits its back-off from there. Which back-off that can
-        be depends on how many attempts fit into the incident.
-        """
-        failed = sum(start < incident_s for start in self.attempt_starts())
-        wait = self.backoff_s[min(failed, len(self.backoff_s)) - 1]
-        return wait * (1 + self.backoff_spread) + self.breaker_open_s
-
-    @property
-    def longest_harmless_s(self) -> float:
-        """Longest incident in which no message uses its last attempt but one.
-
-        Beyond it the provider would eat messages for good, or the last back-off would outlast
-        any demo.
-        """
-        starts = self.attempt_starts()
-        return starts[min(self.attempts - 2, len(starts) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,9 @@ class Watch:
         )
 
     def _count_queue(self) -> dict[str, int]:
-        counts: dict[str, int] = dict(self._connection.execute(_QUERIES["count_queue"].encode()).fetchall())
+        counts: dict[str, int] = dict(
+            self._connection.execute(_QUERIES["count_queue"].encode()).fetchall()
+        )
         return {state: counts.get(state, 0) for state in QUEUE_STATES}
 
     def _read_rates(self) -> dict[str, float]:

@@ -30,6 +30,9 @@ FREE_TEXT_SHARE = 0.6
 MISJUDGED_WINDOW_SHARE = 0.01
 """Free-form text although the window is closed: the sender has to refuse it (000, pattern 1)."""
 
+REPEATED_REQUEST_SHARE = 0.02
+"""Of the requests to send, those that the caller makes twice."""
+
 
 class Consent(StrEnum):
     """What a recipient has said to messages on a channel."""
@@ -105,6 +108,19 @@ class Workload:
             run_id=self._run,
             created_by="demo",
         )
+
+    def compose_batch(self, count: int) -> list[NewMessage]:
+        """Write the next `count` messages; a few of them are asked for twice, one after the other.
+
+        A caller whose request timed out asks again with the same idempotency key: still one
+        message.
+        """
+        batch: list[NewMessage] = []
+        for _ in range(count):
+            message = self.compose()
+            repeats = 2 if self._rng.random() < REPEATED_REQUEST_SHARE else 1
+            batch += [message] * repeats
+        return batch
 
     def _write(
         self, channel: Channel, person: Person, facts: dict[str, str]

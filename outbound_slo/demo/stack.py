@@ -1,0 +1,243 @@
+"""The whole stack on this machine: real processes on loopback ports that are picked here."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from alerts.alertmanager import Receivers, render_alertmanager
+from alerts.generator import render_rules
+from alerts.prometheus import EXPORTER_JOB, SENDER_JOB, render_prometheus
+from alerts.timing import Timing
+from outbound_slo.database import core_migrations, migrate, read_migrations
+from outbound_slo.demo.content import ORGANISATIONS, TEMPLATES
+from outbound_slo.demo.environment import Addresses, Secrets, build_environment
+from outbound_slo.demo.pace import Pace
+from outbound_slo.demo.pager import Pager
+from outbound_slo.demo.provider import ProviderControl
+from outbound_slo.embedded.alertmanager import AlertmanagerApi, start_alertmanager
+from outbound_slo.embedded.binaries import ALERTMANAGER, POSTGRESQL, PROMETHEUS, find_tools
+from outbound_slo.embedded.child import Probe
+from outbound_slo.embedded.postgres import EmbeddedPostgres
+from outbound_slo.embedded.processes import Supervisor, http_probe, pick_port
+from outbound_slo.embedded.prometheus import start_prometheus
+from outbound_slo.embedded.prometheus_api import PrometheusApi
+from outbound_slo.vocabulary import metrics
+
+DATABASE = "outbox"
+PROCESSES_FILE = "processes.json"
+"""In the demo's directory: name and id of every process, for whoever has to look."""
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookHabits:
+    """How the provider's webhooks misbehave, as real ones do (shares of messages or statuses)."""
+
+    delivery_ms: int = 700
+    late_rate: float = 0.08
+    late_ms: int = 3000
+    duplicate_rate: float = 0.08
+    out_of_order_rate: float = 0.08
+    read_rate: float = 0.3
+
+
+class Stack:
+    """Everything that a demo runs; started on entry, stopped on exit, last first.
+
+    Args:
+        directory: Where data, logs and configuration go; exists and is empty.
+        pace: The shortened waits.
+        seed: Decides the provider's delays and duplicates.
+        announce: Told what is being started.
+
+    Raises:
+        UserMistake: (on entry) a program is missing, a port is taken, or a process did not come
+            up; what had been started is stopped.
+
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        pace: Pace,
+        seed: int,
+        announce: Announce,
+    ) -> None:
+        self.directory = directory
+        self._pace = pace
+        self._seed = seed
+        self._announce = announce
+        self._timing = Timing(pace.scale)
+        self._secrets = Secrets()
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self._start(exits)
+            # Nothing went wrong: the exits are now this object's.
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exits.__exit__(kind, error, traceback)
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """What can be looked at while the demo runs."""
+        return {
+            "Prometheus": f"{self.prometheus.url}/classic/alerts",
+            "Alertmanager": f"{self.alertmanager.url}/api/v2/alerts",
+            "exporter": f"{self.addresses.exporter}/metrics",
+            "sender": f"{self.addresses.sender}/actuator/health",
+            "provider simulator": f"{self.addresses.provider}/_control/stats",
+            "trace store (Jaeger's API)": f"{self.addresses.traces}/api/services",
+            "PostgreSQL": self.addresses.database,
+            "logs and data": str(self.directory),
+        }
+
+    def require_running(self) -> None:
+        """Raise `ProcessFailed` if a process has ended by itself."""
+        self._postgres.require_running()
+        self._supervisor.require_running()
+
+    def _start(self, exits: ExitStack) -> None:
+        self._announce("looking for PostgreSQL, Prometheus and Alertmanager")
+        postgresql = find_tools(POSTGRESQL)
+        prometheus, alertmanager = find_tools(PROMETHEUS), find_tools(ALERTMANAGER)
+        self._supervisor = exits.enter_context(Supervisor(self.directory / "logs"))
+        self.pager = exits.enter_context(Pager(journal=self.directory / "pages.jsonl"))
+        self._announce("PostgreSQL")
+        self._postgres = exits.enter_context(
+            EmbeddedPostgres(self.directory / "postgres", tools=postgresql)
+        )
+        self.addresses = Addresses(
+            database=self._postgres.create_database(DATABASE),
+            provider=f"http://127.0.0.1:{pick_port()}",
+            traces=f"http://127.0.0.1:{pick_port()}",
+            sender_port=pick_port(),
+            exporter_port=pick_port(),
+        )
+        rollup = read_migrations(resources.files("exporter").joinpath("rollup"), "exporter")
+        migrate(self.addresses.database, [*core_migrations(), *rollup])
+        self._environment = build_environment(os.environ, self.addresses, self._secrets, self._pace)
+        self._start_own_processes()
+        self._announce("Alertmanager")
+        self.alertmanager: AlertmanagerApi = start_alertmanager(
+            self._supervisor,
+            self.directory / "alertmanager",
+            render_alertmanager(self._timing, Receivers.pager(self.pager.url)),
+            tools=alertmanager,
+        )
+        self._announce("Prometheus")
+        self.prometheus: PrometheusApi = start_prometheus(
+            self._supervisor,
+            self.directory / "prometheus",
+            self._configure_prometheus(),
+            tools=prometheus,
+        )
+        self._write_processes()
+
+    def _start_own_processes(self) -> None:
+        self._announce("trace store")
+        self._start_command(
+            "trace-store",
+            "trace", "serve",
+            "--port", self.addresses.traces.rpartition(":")[2],
+            "--path", str(self.directory / "traces.sqlite"),
+            ready=http_probe(f"{self.addresses.traces}/healthz"),
+        )  # fmt: skip
+        self._announce("provider simulator")
+        self._start_command(
+            "simulator",
+            *self._simulator_arguments(),
+            ready=http_probe(f"{self.addresses.provider}/_control/stats"),
+        )
+        self.provider = ProviderControl(self.addresses.provider)
+        self._announce("sender")
+        self._start_command("sender", "sender", ready=http_probe(f"{self.addresses.sender}/readyz"))
+        self._announce("exporter")
+        self._start_command(
+            "exporter", "exporter", ready=_shows_queue(f"{self.addresses.exporter}/metrics")
+        )
+
+    def _simulator_arguments(self) -> list[str]:
+        habits = WebhookHabits()
+        arguments = [
+            "simulator",
+            "--port", self.addresses.provider.rpartition(":")[2],
+            "--callback-url", f"{self.addresses.sender}/webhooks/whatsapp",
+            "--seed", str(self._seed),
+            "--latency-ms", "40",
+            "--latency-spread-ms", "80",
+            "--delivery-ms", str(habits.delivery_ms),
+            "--late-rate", str(habits.late_rate),
+            "--late-ms", str(habits.late_ms),
+            "--duplicate-rate", str(habits.duplicate_rate),
+            "--out-of-order-rate", str(habits.out_of_order_rate),
+            "--read-rate", str(habits.read_rate),
+        ]  # fmt: skip
+        for organisation in ORGANISATIONS:
+            arguments += ["--phone-number-id", organisation.phone_number_id]
+        for shape in TEMPLATES:
+            arguments += ["--template", shape.code]
+        return arguments
+
+    def _start_command(self, name: str, *arguments: str, ready: Probe) -> None:
+        # -P: a directory called outbound_slo where the user stands must not be taken for ours.
+        self._supervisor.start(
+            name,
+            [sys.executable, "-P", "-m", "outbound_slo", *arguments],
+            ready=ready,
+            environment=self._environment,
+        )
+
+    def _configure_prometheus(self) -> str:
+        rules = (self.directory / "prometheus" / "rules").absolute()
+        rules.mkdir(parents=True)
+        for name, text in render_rules(self._timing).items():
+            (rules / name).write_text(text, encoding="utf-8")
+        return render_prometheus(
+            self._timing,
+            targets={
+                EXPORTER_JOB: [f"127.0.0.1:{self.addresses.exporter_port}"],
+                SENDER_JOB: [f"127.0.0.1:{self.addresses.sender_port}"],
+            },
+            rule_files=[str(rules / "*.yml")],
+            alertmanager=self.alertmanager.url.removeprefix("http://"),
+        )
+
+    def _write_processes(self) -> None:
+        first_line = (self._postgres.data_directory / "postmaster.pid").read_text().split()[0]
+        processes = {"postgres": int(first_line)}
+        processes |= {child.name: child.pid for child in self._supervisor.children}
+        text = json.dumps(processes, indent=2)
+        (self.directory / PROCESSES_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _shows_queue(url: str) -> Probe:
+    """Make a probe that is true once the exporter's page holds a snapshot of the queue."""
+
+    def probe() -> bool:
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                return f"\n{metrics.QUEUE_DEPTH.name}{{" in session.get(url, timeout=1).text
+        except requests.RequestException:
+            return False
+
+    return probe
