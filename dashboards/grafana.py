@@ -11,7 +11,7 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 
 _TIMEOUT_SECONDS = 10.0
 _PATH = "/api/dashboards/db"
-_REFUSALS = {
+_REFUSALS: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "Check the token in GRAFANA_API_KEY",
     HTTPStatus.FORBIDDEN: "Give the token's service account the role Editor",
     HTTPStatus.PRECONDITION_FAILED: "Another dashboard has the same title in that folder",
@@ -53,10 +53,9 @@ def import_dashboard(base_url: str, token: str, document: Mapping[str, Any]) -> 
             "Check that it runs and that the address is right",
         ) from None
     if not response.ok:
-        status = HTTPStatus(response.status_code)
         raise UserMistake(
-            f"Grafana refused the dashboard with {status.value}: {_reason(response)}",
-            _REFUSALS.get(status, "Check Grafana's log"),
+            f"Grafana refused the dashboard with {response.status_code}: {_reason(response)}",
+            _REFUSALS.get(response.status_code, "Check Grafana's log"),
         )
     try:
         answer = response.json()

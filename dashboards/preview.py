@@ -118,7 +118,7 @@ def format_value(value: float, unit: str) -> str:
         return f"{value:.1f} %"
     if unit == "s":
         return _format_seconds(value)
-    return f"{value:,.0f}" if value.is_integer() else f"{value:.3g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def _format_seconds(value: float) -> str:
