@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +108,21 @@ class Tools:
         )
 
 
-def find_tools(kit: Kit, environ: Mapping[str, str] = os.environ) -> Tools:
+def _keep_silent(_line: str) -> None:
+    """Announce nothing."""
+
+
+def find_tools(
+    kit: Kit,
+    environ: Mapping[str, str] = os.environ,
+    announce: Callable[[str], None] = _keep_silent,
+) -> Tools:
     """Find a kit's programs, fetching them if nothing else helps.
+
+    Args:
+        kit: What to find.
+        environ: Environment variables to heed.
+        announce: Called with a line for people before a download, which takes a while.
 
     Raises:
         UserMistake: A directory named by the kit's variable lacks a program, or the programs are
@@ -124,7 +137,7 @@ def find_tools(kit: Kit, environ: Mapping[str, str] = os.environ) -> Tools:
             paths = _programs_in(kit, directory)
             if paths:
                 return Tools(paths)
-    return _cached_tools(kit, cache_directory(environ))
+    return _cached_tools(kit, cache_directory(environ), announce)
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -198,11 +211,12 @@ def _programs_in(kit: Kit, directory: Path) -> dict[str, Path] | None:
 
 
 def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    # A directory in PATH that we may not enter has no program for us; pathlib would raise.
+    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113 - as above
 
 
-def _cached_tools(kit: Kit, cache: Path) -> Tools:
-    tree = cache / f"{_system_name()}" / kit.package
+def _cached_tools(kit: Kit, cache: Path, announce: Callable[[str], None]) -> Tools:
+    tree = cache / _system_name() / kit.package
     tools = _unpacked_tools(kit, tree)
     if tools:
         return tools
@@ -214,6 +228,7 @@ def _cached_tools(kit: Kit, cache: Path) -> Tools:
             return tools
         if tree.exists():
             shutil.rmtree(tree)
+        announce(f"Fetching Debian's package {kit.package} into {tree.parent}")
         debian.unpack_kit(kit.package, tree, kit.resources)
     tools = _unpacked_tools(kit, tree)
     if not tools:

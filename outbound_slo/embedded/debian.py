@@ -17,6 +17,12 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 
 _NEEDED = ("apt-get", "apt-cache", "dpkg-deb", "ldd")
 _MISSING_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
+# The last is 200 MB of raw time zones beside the one script that Prometheus's pages load.
+_NEEDLESS = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/javascript/moment-timezone/data",
+)
 _WEB_SCRIPT = re.compile(r"^(libjs-\S+)", re.MULTILINE)
 _WOULD_INSTALL = re.compile(r"^Inst (\S+) ", re.MULTILINE)
 
@@ -59,6 +65,8 @@ def unpack_kit(package: str, destination: Path, resources: str | None = None) ->
         if resources is not None:
             for program in tree.glob("usr/bin/*"):
                 program.write_bytes(relocate(program.read_bytes(), resources))
+        for needless in _NEEDLESS:
+            shutil.rmtree(tree / needless, ignore_errors=True)
         still = missing_libraries(tree)
         if still:
             raise UserMistake(
@@ -112,12 +120,12 @@ def _require_lists(package: str) -> None:
     if _is_known(package):
         return
     if os.geteuid() == 0:
-        _apt(["apt-get", "update", "-q"], failing="apt-get update failed")
+        _apt(["apt-get", "update", "-q"], failing=f"apt-get update, to find {package}, failed")
         if _is_known(package):
             return
         raise UserMistake(
-            f"No configured package archive has {package}",
-            f"Add an archive that has it to /etc/apt/sources.list, or install {package} yourself",
+            f"{package} is not in the package lists of this system, not even after apt-get update",
+            f"Check the network and /etc/apt/sources.list, or install {package} yourself",
         )
     raise UserMistake(
         f"{package} is neither installed nor in the package lists of this system",
