@@ -12,7 +12,6 @@ import dashboards.artefacts
 import dashboards.commands
 import exporter.commands
 import tracing.commands
-from exporter.commands import app as exporter_app
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.catalogue import print_errors
 from outbound_slo.database import (
@@ -28,7 +27,6 @@ from outbound_slo.settings_page import build_settings_page
 from outbound_slo.simulator.commands import run_simulator
 from outbound_slo.vocabulary.mistakes import UserMistake
 from sender.commands import enqueue_message, send_messages
-from tracing.commands import app as trace_app
 
 INTERRUPTED = 130
 
@@ -56,8 +54,6 @@ app.command("enqueue")(enqueue_message)
 app.command("simulator")(run_simulator)
 app.command("errors")(print_errors)
 app.command("demo")(demonstrate)
-app.add_typer(exporter_app, name="exporter")
-app.add_typer(trace_app, name="trace")
 
 
 def all_migrations() -> list[Migration]:
