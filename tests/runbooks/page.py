@@ -1,0 +1,154 @@
+"""The tables of docs/compatibility.md that follow from the tests.
+
+`python -m tests.runbooks.page` writes them anew; a test compares.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from outbound_slo.vocabulary.metrics import METRICS
+from tests.runbooks.effects import EFFECTS
+from tests.runbooks.extraction import Origin
+from tests.runbooks.faults import SCRIPT_FAULTS, STATEMENT_FAULTS, Fault
+from tests.runbooks.source import NUMBERS, PROJECT
+
+PAGE = PROJECT / "docs" / "compatibility.md"
+
+STATEMENT_COUNTS: Mapping[tuple[str, Origin], int] = {
+    ("000", Origin.SQL_BLOCK): 10,
+    ("000", Origin.COMMAND): 5,
+    ("000", Origin.HEREDOC): 2,
+    ("000", Origin.PROSE): 2,
+    ("001", Origin.SQL_BLOCK): 46,
+    ("001", Origin.COMMAND): 10,
+    ("001", Origin.HEREDOC): 7,
+    ("001", Origin.VARIABLE): 1,
+    ("002", Origin.SQL_BLOCK): 19,
+    ("002", Origin.COMMAND): 1,
+}
+"""How many statements the runbooks have, by runbook and kind of place."""
+
+RUNBOOK_METRICS = (
+    "outbound_message_dead_letter_queue_size",
+    "outbound_message_delivered_latency_seconds",
+    "outbound_message_delivery_duration_seconds",
+    "outbound_message_delivery_latency_seconds",
+    "outbound_message_dlq_messages",
+    "outbound_message_dlq_size",
+    "outbound_message_failures_total",
+    "outbound_message_queue_depth",
+    "outbound_message_queue_depth_by_channel",
+    "outbound_message_retry_count",
+    "outbound_message_send_failure_total",
+    "outbound_message_send_latency_seconds",
+    "outbound_message_send_success_total",
+    "outbound_message_sent_total",
+    "outbound_message_stuck_total",
+    "outbound_message_total",
+    "resilience4j_circuitbreaker_state",
+    "whatsapp_message_stuck_alert",
+    "whatsapp_quota_limit",
+    "whatsapp_quota_remaining",
+    "whatsapp_quota_used",
+    "whatsapp_rate_limit_hits_total",
+    "whatsapp_session_window_expiration_seconds",
+    "whatsapp_webhook_signature_failures_total",
+)
+"""Metric names that the three runbooks use."""
+
+_GENERATED = re.compile(
+    r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+
+
+def refresh(document: str) -> str:
+    """Replace the tables between the marks of a page by today's.
+
+    Raises:
+        KeyError: A mark names a table that there is not.
+
+    """
+    tables = {
+        "counts": _count_table(),
+        "effects": _effect_table(),
+        "statement-faults": _fault_table(STATEMENT_FAULTS.values()),
+        "script-faults": _fault_table(SCRIPT_FAULTS.values()),
+        "metrics": _metric_table(),
+    }
+    return _GENERATED.sub(
+        lambda block: f"{block['start']}\n{tables[block['name']]}\n\n{block['end']}", document
+    )
+
+
+def _count_table() -> str:
+    rows = [
+        [
+            origin.value,
+            *(str(STATEMENT_COUNTS.get((number, origin), 0)) for number in NUMBERS),
+            str(sum(STATEMENT_COUNTS.get((number, origin), 0) for number in NUMBERS)),
+        ]
+        for origin in Origin
+    ]
+    sums = [str(sum(int(row[column]) for row in rows)) for column in range(1, len(NUMBERS) + 2)]
+    return _table(["Place", *NUMBERS, "All"], [*rows, ["all", *sums]])
+
+
+def _effect_table() -> str:
+    return _table(
+        ["Statement", "At", "Observable effect", "Test"],
+        (
+            [
+                effect.what,
+                ", ".join(effect.places),
+                effect.promise,
+                f"`{effect.prove.__name__}`",
+            ]
+            for effect in EFFECTS
+        ),
+    )
+
+
+def _fault_table(faults: Iterable[Fault]) -> str:
+    return _table(
+        ["At", "What is wrong", "How it shows", "What works"],
+        ([fault.place, _code(fault.reason), fault.symptom, f"`{fault.cure}`"] for fault in faults),
+    )
+
+
+def _metric_table() -> str:
+    metrics = [METRICS[name] for name in RUNBOOK_METRICS]
+    return _table(
+        ["Runbooks' name", "Kind", "Labels", "From", "Says the same as"],
+        (
+            [
+                f"`{metric.name}`",
+                metric.kind,
+                ", ".join(metric.labels) or "none",
+                metric.origin,
+                f"`{metric.alias_of}`" if metric.alias_of else "itself",
+            ]
+            for metric in metrics
+        ),
+    )
+
+
+def _code(text: str) -> str:
+    r"""Mark what is code in a reason: psql's commands, shell options and arithmetic."""
+    return re.sub(r"(\\COPY|\(\(N\+\+\)\)|set -e|grep -c|\|\| echo \"0\")", r"`\1`", text)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+    return "\n".join([line(headings), "|" + "---|" * len(headings), *map(line, rows)])
+
+
+def write(page: Path = PAGE) -> None:
+    """Bring the page's tables up to date."""
+    page.write_text(refresh(page.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    write()
