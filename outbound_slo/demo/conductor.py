@@ -78,6 +78,7 @@ def conduct(orchestra: Orchestra, timeline: Timeline, scenario: Scenario, rate: 
         if current is not phase:
             _enter(current, orchestra.provider, scenario, record)
             phase = current
+            next_look_s = elapsed_s
         due = count_due(elapsed_s, rate, timeline.last_message_s) - asked_for
         if due > 0:
             asked_for += _queue(orchestra, min(due, _LARGEST_BATCH), record)

@@ -16,7 +16,7 @@ class Fate(StrEnum):
     """Where a message ended, from the point of view of whoever queued it."""
 
     DELIVERED = "delivered"
-    SENT = "sent, receipt not in yet"
+    SENT = "sent, no receipt so far"
     REFUSED = "refused for good"
     LOST = "lost"
 

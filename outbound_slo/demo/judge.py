@@ -151,7 +151,7 @@ def _judge_stage(
 
 
 def _judge_page(page: Page | None, evidence: Evidence) -> Finding:
-    title = "The pager was called, with severity, priority, summary and runbook"
+    title = "The pager was called"
     if page is None:
         return Finding(title, False, f"no page for {', '.join(sorted(evidence.expected))}")
     parts = {
@@ -163,7 +163,7 @@ def _judge_page(page: Page | None, evidence: Evidence) -> Finding:
     absent = [name for name, value in parts.items() if not value]
     if absent:
         return Finding(title, False, f"the page of {page.alert} has no {', '.join(absent)}")
-    return Finding(title, True, f"{page.priority} {page.severity}: {page.summary}")
+    return Finding(title, True, f"{page.priority} {page.severity}, {page.runbook_url}")
 
 
 def _judge_resolution(page: Page | None, resolved: Page | None, evidence: Evidence) -> Finding:
@@ -181,7 +181,8 @@ def _judge_quiet(evidence: Evidence) -> tuple[bool, str]:
     early = [
         page
         for page in evidence.pages
-        if evidence.broke_at is None or page.received_at < evidence.broke_at
+        if page.state is PageState.FIRING
+        and (evidence.broke_at is None or page.received_at < evidence.broke_at)
     ]
     if early:
         names = ", ".join(sorted({page.alert for page in early}))

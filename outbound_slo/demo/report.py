@@ -83,14 +83,14 @@ def judge_stories(failed: Story, delivered: Story) -> tuple[Finding, Finding]:
     ]
     return (
         Finding(
-            "The trace of a failed message was found by its message.id",
+            "A failed message's trace was found",
             code is not None,
             f"message {failed.message_id}, {len(failed.traces)} traces, error.code {code}"
             if code is not None
             else f"no failed trace of message {failed.message_id}",
         ),
         Finding(
-            "The trace of a delivered message goes on to its receipt",
+            "A delivered message's trace has its receipt",
             bool(receipts),
             f"message {delivered.message_id}, trace {receipts[0].trace_id}"
             if receipts

@@ -64,13 +64,16 @@ def run_demo(plan: Plan, console: Console) -> Report:
     console.print(draw_opening(plan.pace, plan.timeline, plan.scenario.story))
     console.print(f"Data, logs and report: {plan.directory}", soft_wrap=True, highlight=False)
 
+    console.print("Setting up:", highlight=False)
+
     def announce(what: str) -> None:
-        console.print(f"starting {what}", style="dim", highlight=False)
+        console.print(f"  {what} …", style="dim", highlight=False)
 
     with (
         Stack(plan.directory, plan.pace, plan.seed, announce) as stack,
         connect(stack.addresses.database, autocommit=True) as connection,
     ):
+        console.print("Look around while it runs:", highlight=False)
         for name, link in stack.links.items():
             console.print(f"  {name}: {link}", soft_wrap=True, highlight=False)
         report = _perform(plan, console, stack, connection, started_at)

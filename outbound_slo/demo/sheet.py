@@ -1,6 +1,6 @@
 """The report as people read it: printed at the end of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -42,6 +42,10 @@ def draw_opening(pace: Pace, timeline: Timeline, story: str) -> RenderableType:
 
 def _draw_waits(pace: Pace) -> RenderableType:
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     rules = f"Timing(scale={pace.scale:g})"
     rows = (
         ("failure rate looks back", (pace.window_s,), rules),
@@ -57,8 +61,8 @@ def _draw_waits(pace: Pace) -> RenderableType:
     for name, waits, setting in rows:
         table.add_row(
             name,
-            ", ".join(_length(wait * pace.scale) for wait in waits),
-            ", ".join(_length(wait) for wait in waits),
+            _lengths(wait * pace.scale for wait in waits),
+            _lengths(waits),
             Text(setting, style="dim"),
         )
     return table
@@ -177,11 +181,13 @@ def _count(number: int) -> Text:
     return Text(str(number), style="green" if number == 0 else "bold red")
 
 
-def _length(seconds: float) -> str:
-    rounded = round(seconds, 3)
+def _lengths(waits: Iterable[float]) -> str:
+    """Write waits in one unit: seconds, or minutes where all are whole minutes."""
+    seconds = [round(wait, 3) for wait in waits]
     minute = 60
-    whole = rounded >= minute and rounded % minute == 0
-    return f"{rounded / minute:g} min" if whole else f"{rounded:g} s"
+    if all(each >= minute and each % minute == 0 for each in seconds):
+        return ", ".join(f"{each / minute:g}" for each in seconds) + " min"
+    return ", ".join(f"{each:g}" for each in seconds) + " s"
 
 
 def _clock(moment: datetime) -> str:

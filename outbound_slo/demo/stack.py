@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,10 +32,15 @@ from outbound_slo.embedded.processes import Supervisor, http_probe, pick_port
 from outbound_slo.embedded.prometheus import start_prometheus
 from outbound_slo.embedded.prometheus_api import PrometheusApi
 from outbound_slo.vocabulary import metrics
+from outbound_slo.vocabulary.alerts import AlertName
+from outbound_slo.vocabulary.mistakes import UserMistake
 
 DATABASE = "outbox"
 PROCESSES_FILE = "processes.json"
 """In the demo's directory: name and id of every process, for whoever has to look."""
+
+_SCRAPE_PATIENCE_S = 60.0
+_SCRAPE_POLL_S = 0.1
 
 Announce = Callable[[str], None]
 
@@ -116,7 +122,7 @@ class Stack:
         self._supervisor.require_running()
 
     def _start(self, exits: ExitStack) -> None:
-        self._announce("looking for PostgreSQL, Prometheus and Alertmanager")
+        self._announce("programs of PostgreSQL, Prometheus and Alertmanager")
         postgresql = find_tools(POSTGRESQL)
         prometheus, alertmanager = find_tools(PROMETHEUS), find_tools(ALERTMANAGER)
         self._supervisor = exits.enter_context(Supervisor(self.directory / "logs"))
@@ -125,6 +131,8 @@ class Stack:
         self._postgres = exits.enter_context(
             EmbeddedPostgres(self.directory / "postgres", tools=postgresql)
         )
+        # The supervisor came first for its watch over SIGTERM, but the database goes last.
+        exits.callback(self._supervisor.stop)
         self.addresses = Addresses(
             database=self._postgres.create_database(DATABASE),
             provider=f"http://127.0.0.1:{pick_port()}",
@@ -150,6 +158,8 @@ class Stack:
             self._configure_prometheus(),
             tools=prometheus,
         )
+        self._announce("first scrapes")
+        self._wait_for_scrapes()
         self._write_processes()
 
     def _start_own_processes(self) -> None:
@@ -220,6 +230,28 @@ class Stack:
             rule_files=[str(rules / "*.yml")],
             alertmanager=self.alertmanager.url.removeprefix("http://"),
         )
+
+    def _wait_for_scrapes(self) -> None:
+        """Wait until Prometheus sees exporter and sender, and has nothing to complain about.
+
+        It takes five seconds to look for its targets, in which it rightly says that it has no
+        data; a page about that is not the demo's story.
+        """
+        deadline = time.monotonic() + _SCRAPE_PATIENCE_S
+        while not self._is_watched():
+            self.require_running()
+            if time.monotonic() > deadline:
+                raise UserMistake(
+                    "Prometheus does not get its first scrapes of exporter and sender",
+                    f"See the logs in {self.directory / 'logs'}",
+                )
+            time.sleep(_SCRAPE_POLL_S)
+        self.pager.forget()
+
+    def _is_watched(self) -> bool:
+        scraped = {target.job for target in self.prometheus.targets() if target.is_up}
+        troubles = {alert.name for alert in self.prometheus.alerts()} - {AlertName.WATCHDOG}
+        return scraped >= {EXPORTER_JOB, SENDER_JOB} and not troubles
 
     def _write_processes(self) -> None:
         first_line = (self._postgres.data_directory / "postmaster.pid").read_text().split()[0]

@@ -12,6 +12,7 @@ from outbound_slo.demo.timeline import Phase
 from outbound_slo.embedded.alertmanager import AlertmanagerApi, NotificationState
 from outbound_slo.embedded.prometheus_api import AlertState, PrometheusApi
 from outbound_slo.vocabulary import metrics
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
 
 _QUERIES = load_queries("outbound_slo.demo", "sql/watch.sql")
@@ -88,7 +89,8 @@ class Watch:
             UserMistake: Prometheus or Alertmanager does not answer.
 
         """
-        alerts = self._prometheus.alerts()
+        # The Watchdog fires always: that is its work, and no news.
+        alerts = [a for a in self._prometheus.alerts() if a.name != AlertName.WATCHDOG]
         firing = sorted({alert.name for alert in alerts if alert.state is AlertState.FIRING})
         pending = sorted({alert.name for alert in alerts if alert.state is AlertState.PENDING})
         for name in firing:
