@@ -58,6 +58,8 @@ def test_the_answer_is_the_queued_message_in_twilios_shape(sender: str) -> None:
         ({"Body": ""}, 21602),
         ({"Body": "x" * 1601}, 21617),
         ({"StatusCallback": "ftp://host/path"}, 21609),
+        ({"StatusCallback": "http://"}, 21609),
+        ({"StatusCallback": "http://[::1"}, 21609),
     ],
 )
 def test_a_wrong_parameter_has_the_code_of_twilios_dictionary(
