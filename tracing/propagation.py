@@ -79,7 +79,8 @@ def read_baggage(header: str | None) -> dict[str, str]:
 
 def write_baggage(baggage: Mapping[str, str]) -> str:
     """Write correlation ids as the value of a W3C `baggage` header; empty when there are none."""
-    return ",".join(f"{key}={quote(value)}" for key, value in _known_baggage(baggage).items())
+    known = _known_baggage(baggage)
+    return ",".join(f"{key}={quote(value, errors='replace')}" for key, value in known.items())
 
 
 def _known_baggage(baggage: Mapping[str, str] | None) -> dict[str, str]:

@@ -25,6 +25,8 @@ _EVICTED_AT_ONCE = 200
 _KEPT_SHARE = 0.9
 _TOO_MANY_ORIGINS = 1000
 _FREQUENT = 1000
+# The write-ahead log lies beside the file; it is cut to this whenever it has been written back.
+_JOURNAL_BYTES = 8 * 1024 * 1024
 
 _SCHEMA = load_queries("tracing.store", "schema.sql")
 _SQL = load_queries("tracing.store", "queries.sql")
@@ -292,7 +294,8 @@ class TraceArchive:
             if self._writer.execute(_SQL["count_origins"]).fetchone()[0] > _TOO_MANY_ORIGINS:
                 self._writer.execute(_SQL["forget_unused_origins"])
                 self._origins.clear()
-            self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+            # As a script, since it gives back one page per step and `execute` takes a single one.
+            self._writer.executescript("PRAGMA incremental_vacuum")
 
     def _forget_while(self, needed: Callable[[], bool], query: str, before_s: int) -> None:
         key = {"before_s": before_s, "traces": _EVICTED_AT_ONCE}
@@ -322,6 +325,7 @@ def _open(path: Path) -> sqlite3.Connection:
     )
     # A crash of the machine may cost the last moments of tracing, never the file.
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     return connection
 
 

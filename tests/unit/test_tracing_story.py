@@ -1,0 +1,275 @@
+"""Spans as they come out: parents, tags, failures, contexts across tasks, and mistakes."""
+
+import asyncio
+import logging
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from tests.tracing_parts import trace_in_memory
+from tracing.hierarchy import IllegalStoryError
+from tracing.propagation import NEW_TRACE, context_from, link_to
+from tracing.setup import start_tracing
+
+PROCESS = SpanName.OUTBOUND_MESSAGE_PROCESS
+SEND = SpanName.WHATSAPP_SEND
+
+
+def by_name(memory: InMemorySpanExporter) -> dict[str, ReadableSpan]:
+    return {span.name: span for span in memory.get_finished_spans()}
+
+
+def tags_of(span: ReadableSpan) -> dict[str, object]:
+    return dict(span.attributes or {})
+
+
+def test_nested_spans_form_the_runbooks_tree() -> None:
+    tracing, memory = trace_in_memory()
+    with tracing.span(PROCESS, {Tag.MESSAGE_ID: 1}) as attempt:
+        with tracing.span(SEND) as send:
+            with tracing.span(SpanName.SESSION_WINDOW_CHECK):
+                pass
+            with tracing.span(SpanName.HTTP_CLIENT_REQUEST):
+                pass
+        with tracing.span(SpanName.DATABASE_SAVE):
+            pass
+        with tracing.span(SpanName.METRICS_RECORD):
+            pass
+
+    spans = by_name(memory)
+    parents = {name: f"{span.parent.span_id:016x}" for name, span in spans.items() if span.parent}
+    assert parents == {
+        "whatsapp-cloud-api-send": attempt.span_id,
+        "session.window.check": send.span_id,
+        "http.client.request": send.span_id,
+        "database.save": attempt.span_id,
+        "metrics.record": attempt.span_id,
+    }
+    assert {f"{span.context.trace_id:032x}" for span in spans.values() if span.context} == {
+        attempt.trace_id
+    }
+    assert spans["outbound-message-process"].kind is SpanKind.CONSUMER
+    assert spans["http.client.request"].kind is SpanKind.CLIENT
+
+
+def test_a_span_in_the_wrong_place_raises_in_strict_mode() -> None:
+    tracing, _ = trace_in_memory()
+
+    with pytest.raises(IllegalStoryError, match=r"span http\.client\.request cannot start a trace"):
+        tracing.span(SpanName.HTTP_CLIENT_REQUEST)
+    with (
+        tracing.span(PROCESS),
+        pytest.raises(IllegalStoryError, match="cannot stand under outbound-message-process"),
+    ):
+        tracing.span(SpanName.HTTP_CLIENT_REQUEST)
+
+
+def test_a_tag_of_the_wrong_type_raises_in_strict_mode() -> None:
+    tracing, _ = trace_in_memory()
+
+    with (
+        tracing.span(PROCESS) as attempt,
+        pytest.raises(IllegalStoryError, match=r"tag message\.id takes int, not str '12'"),
+    ):
+        attempt.tag(Tag.MESSAGE_ID, "12")
+
+
+def test_in_production_a_mistake_is_logged_once_and_the_span_is_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracing, memory = trace_in_memory(strict=False)
+
+    with caplog.at_level(logging.ERROR, logger="tracing"):
+        for number in range(3):
+            with tracing.span(SpanName.DATABASE_SAVE) as save:
+                save.tags({Tag.STATUS: "SENT", Tag.MESSAGE_ID: f"text {number}"})
+
+    assert len(memory.get_finished_spans()) == 3
+    assert tags_of(memory.get_finished_spans()[0]) == {"status": "SENT"}
+    place, value = (record.getMessage() for record in caplog.records)
+    assert place.startswith("span database.save cannot start a trace; legal: under outbound-")
+    assert value == "tag message.id takes int, not str 'text 0' (logged once)"
+
+
+def test_a_failure_has_the_runbooks_error_tag_and_the_span_status() -> None:
+    tracing, memory = trace_in_memory()
+    with tracing.span(PROCESS), tracing.span(SEND) as send:
+        send.fail("session_expired", "The 24-hour window is over")
+
+    span = by_name(memory)[SEND]
+    assert tags_of(span) == {
+        "error": "session_expired",
+        "error.type": "session_expired",
+        "error.message": "The 24-hour window is over",
+    }
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == "The 24-hour window is over"
+
+
+def test_an_escaping_exception_leaves_its_class_and_no_text() -> None:
+    tracing, memory = trace_in_memory()
+
+    def call() -> None:
+        with tracing.span(PROCESS), tracing.span(SEND):
+            raise ConnectionResetError("token=secret")
+
+    with pytest.raises(ConnectionResetError):
+        call()
+
+    for span in memory.get_finished_spans():
+        assert tags_of(span)["exception"] == "ConnectionResetError"
+        assert tags_of(span)["error"] == "ConnectionResetError"
+        assert "secret" not in span.to_json()
+
+
+def test_a_failure_told_before_an_exception_keeps_its_name() -> None:
+    tracing, memory = trace_in_memory()
+
+    def call() -> None:
+        with tracing.span(PROCESS) as attempt:
+            attempt.fail("shutting_down")
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        call()
+
+    assert tags_of(by_name(memory)[PROCESS])["error"] == "shutting_down"
+
+
+def test_shared_tags_stand_on_process_span_and_provider_span() -> None:
+    tracing, memory = trace_in_memory()
+    with (
+        tracing.span(PROCESS, {Tag.MESSAGE_TO: "+33612345678"}),
+        tracing.span(SEND, {Tag.HAS_TEMPLATE: True}) as send,
+    ):
+        send.tags({Tag.STATUS: "QUEUED", Tag.ERROR_CODE: "130", Tag.HTTP_STATUS: 429})
+
+    shared = {
+        "message.to": "+33612345678",
+        "has.template": True,
+        "status": "QUEUED",
+        "error.code": "130",
+    }
+    assert tags_of(by_name(memory)[PROCESS]) == shared
+    assert tags_of(by_name(memory)[SEND]) == {**shared, "http.status": 429}
+
+
+def test_a_tag_without_a_value_is_left_out() -> None:
+    tracing, memory = trace_in_memory()
+    with tracing.span(PROCESS, {Tag.TEMPLATE_CODE: None}) as attempt:
+        attempt.tag(Tag.SESSION_ID, None)
+
+    assert tags_of(by_name(memory)[PROCESS]) == {}
+
+
+def test_a_webhook_continues_the_stored_trace_and_the_next_attempt_links_to_it() -> None:
+    tracing, memory = trace_in_memory()
+    with tracing.span(PROCESS, parent=NEW_TRACE) as first:
+        stored = first.traceparent
+    link = link_to(stored)
+    assert link is not None
+    with tracing.span(SpanName.WEBHOOK_IN, parent=context_from(stored)) as webhook:
+        pass
+    with tracing.span(PROCESS, parent=NEW_TRACE, links=[link]) as second:
+        pass
+
+    assert webhook.trace_id == first.trace_id
+    assert second.trace_id != first.trace_id
+    arrived = by_name(memory)[SpanName.WEBHOOK_IN]
+    assert arrived.parent is not None
+    assert f"{arrived.parent.span_id:016x}" == first.span_id
+    linked = memory.get_finished_spans()[-1].links
+    assert [f"{link.context.trace_id:032x}" for link in linked] == [first.trace_id]
+
+
+def test_baggage_of_an_explicit_parent_becomes_tags() -> None:
+    tracing, memory = trace_in_memory()
+    baggage = {"sessionId": "session-789", "run.id": "run-456", "hypothesis.id": "hyp-123"}
+    with tracing.span(PROCESS, parent=context_from(None, baggage)), tracing.span(SEND):
+        pass
+
+    assert tags_of(by_name(memory)[PROCESS]) == {
+        "session.id": "session-789",
+        "run.id": "run-456",
+        "hypothesis.id": "hyp-123",
+    }
+
+
+def test_concurrent_tasks_keep_their_own_traces() -> None:
+    tracing, memory = trace_in_memory()
+
+    async def attempt(number: int) -> None:
+        with tracing.span(PROCESS, {Tag.MESSAGE_ID: number}, parent=NEW_TRACE):
+            await asyncio.sleep(0)
+            with tracing.span(SEND, {Tag.HTTP_STATUS: number}):
+                await asyncio.sleep(0)
+
+    async def run() -> None:
+        await asyncio.gather(*(attempt(number) for number in range(20)))
+
+    asyncio.run(run())
+
+    spans = memory.get_finished_spans()
+    attempts = {
+        span.context.trace_id: tags_of(span)["message.id"]
+        for span in spans
+        if span.name == PROCESS and span.context
+    }
+    sends = {
+        span.context.trace_id: tags_of(span)["http.status"]
+        for span in spans
+        if span.name == SEND and span.context
+    }
+    assert len(attempts) == 20
+    assert attempts == sends
+
+
+def test_work_of_another_task_is_recorded_under_the_span_it_belongs_to() -> None:
+    tracing, memory = trace_in_memory()
+    attempt = tracing.span(PROCESS, parent=NEW_TRACE, start_ns=1_000)
+    tracing.record(SpanName.DATABASE_SAVE, parent=attempt.context, start_ns=2_000, end_ns=5_000)
+    attempt.end(9_000)
+
+    save, whole = memory.get_finished_spans()
+    assert (save.start_time, save.end_time) == (2_000, 5_000)
+    assert (whole.start_time, whole.end_time) == (1_000, 9_000)
+    assert save.parent is not None
+    assert f"{save.parent.span_id:016x}" == attempt.span_id
+
+
+def test_ids_work_without_any_export() -> None:
+    tracing = start_tracing(strict=True)
+    with tracing.span(PROCESS) as attempt:
+        version, trace_id, span_id, _ = attempt.traceparent.split("-")
+
+    assert (version, trace_id, span_id) == ("00", attempt.trace_id, attempt.span_id)
+    assert int(trace_id, 16) > 0
+    assert tracing.dropped() == 0
+    tracing.shutdown()
+
+
+def test_the_service_name_and_further_attributes_are_in_the_resource() -> None:
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+    memory = InMemorySpanExporter()
+    tracing = start_tracing(
+        "whatsapp-connector",
+        resource={"deployment.environment.name": "test"},
+        processors=[SimpleSpanProcessor(memory)],
+    )
+    with tracing.span(PROCESS):
+        pass
+
+    resource = memory.get_finished_spans()[0].resource.attributes
+    assert resource["service.name"] == "whatsapp-connector"
+    assert resource["deployment.environment.name"] == "test"
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4318", "ftp://collector", "", "http://"])
+def test_an_endpoint_that_is_no_url_is_the_users_mistake(endpoint: str) -> None:
+    with pytest.raises(UserMistake, match=r"is not an http\(s\) URL\. Give one like"):
+        start_tracing(endpoint=endpoint)
