@@ -173,6 +173,11 @@ class ProviderSettings(_Environment):
     whatsapp_verify_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=_variable("WHATSAPP_VERIFY_TOKEN")
     )
+    secrets_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_variable("OUTBOUND_SECRETS_KEY"),
+        description="Key of pgp_sym_encrypt for the webhook secrets in whatsapp_provider_config.",
+    )
     whatsapp_error_policy: ErrorPolicy = Field(
         default=ErrorPolicy.RUNBOOK, validation_alias=_variable("WHATSAPP_ERROR_POLICY")
     )

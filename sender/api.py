@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sender.callbacks import MalformedWebhookError, read_json, verify_meta, verify_twilio
 from sender.inbox import Inbox
 from sender.metrics import SenderMetrics
+from sender.secrets import SecretStore
 
 _log = structlog.get_logger()
 
@@ -27,14 +28,14 @@ class WebhookSecrets:
     """What webhooks are checked with; empty means that the channel is not set up.
 
     Attributes:
-        whatsapp: App secrets that are accepted, the current one first (two during a rotation).
+        whatsapp: App secrets that are accepted (more than one during a rotation).
         whatsapp_verify_token: Answer to Meta's GET handshake.
         twilio: Auth token.
         twilio_url: The public URL that Twilio signs, without its query.
 
     """
 
-    whatsapp: Sequence[str]
+    whatsapp: SecretStore
     whatsapp_verify_token: str
     twilio: str
     twilio_url: str
@@ -90,10 +91,15 @@ def _add_whatsapp(
     async def receive_whatsapp(request: Request) -> Response:
         """Store a webhook, then answer; statuses and inbound messages are applied after."""
         raw = await _read_body(request)
-        if not secrets.whatsapp:
-            raise HTTPException(503, "WHATSAPP_APP_SECRET is not set, so webhooks can't be checked")
         signature = request.headers.get("x-hub-signature-256", "")
-        if not verify_meta(raw, signature, secrets.whatsapp):
+        accepted = await secrets.whatsapp.current()
+        genuine = verify_meta(raw, signature, accepted)
+        if not genuine and await secrets.whatsapp.look_again():
+            accepted = await secrets.whatsapp.current()
+            genuine = verify_meta(raw, signature, accepted)
+        if not accepted:
+            raise HTTPException(503, "WHATSAPP_APP_SECRET is not set, so webhooks can't be checked")
+        if not genuine:
             metrics.signature_failures.inc()
             metrics.webhooks.labels("whatsapp", "rejected").inc()
             _log.warning("Invalid webhook signature", provider="whatsapp")

@@ -37,6 +37,7 @@ from sender.providers.answer import HttpCaller
 from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
+from sender.secrets import SecretStore
 from sender.worker import DATABASE_FAULTS, Worker, WorkerRules
 from tracing.setup import Tracing, start_tracing
 
@@ -127,12 +128,16 @@ def build_providers(
     return providers
 
 
-def build_secrets(settings: ProviderSettings, public_url: str) -> WebhookSecrets:
+def build_secrets(settings: ProviderSettings, pool: Pool, public_url: str) -> WebhookSecrets:
     """Collect what webhooks are checked with."""
     current = settings.whatsapp_app_secret.get_secret_value()
     previous = settings.whatsapp_previous_app_secret.get_secret_value()
     return WebhookSecrets(
-        whatsapp=[secret for secret in (current, previous) if secret],
+        whatsapp=SecretStore(
+            pool,
+            fixed=[secret for secret in (current, previous) if secret],
+            key=settings.secrets_key.get_secret_value(),
+        ),
         whatsapp_verify_token=settings.whatsapp_verify_token.get_secret_value(),
         twilio=settings.twilio_auth_token.get_secret_value(),
         twilio_url=f"{public_url.rstrip('/')}{TWILIO_PATH}",
@@ -182,7 +187,7 @@ async def _serve(
         worker_runs=lambda: not settings.worker_enabled or not worker_task.done(),
         refresh_metrics=lambda: metrics.note_dropped_spans(tracing.dropped()),
     )
-    api = build_api(inbox, build_secrets(known, settings.public_url), metrics, probes)
+    api = build_api(inbox, build_secrets(known, pool, settings.public_url), metrics, probes)
     server = _Server(_server_config(api))
     background = [
         asyncio.create_task(inbox.run()),

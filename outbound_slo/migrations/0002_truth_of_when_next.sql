@@ -14,6 +14,8 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         NEW.due_at := GREATEST(planned, NEW.created_at);
         NEW.due_since := GREATEST(deferral, NEW.created_at);
+        -- 001's SMS fallback derives its keys from these: two NULLs would become one message.
+        NEW.idempotency_key := COALESCE(NEW.idempotency_key, 'message-' || NEW.id);
         RETURN NEW;
     END IF;
     IF OLD.status <> 'QUEUED' THEN
@@ -68,6 +70,31 @@ CREATE TRIGGER outbound_attempt_retry_update
     AFTER UPDATE OF next_retry_at ON outbound_attempt
     FOR EACH ROW WHEN (NEW.next_retry_at IS DISTINCT FROM OLD.next_retry_at)
     EXECUTE FUNCTION outbound_attempt_lead_message();
+
+-- 001 and 002 raise a quota or reset a window in SQL: what waited for that goes at once.
+CREATE FUNCTION whatsapp_rate_limit_let_go() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE outbound_message
+       SET scheduled_at = NULL
+     WHERE status = 'QUEUED'
+       AND channel = 'WHATSAPP'
+       AND org_id = NEW.org_id
+       AND error_code = 'quota_exhausted'
+       AND scheduled_at > now();
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER whatsapp_rate_limit_freed
+    AFTER UPDATE OF messages_sent_count, quota_limit, throttle_until ON whatsapp_rate_limit
+    FOR EACH ROW
+    WHEN ((NEW.quota_limit > OLD.quota_limit
+           OR NEW.messages_sent_count < OLD.messages_sent_count
+           OR (OLD.throttle_until IS NOT NULL
+               AND OLD.throttle_until IS DISTINCT FROM NEW.throttle_until))
+          AND NEW.messages_sent_count < NEW.quota_limit
+          AND COALESCE(NEW.throttle_until <= now(), true))
+    EXECUTE FUNCTION whatsapp_rate_limit_let_go();
 
 -- Runbook 001 overwrites the secret in SQL and promises that the old one works for seven days.
 CREATE FUNCTION whatsapp_provider_config_keep_secret() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -126,3 +126,13 @@ ON CONFLICT (provider_message_id) DO NOTHING
 -- name: organisations_of_numbers
 -- Which organisation a business phone number belongs to.
 SELECT phone_number_id, org_id FROM whatsapp_provider_config
+
+-- name: read_secrets
+-- Webhook secrets that hold now: the current ones, and those replaced in the last seven days.
+SELECT pgp_sym_decrypt(webhook_secret_encrypted, %(key)s)
+  FROM whatsapp_provider_config WHERE enabled AND webhook_secret_encrypted IS NOT NULL
+UNION
+SELECT pgp_sym_decrypt(previous_webhook_secret_encrypted, %(key)s)
+  FROM whatsapp_provider_config
+ WHERE enabled AND previous_webhook_secret_encrypted IS NOT NULL
+   AND previous_webhook_secret_until > now()

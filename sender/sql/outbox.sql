@@ -101,9 +101,11 @@ WITH settled AS (
        SET status = s.status,
            provider_message_id = COALESCE(s.provider_message_id, m.provider_message_id),
            sent_at = CASE WHEN s.status = 'SENT' THEN now() ELSE m.sent_at END,
-           error_code = CASE WHEN s.outcome = 'DEFERRED' THEN m.error_code ELSE s.error_code END,
-           error_message = CASE WHEN s.outcome = 'DEFERRED' THEN m.error_message
-                                ELSE s.error_message END,
+           -- A breaker's refusal says nothing of the message; a wait for quota has to be findable.
+           error_code = CASE WHEN s.outcome = 'DEFERRED' AND s.defer_s IS NULL THEN m.error_code
+                             ELSE s.error_code END,
+           error_message = CASE WHEN s.outcome = 'DEFERRED' AND s.defer_s IS NULL
+                                THEN m.error_message ELSE s.error_message END,
            attempt_count = CASE
                WHEN s.close_budget THEN GREATEST(m.attempt_count, m.max_attempts)
                WHEN s.give_back THEN GREATEST(m.attempt_count - 1, 0)

@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from outbound_slo.simulator.courier import Persistence
 from outbound_slo.simulator.lifecycle import Behaviour
 from outbound_slo.simulator.options import Credentials, Options
 from outbound_slo.simulator.server import RunningSimulator, serve_simulator
-from outbound_slo.simulator.webhooks import Persistence
 
 CREDENTIALS = Credentials("app-secret", "access-token", "twilio-token", "sendgrid-key")
 CALM = Behaviour(delivery_ms=50, read_rate=0, batch_rate=0)

@@ -174,3 +174,25 @@ def test_the_claim_walks_the_index_of_due_messages(connection: psycopg.Connectio
     text = "\n".join(line for (line,) in plan)
     assert "idx_outbound_message_due" in text
     assert "Sort" not in text
+
+
+def test_a_message_without_a_key_gets_one_of_its_own(connection: psycopg.Connection) -> None:
+    first, second = _queue(connection), _queue(connection)
+    assert _ask(connection, "idempotency_key", first) != _ask(connection, "idempotency_key", second)
+
+
+def test_a_raised_quota_frees_what_waited_for_it_and_nothing_else(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute(
+        "INSERT INTO whatsapp_rate_limit (org_id, messages_sent_count, quota_limit)"
+        " VALUES ('org', 10, 10)"
+    )
+    wait = "scheduled_at = now() + interval '9 hours'"
+    held = _queue(connection, f"{wait}, error_code = 'quota_exhausted'")
+    planned = _queue(connection, wait)
+    connection.execute("UPDATE whatsapp_rate_limit SET quota_limit = 5")
+    assert _ask(connection, "due_at > now()", held)
+    connection.execute("UPDATE whatsapp_rate_limit SET quota_limit = 5000")
+    assert _ask(connection, "due_at <= now()", held)
+    assert _ask(connection, "due_at > now()", planned)

@@ -158,8 +158,11 @@ def test_a_used_up_quota_defers_at_no_cost_and_a_reset_lets_go(sending: Sending)
         "SELECT status, attempt_count, due_at > now() + interval '23 hours' FROM outbound_message"
     )
     assert (status, used, waits) == ("QUEUED", 0, True)
-    sending.execute("UPDATE whatsapp_rate_limit SET messages_sent_count = 0")
-    sending.execute("UPDATE outbound_message SET scheduled_at = NULL")
+    # Runbook 001, issue 3: the reset alone has to be enough.
+    sending.execute(
+        "UPDATE whatsapp_rate_limit SET messages_sent_count = 0, throttle_until = NULL,"
+        " reset_at = NOW() + INTERVAL '24 hours', updated_at = NOW()"
+    )
     wait_until(lambda: _all_are(sending, [number], "DELIVERED"), "the message after the reset")
 
 
@@ -315,3 +318,24 @@ def test_two_senders_share_the_work_and_send_nothing_twice(sending: Sending) -> 
     wait_until(lambda: _all_are(sending, numbers, "DELIVERED"), "the work of both")
     ledger = sending.ledger()
     assert (ledger["accepted"], ledger["duplicates"]) == (200, 0)
+
+
+def test_a_secret_rotated_in_sql_works_at_once_and_the_old_one_goes_on(sending: Sending) -> None:
+    sending.execute(
+        "INSERT INTO whatsapp_provider_config (org_id, phone_number_id, webhook_secret_encrypted)"
+        " VALUES (%s, '10001', pgp_sym_encrypt('old-secret', 'the-key'))",
+        ORG,
+    )
+    sending.start_simulator()
+    sending.start_sender(OUTBOUND_SECRETS_KEY="the-key")
+    body = {"object": "whatsapp_business_account", "entry": []}
+    assert sending.post_webhook(body, secret="old-secret").status_code == 200
+    sending.execute(
+        "UPDATE whatsapp_provider_config"
+        " SET webhook_secret_encrypted = pgp_sym_encrypt('new-secret', 'the-key')"
+    )
+    wait_until(
+        lambda: sending.post_webhook(body, secret="new-secret").status_code == 200, "the rotation"
+    )
+    assert sending.post_webhook(body, secret="old-secret").status_code == 200
+    assert sending.post_webhook(body, secret="neither").status_code == 401

@@ -7,8 +7,8 @@ import hmac
 import json
 from urllib.parse import parse_qsl
 
+from outbound_slo.simulator.courier import TICK_SECONDS, Persistence
 from outbound_slo.simulator.lifecycle import Behaviour
-from outbound_slo.simulator.webhooks import Persistence
 from tests.integration.simulator_stand import (
     ACCOUNT,
     CALM,
@@ -171,6 +171,8 @@ def test_paused_webhooks_wait_and_then_come() -> None:
             await stand.control("PUT", "behaviour", {"paused": True})
             await stand.send()
             _, flushed = await stand.control("POST", "webhooks/flush")
+            # Time for several ticks of the courier: none of them may post.
+            await asyncio.sleep(10 * TICK_SECONDS)
             assert (flushed["pending"], stand.receiver.calls) == (2, [])
             await stand.control("PUT", "behaviour", {"paused": False})
             await stand.receiver.wait_for(lambda receiver: len(receiver.statuses) == 2)
