@@ -20,6 +20,7 @@ from outbound_slo.simulator.wire import (
     Reference,
     RefusedError,
     Submission,
+    decode_object,
 )
 from outbound_slo.vocabulary.errors import Catalogue, meanings
 
@@ -163,11 +164,8 @@ class MetaWire:
 
     def _read_body(self, raw: bytes) -> Mapping[str, object]:
         """Decode a body and check what every message must have."""
-        try:
-            body = json.loads(raw)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
+        body = decode_object(raw)
+        if body is None:
             raise self.refuse(400, 100, "Invalid parameter", "The body is not a JSON object")
         for name in ("messaging_product", "to"):
             if not body.get(name):

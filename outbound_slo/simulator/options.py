@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from outbound_slo.simulator.accounts import Template
+from outbound_slo.simulator.courier import Persistence
 from outbound_slo.simulator.lifecycle import Behaviour
 from outbound_slo.simulator.meta import GraphVersions
-from outbound_slo.simulator.webhooks import Persistence
 
 
 @dataclass(frozen=True, slots=True)

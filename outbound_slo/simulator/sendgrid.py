@@ -4,9 +4,8 @@ Source: SendGrid's mail send reference and its error pages, September 2026.
 """
 
 import base64
-import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from outbound_slo.simulator.faults import ErrorFault
@@ -17,6 +16,7 @@ from outbound_slo.simulator.wire import (
     Reference,
     RefusedError,
     Submission,
+    decode_object,
 )
 
 _HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html"
@@ -47,25 +47,24 @@ class SendGridWire:
             raise refuse(
                 401, "The provided authorization grant is invalid, expired, or revoked", None
             )
-        try:
-            body = json.loads(inquiry.body)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
+        body = decode_object(inquiry.body)
+        if body is None:
             raise refuse(400, "Bad Request", None)
-        _check_personalizations(body.get("personalizations"))
-        _check_sender(body.get("from"))
-        _check_content(body)
-        _check_custom_args(body.get("custom_args"), "custom_args")
-        personalizations = body["personalizations"]
-        common = body.get("custom_args") or {}
+        people = _read_personalizations(body.get("personalizations"))
+        sender = _read_email(body.get("from"))
+        if sender is None:
+            raise refuse(
+                400,
+                "The from object must be provided for every email send. It is an object that"
+                " requires the email parameter.",
+                "from.email",
+            )
+        _check_content(body, people)
+        common = _read_custom_args(body.get("custom_args"), "custom_args")
         return Submission(
-            recipient=personalizations[0]["to"][0]["email"],
-            sender=body["from"]["email"],
-            references=tuple(
-                read_reference({**common, **(each.get("custom_args") or {})})
-                for each in personalizations
-            ),
+            recipient=people[0].recipient,
+            sender=sender,
+            references=tuple(read_reference({**common, **each.custom_args}) for each in people),
             text=str(body.get("subject", "")),
         )
 
@@ -102,59 +101,58 @@ def refuse(status: int, message: str, field: str | None) -> RefusedError:
     return RefusedError(Answer(status, {"errors": [error]}))
 
 
-def read_reference(custom_args: Mapping[str, object]) -> Reference:
+def read_reference(custom_args: Mapping[str, str]) -> Reference:
     """Read the message id and attempt from `m` and `a` of the custom arguments."""
-    message, attempt = custom_args.get("m"), custom_args.get("a")
-    return Reference(
-        None if message is None else str(message), None if attempt is None else str(attempt)
-    )
+    return Reference(custom_args.get("m"), custom_args.get("a"))
 
 
-def _check_personalizations(value: object) -> None:
-    """Check who each message goes to and what comes back with its events."""
+@dataclass(frozen=True, slots=True)
+class _Personalization:
+    """One message of a request: its first recipient, and what comes back with its events."""
+
+    recipient: str
+    custom_args: Mapping[str, str]
+    has_subject: bool
+
+
+def _read_personalizations(value: object) -> list[_Personalization]:
+    """Read who each message goes to."""
     if not isinstance(value, list) or not value:
         raise refuse(
             400,
             "The personalizations field is required and must have at least one personalization.",
             "personalizations",
         )
-    for number, each in enumerate(value):
-        place = f"personalizations.{number}"
-        recipients = each.get("to") if isinstance(each, dict) else None
-        if not isinstance(recipients, list) or not recipients:
-            raise refuse(
-                400,
-                "The to array is required for all personalization objects, and must have at"
-                " least one email object with a valid email address.",
-                f"{place}.to",
-            )
-        for order, recipient in enumerate(recipients):
-            if not _has_email(recipient):
-                message = "Does not contain a valid address."
-                raise refuse(400, message, f"{place}.to.{order}.email")
-        _check_custom_args(each.get("custom_args"), f"{place}.custom_args")
+    return [_read_personalization(each, number) for number, each in enumerate(value)]
 
 
-def _check_sender(value: object) -> None:
-    """Check the from address."""
-    if not _has_email(value):
+def _read_personalization(value: object, number: int) -> _Personalization:
+    place = f"personalizations.{number}"
+    fields = value if isinstance(value, dict) else {}
+    recipients = fields.get("to")
+    if not isinstance(recipients, list) or not recipients:
         raise refuse(
             400,
-            "The from object must be provided for every email send. It is an object that"
-            " requires the email parameter.",
-            "from.email",
+            "The to array is required for all personalization objects, and must have at"
+            " least one email object with a valid email address.",
+            f"{place}.to",
         )
+    addresses = [_read_email(recipient) for recipient in recipients]
+    if None in addresses:
+        message = "Does not contain a valid address."
+        raise refuse(400, message, f"{place}.to.{addresses.index(None)}.email")
+    return _Personalization(
+        addresses[0] or "",
+        _read_custom_args(fields.get("custom_args"), f"{place}.custom_args"),
+        bool(fields.get("subject")),
+    )
 
 
-def _check_content(body: Mapping[str, object]) -> None:
+def _check_content(body: Mapping[str, object], people: Sequence[_Personalization]) -> None:
     """Check that there is a subject and content, or a template that brings both."""
     if body.get("template_id"):
         return
-    personalizations = body["personalizations"]
-    each_has_subject = isinstance(personalizations, list) and all(
-        each.get("subject") for each in personalizations
-    )
-    if not body.get("subject") and not each_has_subject:
+    if not body.get("subject") and not all(each.has_subject for each in people):
         raise refuse(
             400,
             "The subject is required. You can get around this requirement if you use a"
@@ -175,20 +173,21 @@ def _check_content(body: Mapping[str, object]) -> None:
             raise refuse(400, message, f"content.{number}.value")
 
 
-def _check_custom_args(value: object, field: str) -> None:
-    """Check that custom arguments, where given, are an object of strings."""
+def _read_custom_args(value: object, field: str) -> dict[str, str]:
+    """Read custom arguments: none, or an object of strings."""
     if value is None:
-        return
+        return {}
     if not isinstance(value, dict):
         raise refuse(400, "Invalid type. Expected: object.", field)
     if not all(isinstance(each, str) for each in value.values()):
         raise refuse(400, "Invalid type. Expected: string.", field)
+    return value
 
 
-def _has_email(value: object) -> bool:
-    """Tell whether an address object carries something that looks like an e-mail address."""
+def _read_email(value: object) -> str | None:
+    """Return the e-mail address of an address object, or None if it cannot be one."""
     address = value.get("email") if isinstance(value, dict) else None
     if not isinstance(address, str):
-        return False
+        return None
     local, _, domain = address.rpartition("@")
-    return bool(local) and "." in domain and " " not in address
+    return address if local and "." in domain and " " not in address else None

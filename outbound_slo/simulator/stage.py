@@ -7,15 +7,16 @@ import aiohttp
 
 from outbound_slo.simulator.accounts import MetaAccount
 from outbound_slo.simulator.chance import create_rng
+from outbound_slo.simulator.courier import Courier, create_post
 from outbound_slo.simulator.faults import FaultBoard
 from outbound_slo.simulator.ledger import Acceptance, Ledger
 from outbound_slo.simulator.lifecycle import Step, plan_life
 from outbound_slo.simulator.meta import MetaWire
 from outbound_slo.simulator.meta_webhooks import InboundText, StatusUpdate
 from outbound_slo.simulator.options import Options
+from outbound_slo.simulator.packing import Address, Event
 from outbound_slo.simulator.sendgrid import SendGridWire
 from outbound_slo.simulator.twilio import TwilioWire, build_callback
-from outbound_slo.simulator.webhooks import Address, Courier, Event, create_post
 from outbound_slo.simulator.wire import Provider, Submission, Wire
 
 _TWILIO_STATUSES = {"sent": "sent", "delivered": "delivered", "failed": "undelivered"}

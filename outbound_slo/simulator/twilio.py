@@ -80,7 +80,7 @@ class TwilioWire:
                 f"The concatenated message body exceeds the {BODY_LIMIT} character limit",
             )
         callback = form.get("StatusCallback") or None
-        if callback and urlsplit(callback).scheme not in ("http", "https"):
+        if callback and not _is_web_address(callback):
             raise refuse(400, 21609, f"The StatusCallback URL {callback} is not a valid URL.")
         return Submission(
             recipient=recipient,
@@ -148,6 +148,15 @@ class TwilioWire:
         return Answer(
             answer.status, answer.body, headers={"Retry-After": str(fault.retry_after_seconds)}
         )
+
+
+def _is_web_address(url: str) -> bool:
+    """Tell whether a callback could be called at all."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def refuse(status: int, code: int, message: str) -> RefusedError:

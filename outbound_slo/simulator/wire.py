@@ -1,5 +1,6 @@
 """What the three imitated providers have in common, free of any one wire format."""
 
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,15 @@ class Submission:
     callback_data: str | None = None
     callback_url: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def decode_object(raw: bytes) -> dict[str, object] | None:
+    """Decode a JSON object; None for anything else, nesting without end included."""
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 class Wire(Protocol):

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from urllib.parse import parse_qsl
 
 from outbound_slo.simulator.courier import TICK_SECONDS, Persistence
@@ -105,6 +106,8 @@ def test_several_statuses_share_one_post() -> None:
             assert len(stand.receiver.calls) == 1
             check_shape("meta_notification", json.loads(stand.receiver.calls[0].raw))
             assert sorted(told(stand.receiver)) == ["delivered"] * 5 + ["sent"] * 5
+            # Flushed before its time, a status says that it happened now, not in an hour.
+            assert all(int(each["timestamp"]) <= time.time() for each in stand.receiver.statuses)
 
     asyncio.run(scenario())
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from outbound_slo.simulator.chance import create_rng
+from outbound_slo.simulator.courier import Persistence
 from outbound_slo.simulator.lifecycle import Behaviour
 from outbound_slo.simulator.meta_webhooks import InboundText, StatusUpdate
+from outbound_slo.simulator.packing import CROWD, Address, Event, Parcel, pack
 from outbound_slo.simulator.signatures import sign_meta, sign_twilio
 from outbound_slo.simulator.twilio import TwilioStatus
-from outbound_slo.simulator.webhooks import CROWD, Address, Event, Parcel, Persistence, pack
 from tests.provider_schemas import check_shape
 
 ADDRESS = Address("http://127.0.0.1:1/webhooks/whatsapp", "secret", "token", "102290129340398")
