@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.failures import BadResultError, Reason
-from exporter.pack import FromMetric, FromQuery, LabelMap, LabelValues, PackMetric
+from exporter.pack import FromMetric, FromQuery, LabelMap, LabelValues, PackMetric, Series
 from exporter.series import read_series, sum_series
 from outbound_slo.vocabulary.metrics import MetricKind
 
@@ -170,7 +170,7 @@ def test_exactly_the_maximum_of_series_is_allowed() -> None:
 
 
 BASE = make_metric(labels=("channel", "outcome"))
-NUMBERS = {("sms", "sent"): (5.0,), ("sms", "failed"): (2.0,), ("email", "sent"): (1.0,)}
+NUMBERS: Series = {("sms", "sent"): (5.0,), ("sms", "failed"): (2.0,), ("email", "sent"): (1.0,)}
 
 
 def make_alias(labels: tuple[str, ...], **where: set[str]) -> PackMetric:
@@ -198,7 +198,7 @@ def test_another_name_without_labels_is_zero_when_nothing_matches() -> None:
 def test_histograms_add_up_bucket_by_bucket() -> None:
     base = make_metric(MetricKind.HISTOGRAM, labels=("channel",))
     alias = make_metric(MetricKind.HISTOGRAM, labels=(), source=FromMetric("parcels", {}))
-    numbers = {("sms",): (1.0, 2.0, 3.0, 40.0), ("email",): (10.0, 0.0, 1.0, 5.5)}
+    numbers: Series = {("sms",): (1.0, 2.0, 3.0, 40.0), ("email",): (10.0, 0.0, 1.0, 5.5)}
 
     assert sum_series(alias, base, numbers) == {(): (11.0, 2.0, 4.0, 45.5)}
 
@@ -209,8 +209,10 @@ def test_histograms_add_up_bucket_by_bucket() -> None:
         st.tuples(st.integers(0, 1000).map(float)),
     )
 )
-def test_no_number_is_lost_or_made_by_summing(numbers: dict[tuple[str, str], tuple[float]]) -> None:
+def test_no_number_is_lost_or_made_by_summing(
+    numbers: dict[tuple[str, ...], tuple[float, ...]],
+) -> None:
     summed = sum_series(make_alias(("outcome",)), BASE, numbers)
 
     assert sum(p[0] for p in summed.values()) == sum(p[0] for p in numbers.values())
-    assert set(summed) == {(outcome,) for _, outcome in numbers}
+    assert set(summed) == {labels[1:] for labels in numbers}

@@ -1,0 +1,71 @@
+"""What tests of the exporter share: reading a page strictly, and writing small packs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prometheus_client.core import Metric as Family
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.page import Page
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+Numbers = dict[Sample, float]
+
+
+def parse_openmetrics(text: str) -> list[Family]:
+    """Parse strictly: order, suffixes, clashing names and the end mark are all checked."""
+    # The library's function has no annotations of its own.
+    return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+def read_text(text: str) -> Numbers:
+    """Give the samples of a page in the text format."""
+    families = text_string_to_metric_families(text)
+    return {(s.name, frozenset(s.labels.items())): s.value for f in families for s in f.samples}
+
+
+def read_openmetrics(text: str) -> Numbers:
+    """Give the samples of a page in OpenMetrics' format."""
+    families = parse_openmetrics(text)
+    return {(s.name, frozenset(s.labels.items())): s.value for f in families for s in f.samples}
+
+
+def read_page(page: Page) -> Numbers:
+    """Give the samples of a page; its two formats must agree."""
+    numbers = read_text(page.text.decode())
+    assert read_openmetrics(page.openmetrics.decode()) == numbers
+    return numbers
+
+
+def pick(numbers: Numbers, name: str, **labels: str) -> dict[frozenset[tuple[str, str]], float]:
+    """Give the samples of one name that have at least these labels."""
+    wanted = set(labels.items())
+    return {
+        found: value
+        for (sample, found), value in numbers.items()
+        if sample == name and wanted <= found
+    }
+
+
+def total(numbers: Numbers, name: str, **labels: str) -> float:
+    """Add up the samples of one name that have at least these labels; there must be some."""
+    found = pick(numbers, name, **labels)
+    assert found, f"no sample of {name} with {labels}"
+    return sum(found.values())
+
+
+def write_pack(
+    folder: Path, metrics: str, queries: Mapping[str, str], timeout_ms: int = 5000
+) -> str:
+    """Write a pack of YAML for its metrics and SQL by query name; gives its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = "".join(f"  {name}: {{file: q.sql}}\n" for name in queries)
+    folder.joinpath("pack.yml").write_text(
+        f"pack: {folder.name}\n"
+        f"defaults: {{timeout_ms: {timeout_ms}, absent_after_s: 30, max_series: 50}}\n"
+        f"queries:\n{listed}metrics:\n{metrics}"
+    )
+    blocks = "".join(f"-- name: {name}\n{text}\n" for name, text in queries.items())
+    folder.joinpath("q.sql").write_text(blocks)
+    return str(folder)
