@@ -31,7 +31,7 @@ def _mounted(service: str, path: str) -> str:
     """Find the project's file behind a path in a container."""
     for mount in SERVICES[service]["volumes"]:
         source, target, *_ = mount.split(":")
-        if path.startswith(f"{target}/"):
+        if path == target or path.startswith(f"{target}/"):
             return f"{source}{path.removeprefix(target)}"
     raise AssertionError(f"nothing is mounted at {path}")
 
@@ -111,3 +111,20 @@ def test_the_pager_refuses_what_no_alertmanager_sends(pager: tuple[str, Path]) -
     for body in ("{", json.dumps(_notification(labels={}))):
         assert requests.post(url, data=body, timeout=5).status_code == 400
     assert len(log.read_text("utf-8").splitlines()) == 1
+
+
+def test_the_simulators_health_check_is_answered_by_what_compose_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = SERVICES["simulator"]
+    for name, value in given["environment"].items():
+        monkeypatch.setenv(name, value)
+    port = pick_port()
+    command = [
+        word.replace("0.0.0.0", LOOPBACK).replace("8090", str(port)) for word in given["command"]
+    ]
+    [path] = re.findall(r"127\.0\.0\.1:8090(/[\w/]+)", json.dumps(given["healthcheck"]))
+    with Supervisor(tmp_path) as supervisor:
+        program = Path(sys.executable).with_name("outbound-slo")
+        supervisor.start("simulator", [str(program), *command], ready=tcp_probe(port))
+        assert requests.get(f"http://{LOOPBACK}:{port}{path}", timeout=5).status_code == 200
