@@ -41,6 +41,7 @@ class Receiver:
     calls: list[Call] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     verify_token: str = ""
+    challenge_suffix: str = ""
 
     @property
     def statuses(self) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ class Receiver:
         if request.method == "GET":
             if request.query.get("hub.verify_token") != self.verify_token:
                 return web.Response(status=403)
-            return web.Response(text=request.query["hub.challenge"])
+            return web.Response(text=request.query["hub.challenge"] + self.challenge_suffix)
         raw = await request.read()
         self.calls.append(Call(request.path, dict(request.query), dict(request.headers), raw))
         return web.Response(status=self.answers.pop(0) if self.answers else 200)

@@ -248,11 +248,16 @@ def test_a_number_and_the_templates_can_be_read_as_the_runbooks_do() -> None:
             assert "health_status" not in number
             health = await read(url, client, f"v18.0/{NUMBER}?fields=health_status")
             assert set(health) == {"id", "health_status"}
-            listed = await read(url, client, "v18.0/102290129340398/message_templates")
-            assert [(t["name"], t["status"]) for t in listed["data"]] == [  # type: ignore[attr-defined] # checked by the assertion
-                ("visit_reminder", "APPROVED"),
-                ("old", "PAUSED"),
-            ]
+            for query, names in (
+                ("", ["visit_reminder", "old"]),
+                ("?status=PAUSED", ["old"]),
+                ("?name=visit_reminder", ["visit_reminder"]),
+                ("?name=visit_reminder&status=PAUSED", []),
+            ):
+                path = f"v18.0/102290129340398/message_templates{query}"
+                listed = (await read(url, client, path))["data"]
+                assert isinstance(listed, list)
+                assert [template["name"] for template in listed] == names
 
     asyncio.run(scenario())
 

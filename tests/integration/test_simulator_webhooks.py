@@ -270,6 +270,17 @@ def test_the_handshake_succeeds_only_with_the_receivers_token() -> None:
     asyncio.run(scenario())
 
 
+def test_the_handshake_fails_if_the_challenge_does_not_come_back_as_it_went() -> None:
+    async def scenario() -> None:
+        async with open_stand() as stand:
+            stand.receiver.verify_token = "right"
+            stand.receiver.challenge_suffix = "0"
+            _, shaken = await stand.control("POST", "webhooks/handshake", {"verify_token": "right"})
+            assert shaken == {"verified": False, "status": 200}
+
+    asyncio.run(scenario())
+
+
 def test_without_a_callback_url_statuses_are_counted_and_dropped() -> None:
     async def scenario() -> None:
         async with open_stand(callback_url="") as stand:
