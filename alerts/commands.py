@@ -1,0 +1,131 @@
+"""`outbound-slo alerts`: checks and tests for a build server, and files for a deployment."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from alerts.alertmanager import Receivers, render_alertmanager
+from alerts.amtool import check_alertmanager
+from alerts.cases import find_vacuous, read_cases
+from alerts.finding import Finding
+from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
+from alerts.junit import write_junit
+from alerts.lint import lint_rules
+from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
+from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
+from alerts.timing import Timing
+from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+app = typer.Typer(help="Check, test and write the alert rules.", no_args_is_help=True)
+
+RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
+TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
+
+_PROMETHEUS_FILE = "prometheus.yml"
+_ALERTMANAGER_FILE = "alertmanager.yml"
+
+
+@app.command("check")
+def check_alerts(rules: RulesOption = GENERATED, tests: TestsOption = TESTS) -> None:
+    """Check rules with promtool and our lint, the configurations, and the tests for emptiness."""
+    paths = find_rule_files(rules)
+    prometheus = find_tools(PROMETHEUS)
+    findings = check_rules(prometheus, paths)
+    if not findings:
+        written = read_rules(paths)
+        findings = lint_rules(written)
+        findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
+    findings += _check_configurations(rules)
+    _report(findings, f"{len(paths)} rule files are sound and tested.")
+
+
+@app.command("test")
+def run_tests(
+    tests: TestsOption = TESTS,
+    rules: RulesOption = GENERATED,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write the results there as JUnit XML too.")
+    ] = None,
+) -> None:
+    """Run the rules' tests through promtool; exits with 1 when one fails or says nothing."""
+    cases = read_cases(tests)
+    alerts = [rule.alert for rule in read_rules(find_rule_files(rules)) if rule.alert]
+    vacuous = find_vacuous(cases, alerts)
+    results = list(
+        track(
+            run_cases(find_tools(PROMETHEUS), cases),
+            "promtool",
+            total=len(cases),
+            console=Console(stderr=True),
+            transient=True,
+        )
+    )
+    if junit is not None:
+        _write(junit, write_junit(results))
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        _print_failure(result)
+    _report(vacuous, f"{len(results)} cases, {len(failed)} failed.")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("write")
+def write_files(
+    directory: Annotated[Path, typer.Argument(help="Where the files go; made if absent.")],
+    runbooks: Annotated[
+        str, typer.Option(help="Base URL under which docs/runbooks is published.")
+    ] = RUNBOOK_BASE_URL,
+    dashboards: Annotated[str, typer.Option(help="Base URL of Grafana.")] = DASHBOARD_BASE_URL,
+    pager: Annotated[
+        str, typer.Option(help="Base URL of the webhooks l1, l2, l3, tickets, dead-mans-switch.")
+    ] = "http://pager:9095",
+    time_scale: Annotated[float, typer.Option(help="Divide every wait by this number.")] = 1.0,
+) -> None:
+    """Write rules and Alertmanager's configuration with a deployment's own addresses."""
+    timing = Timing(time_scale)
+    files = dict(render_rules(timing, runbook_base_url=runbooks, dashboard_base_url=dashboards))
+    files[_ALERTMANAGER_FILE] = render_alertmanager(timing, Receivers.at(pager))
+    for name, text in files.items():
+        _write(directory / name, text)
+        typer.echo(f"wrote {directory / name}")
+
+
+def _check_configurations(directory: Path) -> list[Finding]:
+    """Check the configurations that lie beside the rules, if they do."""
+    findings: list[Finding] = []
+    if (directory / _PROMETHEUS_FILE).is_file():
+        findings += check_configuration(find_tools(PROMETHEUS), directory / _PROMETHEUS_FILE)
+    if (directory / _ALERTMANAGER_FILE).is_file():
+        findings += check_alertmanager(find_tools(ALERTMANAGER), directory / _ALERTMANAGER_FILE)
+    return findings
+
+
+def _report(findings: list[Finding], success: str) -> None:
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+    if findings:
+        raise typer.Exit(1)
+    typer.echo(success)
+
+
+def _print_failure(result: CaseResult) -> None:
+    Console(stderr=True).print(
+        f"[red]failed[/red] {escape(result.case.file.name)}: {escape(result.case.name)}\n"
+        f"{escape(result.output)}"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserMistake(
+            f"{path} can't be written: {error.strerror}", "Name another place"
+        ) from None
