@@ -96,10 +96,6 @@ class Trace:
         first = min(span.start_us for span in self.spans)
         return max(span.start_us + span.duration_us for span in self.spans) - first
 
-    def children(self, span_id: str) -> tuple[Span, ...]:
-        """Give the direct children of a span, by start."""
-        return tuple(span for span in self.spans if span.parent_id == span_id)
-
     def find_tag(self, key: str) -> TagValue | None:
         """Give the first value of a tag, looking at the root first."""
         return next((span.tags[key] for span in self.spans if key in span.tags), None)

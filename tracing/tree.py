@@ -155,12 +155,24 @@ def _latest_status(trace: Trace) -> str:
 
 def _add_spans(tree: Tree, trace: Trace) -> None:
     known = {span.span_id for span in trace.spans}
-    tops = [span for span in trace.spans if span.parent_id not in known]
+    children: dict[str, list[Span]] = {}
+    tops: list[Span] = []
+    for span in trace.spans:
+        if span.parent_id is None or span.parent_id not in known:
+            tops.append(span)
+        else:
+            children.setdefault(span.parent_id, []).append(span)
+    drawn: set[str] = set()
     pending = [(tree, span) for span in reversed(tops)]
     while pending:
         branch, span = pending.pop()
+        drawn.add(span.span_id)
         below = branch.add(_describe(span, trace))
-        pending += [(below, child) for child in reversed(trace.children(span.span_id))]
+        pending += [(below, child) for child in reversed(children.get(span.span_id, []))]
+    # Spans that are each other's parents hang from nothing; they are shown side by side.
+    for span in trace.spans:
+        if span.span_id not in drawn:
+            tree.add(_describe(span, trace))
 
 
 def _describe(span: Span, trace: Trace) -> Text:
