@@ -29,7 +29,10 @@ _PHASE_WORDS = {
 }
 _BREAKER_STYLES = {"closed": "green", "half-open": "yellow", "open": "bold red"}
 _STATE_STYLES = {"WAITING": "yellow", "FAILED": "red", "DELIVERED": "green"}
-_SHOWN_PAGES = 6
+_MOST_PAGES = 6
+# Lines of the screen that are always there: clock 5, two frames and a line of the right column 5.
+_FIXED_LINES = 10
+_LINES_PER_PAGE = 3
 _PLAIN_EVERY_S = 10.0
 
 
@@ -62,6 +65,7 @@ class LiveView:
     """One screen that is drawn again for each snapshot, and left as it is at the end."""
 
     def __init__(self, console: Console, timeline: Timeline, links: Mapping[str, str]) -> None:
+        self._console = console
         self._timeline = timeline
         self._links = links
         self._live = Live(console=console, auto_refresh=False, transient=False)
@@ -80,7 +84,8 @@ class LiveView:
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the screen again."""
-        self._live.update(draw_screen(snapshot, self._timeline, self._links), refresh=True)
+        screen = draw_screen(snapshot, self._timeline, self._links, self._console.size.height)
+        self._live.update(screen, refresh=True)
 
 
 class PlainView:
@@ -142,16 +147,30 @@ def describe_queue(snapshot: Snapshot) -> str:
     return f"{queue} | {rates} | breaker {snapshot.breaker or 'unknown'}"
 
 
-def draw_screen(snapshot: Snapshot, timeline: Timeline, links: Mapping[str, str]) -> RenderableType:
-    """Draw the whole screen from one snapshot."""
+def draw_screen(
+    snapshot: Snapshot, timeline: Timeline, links: Mapping[str, str], height: int
+) -> RenderableType:
+    """Draw the whole screen from one snapshot.
+
+    Args:
+        snapshot: What to show.
+        timeline: The phases.
+        links: Names and addresses to look at; left out where the terminal is too low for them.
+        height: Lines of the terminal. As many of the newest pages are shown as fit.
+
+    """
+    alert_lines = len(snapshot.firing) + len(snapshot.pending)
+    room = height - _FIXED_LINES - alert_lines
+    fitting = min(_MOST_PAGES, max(1, room // _LINES_PER_PAGE))
     body = Table.grid(expand=True, padding=(0, 1))
     body.add_column(ratio=2)
     body.add_column(ratio=3)
     body.add_row(
         Group(_draw_queue(snapshot), _draw_rates(snapshot)),
-        Group(_draw_alerts(snapshot), _draw_pages(snapshot)),
+        Group(_draw_alerts(snapshot), _draw_pages(snapshot, fitting)),
     )
-    return Group(_draw_clock(snapshot, timeline), body, _draw_links(links))
+    has_room = room - _MOST_PAGES * _LINES_PER_PAGE >= len(links)
+    return Group(_draw_clock(snapshot, timeline), body, *([_draw_links(links)] if has_room else []))
 
 
 def _draw_clock(snapshot: Snapshot, timeline: Timeline) -> RenderableType:
@@ -164,8 +183,9 @@ def _draw_clock(snapshot: Snapshot, timeline: Timeline) -> RenderableType:
     return Panel(
         Group(
             line,
-            ProgressBar(total=snapshot.duration_s, completed=snapshot.elapsed_s),
             Text(words + _PHASE_WORDS[snapshot.phase]),
+            # Last, since rich ends a bar without a line break.
+            ProgressBar(total=snapshot.duration_s, completed=snapshot.elapsed_s),
         ),
         title="outbound-slo demo",
     )
@@ -176,7 +196,7 @@ def _draw_queue(snapshot: Snapshot) -> RenderableType:
     table.add_column()
     table.add_column(justify="right")
     table.add_column(ratio=1)
-    top = max(1, *snapshot.queue.values())
+    top = max(snapshot.queue.values(), default=0) or 1
     for state in QUEUE_STATES:
         count = snapshot.queue.get(state, 0)
         style = _STATE_STYLES.get(state, "cyan")
@@ -209,13 +229,15 @@ def _draw_alerts(snapshot: Snapshot) -> RenderableType:
     return Panel(line, title="alerts in Prometheus")
 
 
-def _draw_pages(snapshot: Snapshot) -> RenderableType:
+def _draw_pages(snapshot: Snapshot, count: int) -> RenderableType:
     lines = Text()
-    for page in snapshot.pages[-_SHOWN_PAGES:]:
+    for page in snapshot.pages[-count:]:
         style = "bold red" if page.state is PageState.FIRING else "green"
         lines.append(f"{page.received_at.astimezone():%H:%M:%S} ", style="dim")
         lines.append(f"{page.state} {page.priority} {page.severity} {page.alert}\n", style=style)
         lines.append(f"  {page.summary}\n  {page.runbook_url}\n")
+        # A line each, or a page would take more room than was counted.
+        lines.no_wrap, lines.overflow = True, "ellipsis"
     if not snapshot.pages:
         lines.append("quiet", style="green")
     lines.rstrip()
