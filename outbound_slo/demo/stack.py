@@ -26,7 +26,7 @@ from outbound_slo.demo.pager import Pager
 from outbound_slo.demo.provider import ProviderControl
 from outbound_slo.embedded.alertmanager import AlertmanagerApi, start_alertmanager
 from outbound_slo.embedded.binaries import ALERTMANAGER, POSTGRESQL, PROMETHEUS, find_tools
-from outbound_slo.embedded.child import Probe
+from outbound_slo.embedded.child import Child, Probe
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.embedded.processes import Supervisor, http_probe, pick_port
 from outbound_slo.embedded.prometheus import start_prometheus
@@ -151,6 +151,7 @@ class Stack:
             render_alertmanager(self._timing, Receivers.pager(self.pager.url)),
             tools=alertmanager,
         )
+        self._note_processes()
         self._announce("Prometheus")
         self.prometheus: PrometheusApi = start_prometheus(
             self._supervisor,
@@ -158,32 +159,34 @@ class Stack:
             self._configure_prometheus(),
             tools=prometheus,
         )
+        self._note_processes()
         self._announce("first scrapes")
         self._wait_for_scrapes()
-        self._write_processes()
 
     def _start_own_processes(self) -> None:
-        self._announce("trace store")
-        self._start_command(
-            "trace-store",
-            "trace", "serve",
-            "--port", self.addresses.traces.rpartition(":")[2],
-            "--path", str(self.directory / "traces.sqlite"),
-            ready=http_probe(f"{self.addresses.traces}/healthz"),
-        )  # fmt: skip
-        self._announce("provider simulator")
-        self._start_command(
-            "simulator",
-            *self._simulator_arguments(),
-            ready=http_probe(f"{self.addresses.provider}/_control/stats"),
+        """Start our own four at once, each waiting for nobody, then wait for all of them."""
+        self._announce("trace store, provider simulator, sender, exporter")
+        port_of_traces = self.addresses.traces.rpartition(":")[2]
+        traces_file = str(self.directory / "traces.sqlite")
+        started = [
+            self._start_command(name, *arguments)
+            for name, *arguments in (
+                ("trace-store", "trace", "serve", "--port", port_of_traces, "--path", traces_file),
+                ("simulator", *self._simulator_arguments()),
+                ("sender", "sender"),
+                ("exporter", "exporter"),
+            )
+        ]
+        self._note_processes()
+        probes = (
+            http_probe(f"{self.addresses.traces}/healthz"),
+            http_probe(f"{self.addresses.provider}/_control/stats"),
+            http_probe(f"{self.addresses.sender}/readyz"),
+            _shows_queue(f"{self.addresses.exporter}/metrics"),
         )
+        for child, probe in zip(started, probes, strict=True):
+            child.wait_ready(probe)
         self.provider = ProviderControl(self.addresses.provider)
-        self._announce("sender")
-        self._start_command("sender", "sender", ready=http_probe(f"{self.addresses.sender}/readyz"))
-        self._announce("exporter")
-        self._start_command(
-            "exporter", "exporter", ready=_shows_queue(f"{self.addresses.exporter}/metrics")
-        )
 
     def _simulator_arguments(self) -> list[str]:
         habits = WebhookHabits()
@@ -207,14 +210,10 @@ class Stack:
             arguments += ["--template", shape.code]
         return arguments
 
-    def _start_command(self, name: str, *arguments: str, ready: Probe) -> None:
+    def _start_command(self, name: str, *arguments: str) -> Child:
         # -P: a directory called outbound_slo where the user stands must not be taken for ours.
-        self._supervisor.start(
-            name,
-            [sys.executable, "-P", "-m", "outbound_slo", *arguments],
-            ready=ready,
-            environment=self._environment,
-        )
+        command = [sys.executable, "-P", "-m", "outbound_slo", *arguments]
+        return self._supervisor.start(name, command, environment=self._environment)
 
     def _configure_prometheus(self) -> str:
         rules = (self.directory / "prometheus" / "rules").absolute()
@@ -253,12 +252,14 @@ class Stack:
         troubles = {alert.name for alert in self.prometheus.alerts()} - {AlertName.WATCHDOG}
         return scraped >= {EXPORTER_JOB, SENDER_JOB} and not troubles
 
-    def _write_processes(self) -> None:
+    def _note_processes(self) -> None:
+        """Write who runs, anew after each start, so that an interrupted start is covered too."""
         first_line = (self._postgres.data_directory / "postmaster.pid").read_text().split()[0]
         processes = {"postgres": int(first_line)}
         processes |= {child.name: child.pid for child in self._supervisor.children}
-        text = json.dumps(processes, indent=2)
-        (self.directory / PROCESSES_FILE).write_text(text + "\n", encoding="utf-8")
+        unfinished = self.directory / f".{PROCESSES_FILE}"
+        unfinished.write_text(json.dumps(processes, indent=2) + "\n", encoding="utf-8")
+        unfinished.rename(self.directory / PROCESSES_FILE)
 
 
 def _shows_queue(url: str) -> Probe:
