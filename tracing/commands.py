@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +25,7 @@ app = typer.Typer(
 )
 
 _NOTHING_FOUND = 1
+_PIPED_WIDTH = 200
 _MIB = 1024 * 1024
 _S_PER_DAY = 24 * 3600
 _LOOKBACK = re.compile(r"(\d{1,4})([smhd])")
@@ -56,7 +59,7 @@ def show_message(
     if as_json:
         _print_json(traces)
     elif traces:
-        Console().print(draw_message(message_id, traces))
+        _console().print(draw_message(message_id, traces))
     if not traces:
         _give_up(f"no trace names message {message_id} in the last {lookback} at {url}")
 
@@ -74,7 +77,7 @@ def show_one(
     elif as_json:
         _print_json([trace])
     else:
-        Console().print(draw_trace(trace))
+        _console().print(draw_trace(trace))
 
 
 @app.command("errors")
@@ -140,9 +143,15 @@ def _list(traces: Sequence[Trace], title: str, url: str, *, as_json: bool) -> No
     if as_json:
         _print_json(traces)
     elif traces:
-        Console().print(list_traces(traces, title))
+        _console().print(list_traces(traces, title))
     if not traces:
         _give_up(f"no trace found at {url}: {title}")
+
+
+def _console() -> Console:
+    # Into a pipe or a file lines are not broken at the 80 columns that rich assumes there.
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=_PIPED_WIDTH if piped else None)
 
 
 def _print_json(traces: Sequence[Trace]) -> None:

@@ -174,13 +174,24 @@ def test_spans_that_are_each_others_parents_are_drawn_side_by_side() -> None:
 
 
 def test_the_list_shows_one_trace_per_row() -> None:
-    lines = draw(list_traces(story(), "error code 131016"), 140)
+    lines = draw(list_traces(story(), "error code 131016"), 120)
 
-    rows = [line for line in lines if "12345" in line]
-    assert len(rows) == 3
-    assert "131016" in rows[1]
-    assert "5.20 s" in rows[1]
-    assert "b" * 32 in rows[1]
+    assert lines[0] == "error code 131016"
+    assert lines[1].split() == [
+        *("started", "(UTC)", "message", "to", "status", "error", "took", "trace")
+    ]
+    assert lines[3].split() == [
+        *("2026-01-01", "00:00:01", "12345", "#1", "+33612345678", "QUEUED", "131016"),
+        *("5.20", "s", "b" * 32),
+    ]
+    assert len(lines) == 5
+
+
+def test_the_list_keeps_trace_ids_whole_on_a_narrow_terminal() -> None:
+    lines = draw(list_traces(story(), "error code 131016"), 60)
+
+    assert [line.split()[-1] for line in lines if "aaa" in line] == ["a" * 32]
+    assert max(len(line) for line in lines) <= 60
 
 
 @pytest.mark.parametrize(
