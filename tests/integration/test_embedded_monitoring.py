@@ -81,6 +81,11 @@ def metrics_address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def unanswered_address() -> str:
+    return f"{LOOPBACK}:{pick_port()}"
+
+
+@pytest.fixture(scope="module")
 def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     with Supervisor(tmp_path_factory.mktemp("logs")) as supervisor:
         yield supervisor
@@ -101,11 +106,12 @@ def prometheus(
     prometheus_tools: Tools,
     alertmanager: AlertmanagerApi,
     metrics_address: str,
+    unanswered_address: str,
 ) -> PrometheusApi:
     directory = tmp_path_factory.mktemp("prometheus")
     (directory / "house.yml").write_text(RULES)
     configuration = compose_configuration(
-        [ScrapeJob("stand-in", [metrics_address])],
+        [ScrapeJob("stand-in", [metrics_address]), ScrapeJob("absent", [unanswered_address])],
         rule_files=[Path("house.yml")],
         alertmanagers=[alertmanager.url.removeprefix("http://")],
     )
@@ -165,14 +171,17 @@ def test_rules_are_listed_with_kind_and_health(prometheus: PrometheusApi) -> Non
 
 
 def test_targets_tell_how_the_last_scrape_went(
-    prometheus: PrometheusApi, metrics_address: str
+    prometheus: PrometheusApi, metrics_address: str, unanswered_address: str
 ) -> None:
     def scraped() -> list[Target]:
-        return [target for target in prometheus.targets() if target.is_up]
+        targets = sorted(prometheus.targets(), key=lambda target: target.job)
+        return targets if targets[0].error and targets[1].is_up else []
 
-    assert wait_for(scraped, "the first scrape") == [
-        Target("stand-in", f"http://{metrics_address}/metrics", is_up=True, error="")
-    ]
+    absent, answering = wait_for(scraped, "the first scrapes")
+    assert answering == Target("stand-in", f"http://{metrics_address}/metrics", True, "")
+    assert (absent.job, absent.is_up) == ("absent", False)
+    assert unanswered_address in absent.url
+    assert "connection refused" in absent.error
 
 
 def test_exemplars_are_stored_with_their_trace(prometheus: PrometheusApi) -> None:
