@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from alerts.generator import render_rules
 from alerts.timing import Timing
 from dashboards.artefacts import SLA_PATH, build_artefacts
+from dashboards.commands import app
 from dashboards.expressions import latency_quantile, select
 from dashboards.preview import PanelReading, fill_variables, read_dashboard
 from outbound_slo.embedded.binaries import Tools
@@ -288,3 +290,21 @@ def test_the_channel_variable_finds_the_channels(prometheus: Server) -> None:
     metric, _, label = query.removeprefix("label_values(").removesuffix(")").partition(", ")
     assert metric == select(metrics.QUEUE_DEPTH)
     assert {each.labels[label] for each in prometheus.ask(metric)} == {"whatsapp", "sms"}
+
+
+def test_the_command_draws_every_panel(prometheus: Server) -> None:
+    result = CliRunner().invoke(app, ["preview", "--prometheus", prometheus.api.url])
+    assert result.exit_code == 0, result.output
+    for panel in DASHBOARD["panels"]:
+        assert panel["title"][:20] in result.stdout
+    assert "HALF_OPEN" in result.stdout
+
+
+def test_the_command_prints_the_same_for_machines(prometheus: Server) -> None:
+    arguments = ["preview", "--prometheus", prometheus.api.url, "--json", "--channel", "whatsapp"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    read = {panel["title"]: panel for panel in json.loads(result.stdout)}
+    assert read.keys() == {panel["title"] for panel in DASHBOARD["panels"]}
+    [queue] = read["Queue Depth"]["readings"]
+    assert (queue["value"], queue["colour"]) == (120, "yellow")
