@@ -1,13 +1,18 @@
 """What tests of the exporter share: reading a page strictly, and writing small packs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.loader import load_packs
 from exporter.page import Page
+from exporter.service import Service
+from outbound_slo.settings import ExporterSettings
+from outbound_slo.vocabulary.errors import ErrorPolicy
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 Numbers = dict[Sample, float]
@@ -69,3 +74,32 @@ def write_pack(
     blocks = "".join(f"-- name: {name}\n{text}\n" for name, text in queries.items())
     folder.joinpath("q.sql").write_text(blocks)
     return str(folder)
+
+
+def make_settings(**milliseconds: int) -> ExporterSettings:
+    """Make settings of an exporter on a free port; durations by the end of their variable's name."""
+    names = {
+        "interval": "OUTBOUND_METRICS_UPDATE_INTERVAL_MS",
+        "timeout": "OUTBOUND_EXPORTER_STATEMENT_TIMEOUT_MS",
+    }
+    chosen = {names[name]: value for name, value in milliseconds.items()}
+    return ExporterSettings.model_validate({"OUTBOUND_EXPORTER_PORT": 0, **chosen})
+
+
+@contextmanager
+def open_service(
+    database: str, *references: str, compat: bool = True, **milliseconds: int
+) -> Iterator[Service]:
+    """Give an exporter that refreshes when told to, and serves nobody."""
+    packs = load_packs(references or ["outbound"], ErrorPolicy.RUNBOOK, compat=compat)
+    service = Service(database, packs, make_settings(**milliseconds))
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def refresh_and_read(service: Service) -> Numbers:
+    """Refresh once and read the page."""
+    service.refresh()
+    return read_page(service.publication.page())

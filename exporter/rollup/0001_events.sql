@@ -113,7 +113,9 @@ BEGIN
                -- A scalar subquery stays an index probe, whatever the plan was made for.
                CASE WHEN n.status = 'FAILED' THEN (
                    SELECT a.outcome FROM outbound_attempt AS a
-                    WHERE a.outbound_message_id = n.id AND a.attempt_no = n.attempt_seq)
+                    WHERE a.outbound_message_id = n.id
+                    ORDER BY a.attempt_no DESC
+                    LIMIT 1)
                END AS last_outcome,
                CASE WHEN n.sent_at IS DISTINCT FROM o.sent_at
                     THEN n.sent_at - n.due_since END AS send_wait,
