@@ -26,7 +26,7 @@ def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row])
     source = metric.source
     if not isinstance(source, FromQuery):
         raise TypeError(f"{metric.name} is not fed by a query")
-    cells = _Cells(metric, columns)
+    cells = _Cells(metric, source, columns)
     found: dict[LabelValues, list[float]] = {}
     seen: set[tuple[object, ...]] = set()
     for row in rows:
@@ -84,16 +84,19 @@ def sum_series(metric: PackMetric, base: PackMetric, series: Series) -> Series:
 class _Cells:
     """Reads a row's cells by the names that the pack gives."""
 
-    def __init__(self, metric: PackMetric, columns: Sequence[str]) -> None:
+    def __init__(self, metric: PackMetric, source: FromQuery, columns: Sequence[str]) -> None:
         self._metric = metric
         self._positions = {column: position for position, column in enumerate(columns)}
         self._columns = columns
         self._given = [label for label in metric.labels if label not in metric.derived]
-        for label in self._given:
-            self._position(label)
+        numbers = (source.value, source.bucket, source.total)
+        # Checked even for a result without rows: a renamed column must not look like zero.
+        for column in (*self._given, *numbers):
+            if column is not None:
+                self._position(column)
 
     def _position(self, column: str | None) -> int:
-        position = self._positions.get(column or "")
+        position = None if column is None else self._positions.get(column)
         if position is None:
             raise BadResultError(
                 Reason.SCHEMA,

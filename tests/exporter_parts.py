@@ -77,7 +77,7 @@ def write_pack(
 
 
 def make_settings(**milliseconds: int) -> ExporterSettings:
-    """Make settings of an exporter on a free port; durations by the end of their variable's name."""
+    """Make settings of an exporter on a free port; durations in milliseconds."""
     names = {
         "interval": "OUTBOUND_METRICS_UPDATE_INTERVAL_MS",
         "timeout": "OUTBOUND_EXPORTER_STATEMENT_TIMEOUT_MS",
