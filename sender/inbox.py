@@ -36,6 +36,25 @@ IDLE_S = 5.0
 """Seconds between looks for webhooks that another process stored and did not apply."""
 
 
+def judge_repetition(said: str, old_status: str, was_read: bool) -> Tag | None:
+    """Say why a receipt changed nothing.
+
+    Args:
+        said: What it brings: SENT, DELIVERED, READ or FAILED.
+        old_status: The message's status before.
+        was_read: The message was known as read.
+
+    Returns:
+        The tag for a repeated or a late receipt; None for one that only confirms what the
+        provider's answer had told.
+
+    """
+    if said == "READ" or (said == old_status and said != MessageStatus.SENT.value):
+        late = was_read and said == MessageStatus.DELIVERED.value
+        return Tag.WEBHOOK_OUT_OF_ORDER if late else Tag.WEBHOOK_DUPLICATE
+    return None if said == old_status else Tag.WEBHOOK_OUT_OF_ORDER
+
+
 class Inbox:
     """Stores and applies webhooks."""
 
@@ -162,21 +181,24 @@ class Inbox:
         }
         parent = context_from(update["traceparent"]) or NEW_TRACE
         arrival = int(received_at.timestamp() * 1e9)
-        new, old = update["new_status"], update["old_status"]
         hop = self._tracing.span(
             SpanName.WEBHOOK_IN, identity, parent=parent, start_ns=min(arrival, started)
         )
-        with hop:
-            process = self._tracing.span(SpanName.WEBHOOK_PROCESS, identity, start_ns=started)
-            with process:
-                if new is None:
-                    process.tag(Tag.WEBHOOK_DUPLICATE, value=True)
-                elif new == old:
-                    process.tag(Tag.WEBHOOK_OUT_OF_ORDER, value=True)
-                tags: dict[Tag, object] = {Tag.NEW_STATUS: new or old}
-                with self._tracing.span(SpanName.STATUS_UPDATE, tags) as change:
-                    if new == MessageStatus.FAILED.value:
-                        change.fail("delivery_failed")
+        with (
+            hop,
+            self._tracing.span(SpanName.WEBHOOK_PROCESS, identity, start_ns=started) as process,
+        ):
+            if not update["moved"]:
+                reason = judge_repetition(update["said"], update["old_status"], update["was_read"])
+                if reason is not None:
+                    process.tag(reason, value=True)
+            tags: dict[Tag, object] = {
+                Tag.NEW_STATUS: update["said"],
+                Tag.ERROR_CODE: update["failure_code"],
+            }
+            with self._tracing.span(SpanName.STATUS_UPDATE, tags) as change:
+                if update["said"] == MessageStatus.FAILED.value:
+                    change.fail("delivery_failed")
 
     async def purge(self) -> None:
         """Remove applied webhooks that are older than seven days."""

@@ -51,7 +51,7 @@ WITH receipt AS (
 ), latest AS (
     SELECT DISTINCT ON (id) * FROM named ORDER BY id, no DESC
 ), before AS (
-    SELECT m.id, m.status
+    SELECT m.id, m.status, m.read_at IS NOT NULL AS was_read
       FROM latest AS n JOIN outbound_message AS m ON m.id = n.id
      ORDER BY m.id
        FOR UPDATE OF m
@@ -97,8 +97,12 @@ WITH receipt AS (
             OR (m.status = 'DELIVERED' AND n.read_s IS NOT NULL AND m.read_at IS NULL))
     RETURNING m.id, m.status
 )
-SELECT n.provider_id, n.id, n.no, n.traceparent, b.status AS old_status,
-       moved.status AS new_status
+SELECT n.provider_id, n.id, n.traceparent, n.failure_code, b.status AS old_status, b.was_read,
+       moved.id IS NOT NULL AS moved,
+       CASE WHEN n.read_s IS NOT NULL THEN 'READ'
+            WHEN n.delivered_s IS NOT NULL THEN 'DELIVERED'
+            WHEN n.failed_s IS NOT NULL THEN 'FAILED'
+            ELSE 'SENT' END AS said
   FROM named AS n
   JOIN before AS b ON b.id = n.id
   LEFT JOIN moved ON moved.id = n.id
