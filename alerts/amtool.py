@@ -18,12 +18,10 @@ def check_alertmanager(tools: Tools, path: Path) -> list[Finding]:
     told = tools.run(_PROGRAM, "check-config", str(path))
     if not told.returncode:
         return []
-    said = (told.stdout + told.stderr).splitlines()
-    reasons = [line.strip() for line in said if line.strip() and "Checking" not in line]
-    return [
-        Finding(path.name, _PROGRAM, line.removeprefix("amtool: error: "))
-        for line in dict.fromkeys(reasons)
-    ]
+    # "Checking 'FILE'  FAILED: REASON"; standard error only says that something failed.
+    _, _, reason = told.stdout.partition("FAILED:")
+    said = reason.strip() or told.stderr.strip()
+    return [Finding(path.name, _PROGRAM, line.strip()) for line in said.splitlines()]
 
 
 def find_receivers(tools: Tools, path: Path, labels: Mapping[str, str]) -> list[str]:

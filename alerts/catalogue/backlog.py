@@ -97,7 +97,7 @@ _STUCK_IN_SENDING = Alert(
     lines={"line": t.ALERT_STUCK_SENDING},
     expression="""\
 max by (channel) ($STUCK{channel="$whatsapp",reason="$sending_too_long"}) > $line""",
-    summary="{{ $value | humanize }} WhatsApp messages are stuck in SENDING",
+    summary='{{ $value | printf "%.0f" }} WhatsApp messages are stuck in SENDING',
     description=(
         "Claimed more than 5 minutes ago and not settled: their answer was lost, or the process "
         "that had them is gone. The sweep takes them back after 10 minutes; these it did not."
@@ -113,7 +113,7 @@ _STUCK_IN_QUEUE = Alert(
     expression="""\
 max by (channel, reason) ($STUCK{reason=~"$waiting_too_long"}) > $line""",
     summary=(
-        "{{ $labels.channel }}: {{ $value | humanize }} messages are stuck in QUEUED "
+        '{{ $labels.channel }}: {{ $value | printf "%.0f" }} messages are stuck in QUEUED '
         "({{ $labels.reason }})"
     ),
     description=(
@@ -132,7 +132,7 @@ GROUP = RuleGroup(
             Family.QUEUE,
             '$QUEUED_SUM{channel="$whatsapp"}',
             channel=Channel.WHATSAPP.label,
-            summary="{{ $value | humanize }} WhatsApp messages are queued",
+            summary='{{ $value | printf "%.0f" }} WhatsApp messages are queued',
             description=_QUEUE_MEANING,
         ),
         *_climb(
@@ -141,7 +141,7 @@ GROUP = RuleGroup(
             Family.QUEUE,
             "$QUEUED_TOTAL",
             channel=ALL_CHANNELS,
-            summary="{{ $value | humanize }} messages are queued on all channels together",
+            summary='{{ $value | printf "%.0f" }} messages are queued on all channels together',
             description=_QUEUE_MEANING,
         ),
         _STUCK_IN_SENDING,
@@ -152,7 +152,7 @@ GROUP = RuleGroup(
             Family.DEAD_LETTERS,
             '$DEAD_SUM{channel="$whatsapp"}',
             channel=Channel.WHATSAPP.label,
-            summary="{{ $value | humanize }} WhatsApp messages are dead letters",
+            summary='{{ $value | printf "%.0f" }} WhatsApp messages are dead letters',
             description=_DEAD_MEANING,
         ),
         *_climb(
@@ -161,7 +161,7 @@ GROUP = RuleGroup(
             Family.DEAD_LETTERS,
             "$DEAD_TOTAL",
             channel=ALL_CHANNELS,
-            summary="{{ $value | humanize }} messages are dead letters on all channels together",
+            summary='{{ $value | printf "%.0f" }} messages on all channels are dead letters',
             description=_DEAD_MEANING,
         ),
     ),

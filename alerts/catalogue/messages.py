@@ -16,7 +16,7 @@ _QUANTILES = ("0.5", "0.95", "0.99")
 
 # Prometheus's template language, kept out of the f-strings for their braces.
 _CHANNEL = "{{ $labels.channel }}"
-_VALUE = "{{ $value | humanize }}"
+_VALUE = "{{ $value | humanizeDuration }}"
 
 
 def _record_quantiles(recorded: Metric, histogram: str, count: str) -> tuple[Recording, ...]:
@@ -104,7 +104,7 @@ def _latency(
         expression=f"""\
 max by (channel) (${recorded}{{quantile="{quantile}"}}) > $line
   and on (channel) ${count} >= $minimum""",
-        summary=f"{_CHANNEL}: {what} {line.statistic} is {_VALUE} s",
+        summary=f"{_CHANNEL}: {what} {line.statistic} is {_VALUE}",
         description=_MEANING[name],
     )
 

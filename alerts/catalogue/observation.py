@@ -43,7 +43,7 @@ _NO_DATA = Alert(
     expression="absent($QUEUE_DEPTH) or absent($ATTEMPTS)",
     hold_s=NO_DATA_HOLD_S,
     keep_firing_s=0,
-    summary="Prometheus has no queue or attempt numbers: {{ $value | humanize }} series missing",
+    summary='Prometheus has no numbers of queue or attempts ({{ $value | printf "%.0f" }} = absent)',
     description=(
         "No exporter is scraped, or the one that is does not show these series. Every alert on "
         "messages is blind; those that were firing go on for a few minutes and then end."
@@ -60,7 +60,7 @@ _NO_TRAFFIC = Alert(
     lines={"line": t.ALERT_NO_TRAFFIC},
     expression="sum($ATTEMPTS_5M) == $line",
     keep_firing_s=0,
-    summary="{{ $value | humanize }} attempts on any channel for half an hour",
+    summary='{{ $value | printf "%.0f" }} attempts on any channel for half an hour',
     description=(
         "The data is there and says that nothing is sent. Fine at night; by day, ask what feeds "
         "the queue. Shares and latencies have nothing to judge meanwhile."
@@ -76,7 +76,7 @@ _WATCHDOG = Alert(
     channel=ALL_CHANNELS,
     expression="vector(1)",
     keep_firing_s=0,
-    summary="Paging works: {{ $value | humanize }} (always firing)",
+    summary='Paging works: {{ $value | printf "%.0f" }} (always firing)',
     description=(
         "Fires all the time and goes to a dead man's switch. When it stops arriving there, "
         "Prometheus, Alertmanager or the way between them is broken."

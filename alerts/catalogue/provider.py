@@ -50,7 +50,7 @@ _OUTAGE_REFUSED = Alert(
     expression="""\
 sum($ATTEMPTS_5M) >= $line
   and sum($ACCEPTED_5M) == 0""",
-    summary="No channel gets a message out: all of {{ $value | humanize }} attempts failed",
+    summary='No channel gets a message out: all of {{ $value | printf "%.0f" }} attempts failed',
     description=(
         "Nothing was accepted by any provider for 5 minutes, though attempts were made. "
         "Look for what the channels share: network, credentials, the last deployment."
@@ -93,7 +93,7 @@ _PROVIDER_DOWN = Alert(
     and on (channel) max by (channel) ($QUEUE_DEPTH{channel="$whatsapp",status="$queued"}) > 0
 )
 and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
-    summary="WhatsApp accepts nothing: {{ $value | humanize }} attempts in a minute, none accepted",
+    summary='WhatsApp accepts none of {{ $value | printf "%.0f" }} attempts within a minute',
     description=(
         "No WhatsApp message was accepted for a minute, though attempts were made or the circuit "
         "breaker holds them back. Queued messages wait and are tried again."
