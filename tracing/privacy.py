@@ -1,11 +1,19 @@
-"""What of a provider's answer may stand in a span: its error, without numbers or secrets (D37)."""
+"""What of a provider's answer may stand in a span: its error, without numbers or secrets (D37).
+
+The tags that could carry more are scrubbed wherever they are set, so that no caller can forget it.
+"""
 
 import json
 import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from outbound_slo.vocabulary.spans import Tag
 
 _KEPT_FIELDS = ("code", "error_subcode", "type", "title", "message", "status", "href", "more_info")
 _PHONE = re.compile(r"(?<![\w.])\+?\d{8,15}(?!\w)")
 _SECRET = re.compile(r"(?i)\b(bearer\s+|access_token=|EAA|SG\.|whsec_)[\w.\-]+")
+_USER_IN_URL = re.compile(r"(?<=://)[^/@]*@")
 _LONGEST_BODY = 512
 
 
@@ -17,6 +25,21 @@ def scrub_text(text: str) -> str:
     """
     without_secrets = _SECRET.sub("[secret]", text)
     return _PHONE.sub("[number]", without_secrets)[:_LONGEST_BODY]
+
+
+def scrub_url(url: str) -> str:
+    """Cut query, fragment and credentials from an address: tokens travel there."""
+    return _USER_IN_URL.sub("", url.partition("?")[0].partition("#")[0])
+
+
+SCRUBBED_TAGS: Mapping[Tag, Callable[[str], str]] = MappingProxyType(
+    {
+        Tag.ERROR_MESSAGE: scrub_text,
+        Tag.HTTP_RESPONSE_BODY: scrub_text,
+        Tag.HTTP_URL: scrub_url,
+    }
+)
+"""Tags whose text is cleaned whenever it is set, and how."""
 
 
 def scrub_error_body(body: str | bytes) -> str | None:

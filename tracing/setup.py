@@ -175,7 +175,7 @@ def start_tracing(
     Args:
         service_name: `service.name`, what Jaeger lists as the service.
         endpoint: Collector's address, as `http://127.0.0.1:4318`; `/v1/traces` is added where no
-            path is given. None exports nothing; spans and their ids work all the same.
+            path is given. None or empty exports nothing; spans and their ids work all the same.
         resource: Further resource attributes, as `service.instance.id`.
         strict: Raise on a span or tag that the vocabulary forbids, as tests want; else log it once.
         processors: Further SDK span processors (a test's in-memory exporter).
@@ -194,7 +194,7 @@ def start_tracing(
         span_limits=SpanLimits(max_attribute_length=_LONGEST_TAG),
     )
     processor = None
-    if endpoint is not None:
+    if endpoint:
         processor = BoundedSpanProcessor(
             _collector_url(endpoint), capacity=queue_capacity, timeout_s=export_timeout_s
         )

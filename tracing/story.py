@@ -10,6 +10,7 @@ from opentelemetry.trace import Span, SpanContext, Status, StatusCode, set_span_
 
 from outbound_slo.vocabulary.spans import SHARED_TAGS, SpanName, Tag
 from tracing.hierarchy import IllegalStoryError, settle_value
+from tracing.privacy import SCRUBBED_TAGS, scrub_text
 from tracing.propagation import format_traceparent
 from tracing.values import TagValue
 
@@ -18,15 +19,18 @@ _SHARED_KEYS = frozenset(tag.value for tag in SHARED_TAGS)
 
 
 def settle_tags(tags: Mapping[Tag, object], complain: Complain) -> dict[str, TagValue]:
-    """Give tags as attributes of the right types; None values and refused ones are left out."""
+    """Give tags as attributes, typed and scrubbed; None and refused values are left out."""
     attributes: dict[str, TagValue] = {}
     for tag, value in tags.items():
         if value is None:
             continue
         try:
-            attributes[tag.value] = settle_value(tag, value)
+            settled = settle_value(tag, value)
         except IllegalStoryError as mistake:
             complain(mistake)
+            continue
+        scrub = SCRUBBED_TAGS.get(tag)
+        attributes[tag.value] = settled if scrub is None else scrub(str(settled))
     return attributes
 
 
@@ -132,14 +136,14 @@ class StorySpan:
 
         Args:
             error: Kind of error in one word, as `session_expired`.
-            message: The provider's own text, already free of secrets.
+            message: The provider's own text; numbers and tokens in it are replaced.
 
         """
         self._failed = True
         self.tag(Tag.ERROR, error)
         self.tag(Tag.ERROR_TYPE, error)
         self.tag(Tag.ERROR_MESSAGE, message)
-        self._span.set_status(Status(StatusCode.ERROR, message or error))
+        self._span.set_status(Status(StatusCode.ERROR, scrub_text(message or error)))
 
     def end(self, end_ns: int | None = None) -> None:
         """End the span, now or at `end_ns` (nanoseconds since the epoch), if it was not entered."""

@@ -39,7 +39,7 @@ _LEFT_OUT = frozenset(
     }
 )
 _PERCENTAGES = frozenset({Tag.CIRCUIT_BREAKER_FAILURE_RATE, Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE})
-_ERRORS = frozenset({Tag.ERROR, Tag.ERROR_CODE, Tag.ERROR_MESSAGE, Tag.EXCEPTION, Tag.TIMEOUT})
+_ERRORS = frozenset({Tag.ERROR, Tag.ERROR_CODE, Tag.ERROR_MESSAGE, Tag.EXCEPTION})
 
 
 def draw_message(message_id: int, traces: Sequence[Trace]) -> Tree:

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from tracing.privacy import scrub_error_body, scrub_text
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from tests.tracing_parts import trace_in_memory
+from tracing.privacy import scrub_error_body, scrub_text, scrub_url
 
 META = {
     "error": {
@@ -74,3 +76,33 @@ def test_numbers_and_tokens_are_replaced_and_codes_stay(text: str, scrubbed: str
 
 def test_a_long_text_is_cut() -> None:
     assert len(scrub_text("x" * 5000)) == 512
+
+
+@pytest.mark.parametrize(
+    ("url", "scrubbed"),
+    [
+        ("https://graph.example/v25.0/1/messages", "https://graph.example/v25.0/1/messages"),
+        ("https://x.example/a?access_token=t#f", "https://x.example/a"),
+        ("https://sid:token@x.example/a@b", "https://x.example/a@b"),
+    ],
+)
+def test_an_address_loses_query_and_credentials(url: str, scrubbed: str) -> None:
+    assert scrub_url(url) == scrubbed
+
+
+def test_no_span_lets_a_number_or_a_token_of_the_provider_through() -> None:
+    tracing, memory = trace_in_memory()
+    url = "https://sid:token-in-url@api.example/Messages?key=token-in-query"
+    with (
+        tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS),
+        tracing.span(SpanName.TWILIO_SEND) as send,
+    ):
+        with tracing.span(SpanName.HTTP_CLIENT_REQUEST, {Tag.HTTP_URL: url}) as call:
+            call.tag(Tag.HTTP_RESPONSE_BODY, '{"message":"Bearer token-in-body"}')
+        send.tag(Tag.ERROR_MESSAGE, "to +33612345678")
+        send.fail("refused", "The number +33612345678 is not valid")
+
+    exported = "".join(span.to_json() for span in memory.get_finished_spans())
+    assert "33612345678" not in exported
+    assert "token-in" not in exported
+    assert "The number [number] is not valid" in exported
