@@ -43,7 +43,7 @@ _NO_DATA = Alert(
     expression="absent($QUEUE_DEPTH) or absent($ATTEMPTS)",
     hold_s=NO_DATA_HOLD_S,
     keep_firing_s=0,
-    summary='Prometheus has no numbers of queue or attempts ({{ $value | printf "%.0f" }} = absent)',
+    summary='No queue or attempt numbers in Prometheus: absent = {{ $value | printf "%.0f" }}',
     description=(
         "No exporter is scraped, or the one that is does not show these series. Every alert on "
         "messages is blind; those that were firing go on for a few minutes and then end."
