@@ -8,9 +8,10 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.collector import Clock
 from exporter.loader import load_packs
 from exporter.page import Page
-from exporter.service import Service
+from exporter.service import SYSTEM_CLOCK, Service
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.errors import ErrorPolicy
 
@@ -88,11 +89,15 @@ def make_settings(**milliseconds: int) -> ExporterSettings:
 
 @contextmanager
 def open_service(
-    database: str, *references: str, compat: bool = True, **milliseconds: int
+    database: str,
+    *references: str,
+    compat: bool = True,
+    clock: Clock = SYSTEM_CLOCK,
+    **milliseconds: int,
 ) -> Iterator[Service]:
     """Give an exporter that refreshes when told to, and serves nobody."""
     packs = load_packs(references or ["outbound"], ErrorPolicy.RUNBOOK, compat=compat)
-    service = Service(database, packs, make_settings(**milliseconds))
+    service = Service(database, packs, make_settings(**milliseconds), clock)
     try:
         yield service
     finally:
