@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check static unit generate bench constraints clean
+.PHONY: help venv demo test test-all check static unit generate constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,11 +53,7 @@ test: static ## All checks and all tests on real parts, with the coverage of eve
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-all: test bench ## The same, and the benchmarks
-
-bench: $(INSTALLED) ## Print the benchmarks' ratios
-	@ls benchmarks/bench_*.py >/dev/null 2>&1 || { echo "There is no benchmark yet." >&2; exit 2; }
-	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+test-all: test ## The same; long campaigns will be added here
 
 constraints: ## Pin what the environment holds now
 	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
