@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exporter.collector import Clock, Collector
+from exporter.collector import Clock, Collector, Refresh
 from exporter.failures import Reason
 from exporter.loader import load_pack
 from exporter.memory import Memory
@@ -388,15 +388,22 @@ def test_a_server_that_stops_answering_does_not_hold_the_exporter_for_ever(
     clock = Clock(wall=lambda: 0.0, steady=lambda: 0.0)
     loaded = load_pack(pack, ErrorPolicy.RUNBOOK)
     collector = Collector(database, [loaded], statement_timeout_s=5, deadline_s=0.1, clock=clock)
+    stalled: list[Refresh] = []
+    collecting = threading.Thread(target=lambda: stalled.append(collector.collect()))
     try:
         with _paused(collector.open().info.backend_pid):
-            stalled = collector.collect()
+            collecting.start()
+            # Bounds a failure only: without an end of its own it would wait for the server.
+            collecting.join(timeout=60)
+            ended_by_itself = not collecting.is_alive()
+        collecting.join()
         again = collector.collect()
     finally:
         collector.close()
 
-    assert not stalled.reached
-    assert {run.failure.reason for run in stalled.runs if run.failure} == {Reason.CONNECTION}
+    assert ended_by_itself
+    assert not stalled[0].reached
+    assert {run.failure.reason for run in stalled[0].runs if run.failure} == {Reason.CONNECTION}
     assert again.reached
     assert not [run for run in again.runs if run.failure]
 
