@@ -161,7 +161,7 @@ def _latest_status(trace: Trace) -> str:
 
 
 def _add_spans(tree: Tree, trace: Trace) -> None:
-    known = {span.span_id for span in trace.spans}
+    known = {span.span_id: span for span in trace.spans}
     children: dict[str, list[Span]] = {}
     tops: list[Span] = []
     for span in trace.spans:
@@ -174,15 +174,16 @@ def _add_spans(tree: Tree, trace: Trace) -> None:
     while pending:
         branch, span = pending.pop()
         drawn.add(span.span_id)
-        below = branch.add(_describe(span, trace))
+        above = known.get(span.parent_id or "")
+        below = branch.add(_describe(span, above, trace))
         pending += [(below, child) for child in reversed(children.get(span.span_id, []))]
     # Spans that are each other's parents hang from nothing; they are shown side by side.
     for span in trace.spans:
         if span.span_id not in drawn:
-            tree.add(_describe(span, trace))
+            tree.add(_describe(span, None, trace))
 
 
-def _describe(span: Span, trace: Trace) -> Text:
+def _describe(span: Span, above: Span | None, trace: Trace) -> Text:
     line = Text()
     if span.failed:
         line.append("✗ ", style=_RED)
@@ -191,18 +192,27 @@ def _describe(span: Span, trace: Trace) -> Text:
     after_us = span.start_us - trace.start_us
     if after_us >= _LATE_US:
         line.append(f"  after {show_duration(after_us)}", style="cyan")
-    for tag in _tags_to_show(span, trace):
+    for tag in _tags_to_show(span, above, trace):
         style = _RED if span.failed and tag in _ERRORS else _DIM
         line.append(f"  {tag.value}=", style=_DIM)
         line.append(_show_tag(tag, span.tags[tag.value]), style=style)
     return line
 
 
-def _tags_to_show(span: Span, trace: Trace) -> list[Tag]:
-    """Choose a span's tags: what went wrong first, then the vocabulary's order for this span."""
+def _tags_to_show(span: Span, above: Span | None, trace: Trace) -> list[Tag]:
+    """Choose a span's tags: what went wrong first, then the vocabulary's order for this span.
+
+    What its parent says with the same value is not said again, except for errors.
+    """
     carried = SPANS[SpanName(span.name)].carries if span.name in set(SpanName) else ()
     ordered = dict.fromkeys((*carried, *Tag))
     told = [tag for tag in ordered if tag.value in span.tags and tag not in _LEFT_OUT]
+    if above is not None and above is not trace.root:
+        told = [
+            tag
+            for tag in told
+            if tag in _ERRORS or above.tags.get(tag.value) != span.tags[tag.value]
+        ]
     if span is trace.root:
         told = [tag for tag in told if not _told_below(tag, trace)]
     return sorted(told, key=lambda tag: tag not in _ERRORS)

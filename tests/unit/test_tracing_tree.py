@@ -74,8 +74,14 @@ def story() -> list[Trace]:
             message__attempt=2, status="SENT", **common,
         ),
         make_span("c", 2, 1, send, 70 * SECOND, 119 * MS, status="SENT", http__status=200),
-        make_span("c", 3, 1, "webhook.in", 195 * SECOND, 6 * MS, webhook=True),
-        make_span("c", 4, 3, "webhook.process", 195 * SECOND, 5 * MS, webhook=True),
+        make_span(
+            "c", 3, 1, "webhook.in", 195 * SECOND, 6 * MS,
+            webhook=True, provider__message__id="wamid.ABC123",
+        ),
+        make_span(
+            "c", 4, 3, "webhook.process", 195 * SECOND, 5 * MS,
+            webhook=True, provider__message__id="wamid.ABC123", webhook__duplicate=False,
+        ),
         make_span("c", 5, 4, "status.update", 195 * SECOND, 2 * MS, new__status="DELIVERED"),
     ]  # fmt: skip
     return gather_traces(spans)[::-1]
@@ -101,8 +107,8 @@ message 12345  WHATSAPP  +33612345678  org-abc-123
 └── attempt 2  SENT → DELIVERED  2026-01-01 00:01:10Z  trace cccccccccccccccccccccccccccccccc
     └── outbound-message-process  120 ms
         ├── whatsapp-cloud-api-send  119 ms  http.status=200  status=SENT
-        └── webhook.in  6 ms  after 2 min 05 s
-            └── webhook.process  5 ms  after 2 min 05 s
+        └── webhook.in  6 ms  after 2 min 05 s  provider.message.id=wamid.ABC123
+            └── webhook.process  5 ms  after 2 min 05 s  webhook.duplicate=false
                 └── status.update  2 ms  after 2 min 05 s  new.status=DELIVERED"""  # noqa: E501 - a picture of a terminal 140 columns wide
 
 NARROW = """\
@@ -159,7 +165,7 @@ def test_a_trace_whose_root_has_not_arrived_is_drawn_all_the_same() -> None:
         "trace whose root has not arrived  SENT → DELIVERED  2026-01-01 00:01:10Z"
     )
     assert lines[1] == "├── whatsapp-cloud-api-send  119 ms  http.status=200  status=SENT"
-    assert lines[2] == "└── webhook.in  6 ms  after 2 min 05 s"
+    assert lines[2] == "└── webhook.in  6 ms  after 2 min 05 s  provider.message.id=wamid.ABC123"
 
 
 def test_spans_that_are_each_others_parents_are_drawn_side_by_side() -> None:
