@@ -541,3 +541,27 @@ def test_exports_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
         assert set(pool.map(post, range(24))) == {200}
     assert archive.totals() == (1200, 1200)
     archive.close()
+
+
+def test_a_full_disk_refuses_the_export_whole_and_the_next_one_is_stored(tmp_path: Path) -> None:
+    archive = TraceArchive(tmp_path / "traces.db")
+    body = export_of(range(1, 101), 1000)
+
+    def post() -> requests.Response:
+        return requests.post(f"{url}/v1/traces", data=body, headers=PROTOBUF, timeout=30)
+
+    with run_store(archive) as url:
+        # SQLite's own limit of pages fails as a full disk does.
+        archive._writer.execute("PRAGMA max_page_count = 16")
+        refused = post()
+        assert archive.totals() == (0, 0)
+        archive._writer.execute("PRAGMA max_page_count = 1000000")
+        accepted = post()
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    line = Status.FromString(refused.content).message
+    assert line == "the trace store cannot write: database or disk is full"
+    assert accepted.status_code == 200
+    assert archive.totals() == (100, 100)
+    assert len(archive.find(TraceSearch(service="unknown_service", operation="filler"))) == 100
+    archive.close()

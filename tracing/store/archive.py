@@ -177,7 +177,9 @@ class TraceArchive:
         try:
             yield
         except BaseException:
-            self._writer.execute("ROLLBACK")
+            # A full disk makes SQLite roll back by itself.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
             raise
         self._writer.execute("COMMIT")
 
