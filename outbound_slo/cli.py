@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import alerts.artefacts
+import alerts.commands
 import dashboards.artefacts
 import dashboards.commands
 import exporter.commands
@@ -48,6 +49,7 @@ database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 app.add_typer(database, name="db")
 app.add_typer(exporter.commands.app, name="exporter")
 app.add_typer(tracing.commands.app, name="trace")
+app.add_typer(alerts.commands.app, name="alerts")
 app.add_typer(dashboards.commands.app, name="dashboards")
 app.command("sender")(send_messages)
 app.command("enqueue")(enqueue_message)
