@@ -226,7 +226,8 @@ def _read_rows(
         for row in cursor.stream(query.sql.encode()):
             if len(rows) == limit:
                 raise BadResultError(
-                    Reason.CARDINALITY, f"the query {query.name} gives more than {limit} rows"
+                    Reason.CARDINALITY,
+                    f"the query {query.name} gives more than {limit} rows (max_series of the pack)",
                 )
             rows.append(row)
         if cursor.description is not None:

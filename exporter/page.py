@@ -20,6 +20,8 @@ from outbound_slo.vocabulary.metrics import MetricKind
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+_VERSION = version("outbound-slo")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -97,7 +99,7 @@ def _add_samples(family: Family, metric: PackMetric, values: LabelValues, parts:
 
 def _own_families(memory: Memory) -> Iterator[Family]:
     last = memory.last
-    yield _own(vocabulary.EXPORTER_INFO, {(version("outbound-slo"),): 1.0})
+    yield _own(vocabulary.EXPORTER_INFO, {(_VERSION,): 1.0})
     yield _own(vocabulary.EXPORTER_UP, {(): float(last is not None and last.reached)})
     yield _own(vocabulary.EXPORTER_SNAPSHOT_AGE, {(): memory.good_at})
     yield _own(vocabulary.EXPORTER_REFRESH_DURATION, {(): last.duration_s if last else 0.0})

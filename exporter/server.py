@@ -29,8 +29,6 @@ class MetricsServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    # The port's last owner may have connections in TIME_WAIT; that is no reason to refuse it.
-    allow_reuse_address = True
 
     def __init__(
         self, host: str, port: int, publication: Publication, alive: Callable[[], bool]

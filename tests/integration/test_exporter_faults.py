@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from exporter.collector import Clock, Collector, Refresh
-from exporter.failures import Reason
+from exporter.failures import Failure, Reason
 from exporter.loader import load_pack
 from exporter.memory import Memory
 from exporter.publication import Publication
+from exporter.service import SYSTEM_CLOCK
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from tests.exporter_parts import (
@@ -144,6 +145,36 @@ def test_a_failing_query_is_absent_with_its_reason_and_hurts_no_other(
 
 
 @pytest.mark.usefixtures("connection")
+@pytest.mark.usefixtures("connection")
+def test_an_explosion_stops_at_the_limit_and_not_in_memory(database: str, tmp_path: Path) -> None:
+    explosion = "SELECT 'p' || i AS state, 1 AS n FROM generate_series(1, 100000) AS i"
+    loaded = load_pack(make_pack(tmp_path, explosion), ErrorPolicy.RUNBOOK)
+    collector = Collector(
+        database, [loaded], statement_timeout_s=5, deadline_s=10, clock=SYSTEM_CLOCK
+    )
+    try:
+        trial, clock = collector.collect().runs
+    finally:
+        collector.close()
+
+    assert trial.failure == Failure(
+        Reason.CARDINALITY, "the query trial gives more than 50 rows (max_series of the pack)"
+    )
+    assert clock.failure is None
+
+
+def test_a_connection_in_disorder_costs_one_refresh(database: str, pack: str) -> None:
+    with open_service(database, pack) as service:
+        refresh_and_read(service)
+        # A command whose answer nobody took: every further one is refused on this connection.
+        service.collector.open().pgconn.send_query(b"SELECT 1")
+        disorder = refresh_and_read(service)
+        order = refresh_and_read(service)
+
+    assert errors_of(disorder, "clock") == {"connection": 1}
+    assert works(order, "clock")
+
+
 @pytest.mark.parametrize("nothing", ["NULL::integer", "'NaN'::float8", "'NaN'::numeric"])
 def test_null_and_nan_are_absent_without_an_error(
     database: str, tmp_path: Path, nothing: str
@@ -291,7 +322,8 @@ def test_a_refresh_ends_at_its_deadline_and_the_rest_are_timeouts(
         "slow": "SELECT 1 AS n, pg_sleep(60)",
         "late": "SELECT 1 AS n",
     }
-    loaded = load_pack(write_pack(tmp_path / "slow", metrics, queries), ErrorPolicy.RUNBOOK)
+    folder = write_pack(tmp_path / "slow", metrics, queries, timeout_ms=60_000)
+    loaded = load_pack(folder, ErrorPolicy.RUNBOOK)
     # A second passes at each look at the clock: the first query starts at 1 s, the second at 3 s
     # with half a second left, the third at 5 s and beyond the deadline.
     ticks = map(float, count())
