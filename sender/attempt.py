@@ -156,9 +156,10 @@ class Attempter:
                 Tag.ERROR_CODE: deferral.code.value,
                 Tag.STATUS: MessageStatus.QUEUED.value,
                 Tag.RETRY_SCHEDULED: True,
+                # A planned wait is no failure: the span keeps its good status.
+                Tag.ERROR_MESSAGE: deferral.text,
             }
         )
-        call.fail(deferral.code.value, deferral.text)
         return Settlement(
             message.id,
             message.attempt_no,

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 
 from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.spans import SpanName, Tag
+from tracing.privacy import scrub_error_body
 from tracing.setup import Tracing
 
 _HTML = "text/html"
@@ -26,6 +27,7 @@ class HttpAnswer:
         status: HTTP status; None without an answer.
         body: Decoded JSON; None where there was none.
         headers: Lower-case names.
+        error_body: The provider's error object as scrubbed JSON, for the span (D37).
         fault: Our own code for a missing or unusable answer.
         reached: The provider may have read the request: without an answer its fate is unknown.
         exception: Class name of what went wrong, without its text.
@@ -36,6 +38,7 @@ class HttpAnswer:
     status: int | None
     body: object
     headers: Mapping[str, str]
+    error_body: str | None
     fault: HouseCode | None
     reached: bool
     exception: str | None
@@ -91,16 +94,8 @@ class HttpCaller:
         self._tracing = tracing
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0))
 
-    async def post(
-        self, request: HttpRequest, error_object: Callable[[object], object]
-    ) -> HttpAnswer:
-        """Make the call.
-
-        Args:
-            request: What to send.
-            error_object: Picks the provider's error out of a decoded body, for the span (D37).
-
-        """
+    async def post(self, request: HttpRequest) -> HttpAnswer:
+        """Make the call."""
         tags: dict[Tag, object] = {Tag.HTTP_METHOD: "POST", Tag.HTTP_URL: request.url}
         with self._tracing.span(SpanName.HTTP_CLIENT_REQUEST, tags) as span:
             started = time.monotonic()
@@ -116,9 +111,7 @@ class HttpCaller:
                 span.tag(Tag.TIMEOUT, answer.fault is HouseCode.TIMEOUT)
                 span.fail(answer.exception or "no_answer")
             elif answer.status >= _BAD_REQUEST:
-                found = error_object(answer.body)
-                if found is not None:
-                    span.tag(Tag.HTTP_RESPONSE_BODY, json.dumps({"error": found})[:1024])
+                span.tag(Tag.HTTP_RESPONSE_BODY, answer.error_body)
                 if answer.status >= _SERVER_ERROR:
                     span.tag(Tag.TIMEOUT, value=False)
                 span.fail(f"http_{answer.status}")
@@ -143,8 +136,17 @@ class HttpCaller:
                     body = json.loads(raw) if raw else None
                 html = _HTML in headers.get("content-type", "")
                 fault = HouseCode.BAD_GATEWAY_HTML if html else None
-                elapsed = time.monotonic() - started
-                return HttpAnswer(response.status, body, headers, fault, True, None, elapsed)
+                failed = response.status >= _BAD_REQUEST
+                return HttpAnswer(
+                    status=response.status,
+                    body=body,
+                    headers=headers,
+                    error_body=scrub_error_body(raw) if failed else None,
+                    fault=fault,
+                    reached=True,
+                    exception=None,
+                    duration_s=time.monotonic() - started,
+                )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # The request never left: safe to send again.
             return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=False)
@@ -160,7 +162,7 @@ def _silence(
     fault: HouseCode, error: BaseException, started: float, *, reached: bool
 ) -> HttpAnswer:
     elapsed = time.monotonic() - started
-    return HttpAnswer(None, None, {}, fault, reached, type(error).__name__, elapsed)
+    return HttpAnswer(None, None, {}, None, fault, reached, type(error).__name__, elapsed)
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:

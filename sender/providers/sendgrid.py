@@ -31,7 +31,7 @@ class SendGridProvider:
     async def send(self, message: ClaimedMessage) -> SendResult:
         """Send one message."""
         request = HttpRequest(self._url, self._headers, json=build_body(message, self._sender))
-        return read_answer(await self._caller.post(request, find_error), message)
+        return read_answer(await self._caller.post(request), message)
 
 
 def build_body(message: ClaimedMessage, sender: str) -> dict[str, object]:
@@ -49,15 +49,9 @@ def read_answer(answer: HttpAnswer, message: ClaimedMessage) -> SendResult:
     """Read SendGrid's answer; without its X-Message-Id our reference names the message."""
     if answer.status == ACCEPTED:
         return accept(answer, answer.headers.get("x-message-id") or message.reference)
-    errors = find_error(answer.body)
+    errors = answer.body.get("errors") if isinstance(answer.body, Mapping) else None
     text = ""
     if isinstance(errors, list):
         text = "; ".join(str(e.get("message", "")) for e in errors if isinstance(e, Mapping))
     code = None if answer.status is None else f"sendgrid_{answer.status}"
     return refuse(answer, code, text)
-
-
-def find_error(body: object) -> object:
-    """Pick the list of errors out of a body."""
-    errors = body.get("errors") if isinstance(body, Mapping) else None
-    return errors if isinstance(errors, list) else None

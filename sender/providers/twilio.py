@@ -42,7 +42,7 @@ class TwilioProvider:
             reference = urlencode({"m": message.id, "a": message.attempt_no})
             form["StatusCallback"] = f"{self._callback_url}?{reference}"
         request = HttpRequest(self._url, {}, form=form, basic_auth=self._credentials)
-        return read_answer(await self._caller.post(request, find_error))
+        return read_answer(await self._caller.post(request))
 
 
 def compose_text(message: ClaimedMessage) -> str:
@@ -59,10 +59,3 @@ def read_answer(answer: HttpAnswer) -> SendResult:
         return accept(answer, sid)
     code = body.get("code")
     return refuse(answer, None if code is None else str(code), str(body.get("message") or ""))
-
-
-def find_error(body: object) -> object:
-    """Pick the error out of a body."""
-    if not isinstance(body, Mapping) or "code" not in body:
-        return None
-    return {key: body[key] for key in ("code", "message", "more_info", "status") if key in body}
