@@ -1,25 +1,17 @@
-"""The event counters' tables: their migrations, and moving deltas into totals."""
+"""Keeping the event counters small: deltas are moved into totals."""
 
 import logging
-from collections.abc import Sequence
-from importlib import resources
 
 import psycopg
 
 from exporter.failures import classify
-from outbound_slo.database import Migration, load_queries, read_migrations
+from outbound_slo.database import load_queries
 
-COMPONENT = "exporter"
 DELTA_TABLE = "outbound_event_delta"
 COMPACTION_LOCK = 0x636F_6D70  # "comp": any number works, as long as all of our versions agree.
 
 _BATCH_ROWS = 50_000
 _LOG = logging.getLogger(__name__)
-
-
-def rollup_migrations() -> Sequence[Migration]:
-    """Give the migrations that install the event counters; they follow the outbox's own."""
-    return read_migrations(resources.files("exporter").joinpath("rollup"), COMPONENT)
 
 
 def compact(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -> int | None:
