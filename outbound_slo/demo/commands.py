@@ -9,6 +9,7 @@ from rich.console import Console
 
 from outbound_slo.demo.directory import DataDirectory, open_directory
 from outbound_slo.demo.pace import build_pace
+from outbound_slo.demo.picture import check_place
 from outbound_slo.demo.report import Report, write_json
 from outbound_slo.demo.run import Plan, run_demo
 from outbound_slo.demo.scenario import SCENARIOS, find_scenario
@@ -50,6 +51,10 @@ def demonstrate(
         bool, typer.Option("--keep", help="Keep the temporary directory after a good run.")
     ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live view.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Save the screen at the height of the incident as this SVG file."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON; all else goes to stderr.")
     ] = False,
@@ -61,9 +66,11 @@ def demonstrate(
     pace = build_pace(time_scale)
     timeline = plan_timeline(duration, pace)
     script = find_scenario(scenario)
+    if picture is not None:
+        check_place(picture)
     console = _open_console(to_stderr=as_json)
     directory = open_directory(data_dir)
-    plan = Plan(timeline, pace, script, rate, seed, plain or as_json, directory.path)
+    plan = Plan(timeline, pace, script, rate, seed, plain or as_json, directory.path, picture)
     try:
         report = run_demo(plan, console)
     except (UserMistake, KeyboardInterrupt, SystemExit):

@@ -16,6 +16,7 @@ from outbound_slo.demo.conductor import Orchestra, Record, conduct
 from outbound_slo.demo.fates import OutboxRow, Reckoning, reckon
 from outbound_slo.demo.judge import Evidence, judge_run
 from outbound_slo.demo.pace import Pace
+from outbound_slo.demo.picture import Camera, save_picture
 from outbound_slo.demo.report import REPORT_FILE, Report, Story, write_json
 from outbound_slo.demo.scenario import OUTAGE_ALERTS, OUTAGE_CODE, STANDING_FAULTS, Scenario
 from outbound_slo.demo.sheet import draw_opening
@@ -41,6 +42,7 @@ class Plan:
         seed: Decides people, messages, delays and duplicates.
         plain: Lines instead of the live view.
         directory: For data, logs and report; exists and is empty.
+        picture: SVG file for the screen at the height of the incident; None for no picture.
 
     """
 
@@ -51,6 +53,7 @@ class Plan:
     seed: int
     plain: bool
     directory: Path
+    picture: Path | None = None
 
 
 def run_demo(plan: Plan, console: Console) -> Report:
@@ -94,11 +97,13 @@ def _perform(
         write_background(connection, workload.people)
     stack.provider.set_faults(STANDING_FAULTS)
     watch = Watch(connection, stack.prometheus, stack.alertmanager, stack.pager)
-    with open_view(console, plan.timeline, stack.links, plain=plan.plain) as view:
+    with Camera(open_view(console, plan.timeline, stack.links, plain=plan.plain)) as camera:
         orchestra = Orchestra(
-            connection, stack.provider, workload, watch, view, stack.require_running
+            connection, stack.provider, workload, watch, camera, stack.require_running
         )
         record = conduct(orchestra, plan.timeline, plan.scenario, plan.rate)
+    if plan.picture is not None and camera.best is not None:
+        save_picture(plan.picture, camera.best, plan.timeline)
     evidence = _collect_evidence(connection, stack, watch, record)
     reckoning = _reckon(connection, stack, record)
     lasted_s = (datetime.now(UTC) - started_at).total_seconds()

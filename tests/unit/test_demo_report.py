@@ -66,6 +66,14 @@ DELIVERED_TRACE = Trace(
     ),
 )
 
+SENT_TRACE = replace(
+    DELIVERED_TRACE,
+    spans=(
+        DELIVERED_TRACE.root,
+        replace(DELIVERED_TRACE.spans[1], tags={Tag.NEW_STATUS.value: "SENT"}),
+    ),
+)
+
 
 def build_report() -> Report:
     page = Page(
@@ -167,6 +175,7 @@ def test_a_broken_promise_does_not_fail_the_demo_but_a_lost_message_does() -> No
         {"failed": Story("A message that failed", 7, (DELIVERED_TRACE,))},
         {"delivered": Story("A message that was delivered", 8, (FAILED_TRACE,))},
         {"delivered": Story("A message that was delivered", 8, ())},
+        {"delivered": Story("A message that was delivered", 8, (SENT_TRACE,))},
     ],
 )
 def test_traces_that_do_not_tell_the_story_fail_the_demo(changes: dict[str, Story]) -> None:

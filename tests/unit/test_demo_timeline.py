@@ -62,11 +62,12 @@ def test_no_message_can_lose_its_budget_in_the_incident(scale: float, spare_s: f
     assert len(attempts) <= pace.attempts - 2
 
 
-def test_a_run_below_the_shortest_is_refused_and_told_how_long_it_has_to_be() -> None:
-    pace = build_pace(20)
+@pytest.mark.parametrize("scale", [20, 30])
+def test_a_run_below_the_shortest_is_refused_and_told_how_long_it_has_to_be(scale: float) -> None:
+    pace = build_pace(scale)
     least = shortest_duration(pace)
-    with pytest.raises(UserMistake, match=r"--duration 30 is too short") as refusal:
-        plan_timeline(30, pace)
+    with pytest.raises(UserMistake, match=r"--duration \S+ is too short") as refusal:
+        plan_timeline(least - 0.01, pace)
     named = int(refusal.value.mend.split("Give at least ")[1].split(",")[0])
     assert least <= named < least + 1
     assert plan_timeline(named, pace).duration_s == named

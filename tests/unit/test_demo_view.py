@@ -1,12 +1,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from outbound_slo.demo.pace import build_pace
 from outbound_slo.demo.pager import Page, PageState
+from outbound_slo.demo.picture import Camera, check_place, save_picture
 from outbound_slo.demo.timeline import Phase, plan_timeline
 from outbound_slo.demo.view import (
     LiveView,
@@ -17,6 +19,7 @@ from outbound_slo.demo.view import (
     open_view,
 )
 from outbound_slo.demo.watch import Snapshot
+from outbound_slo.vocabulary.mistakes import UserMistake
 
 TIMELINE = plan_timeline(180, build_pace(20))
 LINKS = {"Prometheus": "http://127.0.0.1:20001/classic/alerts"}
@@ -107,7 +110,8 @@ def test_the_screen_fits_into_the_terminal_and_keeps_the_newest_page(height: int
 
 
 def test_only_what_changed_becomes_a_line() -> None:
-    assert list(describe_changes(CALM, replace(CALM, elapsed_s=13.0))) == []
+    for before in (CALM, BURNING):
+        assert list(describe_changes(before, replace(before, elapsed_s=70.0))) == []
     assert list(describe_changes(CALM, BURNING)) == [
         "== incident: the provider fails",
         "circuit breaker: open",
@@ -155,3 +159,32 @@ def test_the_live_view_draws_each_snapshot() -> None:
         view.show(CALM)
         view.show(BURNING)
     assert "the provider fails" in output.getvalue()
+
+
+def test_the_camera_keeps_the_screen_on_which_the_incident_has_paged(tmp_path: Path) -> None:
+    shown = StringIO()
+    with Camera(PlainView(Console(file=shown, width=100))) as camera:
+        for snapshot in (CALM, BURNING, replace(CALM, phase=Phase.RECOVERY, pages=(PAGE,))):
+            camera.show(snapshot)
+    assert camera.best == BURNING
+    assert "== recovery" in shown.getvalue()
+    save_picture(tmp_path / "demo.svg", BURNING, TIMELINE)
+    text = (tmp_path / "demo.svg").read_text(encoding="utf-8")
+    assert "WhatsAppProviderDown" in text
+    assert "127.0.0.1" not in text
+    assert "@font-face" not in text
+
+
+def test_without_an_incident_the_camera_has_the_first_screen() -> None:
+    with Camera(PlainView(Console(file=StringIO()))) as camera:
+        camera.show(CALM)
+        camera.show(replace(CALM, elapsed_s=13.0))
+    assert camera.best == CALM
+
+
+def test_a_picture_has_to_go_where_a_directory_is(tmp_path: Path) -> None:
+    check_place(tmp_path / "demo.svg")
+    with pytest.raises(UserMistake, match="there is no directory"):
+        check_place(tmp_path / "nowhere" / "demo.svg")
+    with pytest.raises(UserMistake, match="can't be written"):
+        save_picture(tmp_path, CALM, TIMELINE)
