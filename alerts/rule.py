@@ -42,6 +42,11 @@ LABEL_VALUES: Final[Mapping[str, str]] = MappingProxyType(
         "whatsapp": Channel.WHATSAPP.label,
         "queued": MessageStatus.QUEUED.label,
         "accepted": AttemptOutcome.SENT.label,
+        # What the provider could decide: our own refusals and deferrals judge nobody (D3).
+        "judged": "|".join(
+            outcome.label
+            for outcome in (AttemptOutcome.SENT, AttemptOutcome.FAILED, AttemptOutcome.UNKNOWN)
+        ),
         "sending_too_long": StuckReason.SENDING_TOO_LONG.value,
         "waiting_too_long": "|".join(
             reason for reason in StuckReason if reason is not StuckReason.SENDING_TOO_LONG

@@ -44,7 +44,8 @@ def _record_count(recorded: Metric, histogram: str) -> Recording:
 
 _RECORDINGS = (
     Recording(
-        m.FINISHED_SUM, "sum by (channel) (max by (channel, outcome, error_code) ($FINISHED))"
+        m.FINISHED_SUM,
+        'sum by (channel) (max by (channel, outcome, error_code) ($FINISHED{outcome=~"$judged"}))',
     ),
     Recording(
         m.SENT_SUM,

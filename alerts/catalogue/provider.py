@@ -19,7 +19,8 @@ _WHATSAPP = Channel.WHATSAPP.label
 _RECORDINGS = (
     # Two exporters show the same rows: the larger number is the newer one.
     Recording(
-        m.ATTEMPTS_SUM, "sum by (channel) (max by (channel, outcome, error_code) ($ATTEMPTS))"
+        m.ATTEMPTS_SUM,
+        'sum by (channel) (max by (channel, outcome, error_code) ($ATTEMPTS{outcome=~"$judged"}))',
     ),
     Recording(
         m.ACCEPTED_SUM,
