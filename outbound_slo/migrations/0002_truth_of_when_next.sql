@@ -21,8 +21,11 @@ BEGIN
     IF OLD.status <> 'QUEUED' THEN
         NEW.due_at := GREATEST(planned, now());
         IF OLD.status <> 'SENDING' THEN
-            -- A message brought back from a final state starts a new life.
+            -- A message brought back from a final state starts a new life, with latencies of its own.
             NEW.due_since := NEW.due_at;
+            NEW.sent_at := NULL;
+            NEW.delivered_at := NULL;
+            NEW.read_at := NULL;
         END IF;
     ELSIF planned > now() THEN
         NEW.due_at := planned;

@@ -151,6 +151,14 @@ def test_a_reset_to_queued_is_due_at_once(connection: psycopg.Connection, status
     assert _ask(connection, "due_at <= now()", number)
 
 
+def test_a_message_brought_back_from_an_end_starts_with_empty_times(
+    connection: psycopg.Connection,
+) -> None:
+    number = _queue(connection, "status = 'FAILED', sent_at = now(), delivered_at = now()")
+    connection.execute("UPDATE outbound_message SET status = 'QUEUED'")
+    assert _ask(connection, "sent_at IS NULL AND delivered_at IS NULL", number)
+
+
 def test_an_idempotency_key_is_used_once(connection: psycopg.Connection) -> None:
     _queue(connection, "idempotency_key = 'k'")
     second = _queue(connection)
