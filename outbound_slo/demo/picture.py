@@ -14,7 +14,7 @@ from outbound_slo.demo.view import View, draw_screen
 from outbound_slo.demo.watch import Snapshot
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-_WIDTH = 118
+_WIDTH = 132
 _HEIGHT = 60
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 

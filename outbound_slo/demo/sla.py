@@ -12,7 +12,12 @@ from outbound_slo.embedded.prometheus_api import PrometheusApi
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary.metrics import Metric
 from outbound_slo.vocabulary.statuses import Channel, StuckReason
-from outbound_slo.vocabulary.thresholds import SLA_TABLE, Subject, Threshold
+from outbound_slo.vocabulary.thresholds import (
+    MINIMUM_FINISHED,
+    SLA_TABLE,
+    Subject,
+    Threshold,
+)
 
 _WHATSAPP = f'channel="{Channel.WHATSAPP.label}"'
 """000's table is WhatsApp's."""
@@ -77,12 +82,15 @@ def _latency(title: str, histogram: Metric, recorded: Metric, quantile: str) -> 
 def _success() -> _Indicator:
     sent = f"{m.SENT_SUM.name}{{{_WHATSAPP}}}"
     finished = f"{m.FINISHED_SUM.name}{{{_WHATSAPP}}}"
-    ratio = f"{m.SUCCESS_RATIO.name}{{{_WHATSAPP}}}"
+    # A moment with a handful of messages is no moment to judge (T3): in an outage only those end
+    # that would have been refused anyway.
+    enough = f"{m.FINISHED_5M.name}{{{_WHATSAPP}}} >= {MINIMUM_FINISHED.value:g}"
+    ratio = f"{m.SUCCESS_RATIO.name}{{{_WHATSAPP}}} and on () {enough}"
     return _Indicator(
         "Success rate",
         _WHOLE_RUN,
         lambda window: f"100 * {_growth(sent, window)} / ({_growth(finished, window)} > 0)",
-        lambda window: f"100 * min(min_over_time({ratio}[{window}]))",
+        lambda window: f"100 * min(min_over_time(({ratio})[{window}:1s]))",
     )
 
 
