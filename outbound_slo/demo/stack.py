@@ -28,7 +28,12 @@ from outbound_slo.embedded.alertmanager import AlertmanagerApi, start_alertmanag
 from outbound_slo.embedded.binaries import ALERTMANAGER, POSTGRESQL, PROMETHEUS, find_tools
 from outbound_slo.embedded.child import Child, Probe
 from outbound_slo.embedded.postgres import EmbeddedPostgres
-from outbound_slo.embedded.processes import Supervisor, http_probe, pick_port
+from outbound_slo.embedded.processes import (
+    Supervisor,
+    http_probe,
+    interrupts_held,
+    pick_port,
+)
 from outbound_slo.embedded.prometheus import start_prometheus
 from outbound_slo.embedded.prometheus_api import AlertState, PrometheusApi
 from outbound_slo.vocabulary import metrics
@@ -100,7 +105,9 @@ class Stack:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._exits.__exit__(kind, error, traceback)
+        # Whoever presses Ctrl-C twice still gets everything stopped.
+        with interrupts_held():
+            self._exits.__exit__(kind, error, traceback)
 
     @property
     def links(self) -> Mapping[str, str]:

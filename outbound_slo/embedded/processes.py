@@ -181,7 +181,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all children, last started first; a further Ctrl-C does not interrupt that."""
-        with _interrupts_held():
+        with interrupts_held():
             while self._children:
                 self._children.pop().stop()
 
@@ -210,7 +210,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Ignore Ctrl-C and SIGTERM for a moment."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -274,6 +274,10 @@ def test_ctrl_c_stops_everything_that_was_started(launcher: Launcher) -> None:
     demo.await_line("== warm-up")
     assert len(demo.survivors()) > len(STARTED)
     demo.process.send_signal(signal.SIGINT)
+    # The impatient press it again: at the first sign that it is stopping.
+    wait_for(lambda: len(demo.survivors()) <= len(STARTED) or demo.has_ended(), "an end", 60)
+    if not demo.has_ended():
+        demo.process.send_signal(signal.SIGINT)
     assert demo.wait() == 130
     assert demo.survivors() == []
     assert f"Everything is stopped. Data and logs: {demo.directory}" in demo.output()
