@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Integration tests wait more than they compute, so more of them than processors run at once.
+WORKERS ?= 4
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -49,7 +51,8 @@ check: static unit ## Linters, types, import layers, generated files, unit tests
 # The unit tests are measured with all others, so they do not run twice here.
 test: static ## All checks and all tests on real parts, with the coverage of every process
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest tests/acceptance $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -1,20 +1,23 @@
 """The command line as a user meets it: real processes, one clear line for each mistake."""
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 
-PROGRAM = str(Path(sys.executable).with_name("outbound-slo"))
+from outbound_slo.cli import all_migrations
+from tests.integration.sending import PROGRAM, own_environment
+
 ROOT = Path(__file__).parents[2]
 
 
 def _run(
     *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    base = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "NO_COLOR": "1", "COLUMNS": "100"}
+    base = own_environment(NO_COLOR="1", COLUMNS="100")
+    base.pop("DATABASE_URL", None)
     return subprocess.run(
         [PROGRAM, *arguments],
         capture_output=True,
@@ -62,6 +65,37 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert len(ended.stderr.strip().splitlines()) == 1
     assert "Traceback" not in ended.stderr
     assert "hush" not in ended.stderr
+
+
+def test_an_empty_database_is_migrated_once_and_its_state_is_told(empty_database: str) -> None:
+    there = {"DATABASE_URL": empty_database}
+    before = _run("db", "status", environment=there)
+    assert before.returncode == 1
+    assert before.stdout.count("missing") == len(all_migrations())
+    first = _run("db", "migrate", environment=there)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count("applied") == len(all_migrations())
+    assert "has every migration" in _run("db", "migrate", environment=there).stdout
+    assert _run("db", "status", environment=there).returncode == 0
+
+
+def test_a_message_is_queued_once_for_one_key(database: str) -> None:
+    command = ["enqueue", "--to", "+33612345678", "--org", "org", "--template", "reminder"]
+    command += ["--parameter", "Ann", "--parameter", "9:00", "--key", "k1", "--json"]
+    first, second = (_run(*command, environment={"DATABASE_URL": database}) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout == '{"id": 1}\n'
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT channel, template_code, payload_json, status FROM outbound_message"
+        ).fetchall()
+    assert rows == [("WHATSAPP", "reminder", {"parameters": ["Ann", "9:00"]}, "QUEUED")]
+
+
+def test_a_sender_without_an_outbox_says_what_to_do(empty_database: str) -> None:
+    ended = _run("sender", environment={"DATABASE_URL": empty_database})
+    assert ended.returncode == 2
+    assert "Run 'outbound-slo db migrate' first" in ended.stderr
 
 
 def test_the_committed_generated_files_are_up_to_date() -> None:
