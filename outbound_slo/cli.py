@@ -1,7 +1,6 @@
 """The command table: which command lives where, and how a user's mistake is shown."""
 
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import dashboards.artefacts
 import dashboards.commands
 import exporter.commands
 import tracing.commands
+from exporter.migrations import rollup_migrations
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.catalogue import print_errors
 from outbound_slo.database import (
@@ -20,7 +20,6 @@ from outbound_slo.database import (
     core_migrations,
     migrate,
     migration_states,
-    read_migrations,
 )
 from outbound_slo.demo.commands import demonstrate
 from outbound_slo.settings import DatabaseSettings
@@ -60,8 +59,7 @@ app.command("demo")(demonstrate)
 
 def all_migrations() -> list[Migration]:
     """Give the migrations of every room, in the order to apply them."""
-    rollup = read_migrations(resources.files("exporter").joinpath("rollup"), "exporter")
-    return [*core_migrations(), *rollup]
+    return [*core_migrations(), *rollup_migrations()]
 
 
 @database.command("migrate")

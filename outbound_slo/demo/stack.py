@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,10 +14,11 @@ from typing import Self
 import requests
 
 from alerts.alertmanager import Receivers, render_alertmanager
-from alerts.generator import render_rules
+from alerts.generator import RUNBOOK_BASE_URL, render_rules
 from alerts.prometheus import EXPORTER_JOB, SENDER_JOB, render_prometheus
 from alerts.timing import Timing
-from outbound_slo.database import core_migrations, migrate, read_migrations
+from exporter.migrations import rollup_migrations
+from outbound_slo.database import core_migrations, migrate
 from outbound_slo.demo.content import ORGANISATIONS, TEMPLATES
 from outbound_slo.demo.environment import Addresses, Secrets, build_environment
 from outbound_slo.demo.pace import Pace
@@ -147,8 +147,7 @@ class Stack:
             sender_port=pick_port(),
             exporter_port=pick_port(),
         )
-        rollup = read_migrations(resources.files("exporter").joinpath("rollup"), "exporter")
-        migrate(self.addresses.database, [*core_migrations(), *rollup])
+        migrate(self.addresses.database, [*core_migrations(), *rollup_migrations()])
         self._environment = build_environment(os.environ, self.addresses, self._secrets, self._pace)
         self._start_own_processes()
         self._announce("Alertmanager")
@@ -225,7 +224,8 @@ class Stack:
     def _configure_prometheus(self) -> str:
         rules = (self.directory / "prometheus" / "rules").absolute()
         rules.mkdir(parents=True)
-        for name, text in render_rules(self._timing).items():
+        texts = render_rules(self._timing, runbook_base_url=find_runbooks())
+        for name, text in texts.items():
             (rules / name).write_text(text, encoding="utf-8")
         return render_prometheus(
             self._timing,
@@ -282,3 +282,9 @@ def _shows_queue(url: str) -> Probe:
             return False
 
     return probe
+
+
+def find_runbooks() -> str:
+    """Give the base of the links to the alerts' pages: the checkout's own where there is one."""
+    pages = Path(__file__).parents[2] / "docs" / "runbooks"
+    return pages.as_uri() if pages.is_dir() else RUNBOOK_BASE_URL
