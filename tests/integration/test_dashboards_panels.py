@@ -101,6 +101,8 @@ HISTORY: tuple[tuple[Metric, str, list[Course]], ...] = (
         [
             *_channels({"outcome": "sent", "error_code": ""}, 0, 19),
             *_channels({"outcome": "failed", "error_code": "131026"}, 0, 1),
+            # A refusal of our own: in neither number of the success rate (D3).
+            *_channels({"outcome": "refused", "error_code": "session_expired"}, 0, 5),
         ],
     ),
     (
