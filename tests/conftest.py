@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from outbound_slo.cli import all_migrations
 from outbound_slo.database import migrate
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, Tools, find_tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
+from outbound_slo.schema import all_migrations
 
 _TEMPLATE = "migrated_template"
 # Names are never used twice in a session: a clone that failed to go is no trouble to the next.

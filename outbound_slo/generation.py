@@ -1,0 +1,45 @@
+"""The `generate` command: every generated file, written or compared."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import alerts.artefacts
+import dashboards.artefacts
+from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
+from outbound_slo.settings_page import build_settings_page
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+BUILDERS: tuple[Builder, ...] = (
+    build_settings_page,
+    alerts.artefacts.build_artefacts,
+    dashboards.artefacts.build_artefacts,
+)
+
+
+def generate_files(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 on drift.")
+    ] = False,
+    root: Annotated[Path, typer.Option(help="The project's directory.")] = Path(),
+) -> None:
+    """Write the generated files, or check that the committed ones are up to date."""
+    if not (root / "pyproject.toml").is_file():
+        raise UserMistake(
+            f"{root.resolve()} is no checkout of the project",
+            "Run this where pyproject.toml lies, or give --root",
+        )
+    files = build_all(BUILDERS)
+    if not check:
+        for path in write_all(root, files):
+            typer.echo(f"wrote {path}")
+        return
+    findings = find_drift(root, files)
+    for finding in findings:
+        typer.echo(f"{finding.drift.value}: {finding.path}", err=True)
+    if findings:
+        raise UserMistake(
+            f"{len(findings)} generated files differ from what builds them", "Run 'make generate'"
+        )
+    typer.echo(f"{len(files)} generated files are up to date.")
