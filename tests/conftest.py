@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from hypothesis import settings
 
 from outbound_slo.database import migrate
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, Tools, find_tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.schema import all_migrations
+
+# A slow machine is no failure, and tests run beside each other.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 _TEMPLATE = "migrated_template"
 # Names are never used twice in a session: a clone that failed to go is no trouble to the next.
