@@ -8,7 +8,7 @@ import yaml
 from alerts.catalogue import GROUPS
 from alerts.rule import Alert, Recording, RuleGroup, write_expression
 from alerts.timing import Timing
-from outbound_slo.vocabulary.alerts import TEAM
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, TEAM
 
 RUNBOOK_BASE_URL: Final = "https://runbooks.example.com/outbound-slo"
 """Where docs/runbooks is published; every deployment has its own."""
@@ -90,11 +90,13 @@ def _write_labels(alert: Alert) -> dict[str, str]:
 def _write_annotations(alert: Alert, runbooks: str, dashboards: str) -> dict[str, str]:
     line = f" (line: {alert.line.text})" if alert.line else ""
     channel = alert.channel or "{{ $labels.channel }}"
+    # A panel shows one channel: where an alert is about their sum, the dashboard opens on its own.
+    chosen = "" if channel == ALL_CHANNELS else f"?var-channel={channel}"
     return {
         "summary": alert.summary + line,
         "description": alert.description,
         "runbook_url": f"{runbooks}/{alert.name}.md",
-        "dashboard_url": f"{dashboards}/d/{alert.dashboard}?var-channel={channel}",
+        "dashboard_url": f"{dashboards}/d/{alert.dashboard}{chosen}",
     }
 
 

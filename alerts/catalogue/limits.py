@@ -3,7 +3,7 @@
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import AlertName, Dashboard, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority
 from outbound_slo.vocabulary.statuses import Channel
 
 _WHATSAPP = Channel.WHATSAPP.label
@@ -30,7 +30,6 @@ _QUOTA = tuple(
             "At 100 % its further messages are put off until the quota resets. Raise the quota, "
             "or put off what is not urgent while there is some left for what is."
         ),
-        dashboard=Dashboard.MESSAGING,
     )
     for tier, (line, priority) in enumerate(
         (

@@ -7,7 +7,6 @@ from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import (
     ALL_CHANNELS,
     AlertName,
-    Dashboard,
     Family,
     Level,
     Priority,
@@ -31,7 +30,6 @@ _STALE = Alert(
         "The exporter answers but could not refresh from the database. Queue, latency and failure "
         "alerts stand still until it can: what is silent now is not known to be well."
     ),
-    dashboard=Dashboard.MESSAGING,
 )
 
 _NO_DATA = Alert(
@@ -48,7 +46,6 @@ _NO_DATA = Alert(
         "No exporter is scraped, or the one that is does not show these series. Every alert on "
         "messages is blind; those that were firing go on for a few minutes and then end."
     ),
-    dashboard=Dashboard.MESSAGING,
 )
 
 _NO_TRAFFIC = Alert(
@@ -65,7 +62,6 @@ _NO_TRAFFIC = Alert(
         "The data is there and says that nothing is sent. Fine at night; by day, ask what feeds "
         "the queue. Shares and latencies have nothing to judge meanwhile."
     ),
-    dashboard=Dashboard.MESSAGING,
 )
 
 _WATCHDOG = Alert(
@@ -81,7 +77,6 @@ _WATCHDOG = Alert(
         "Fires all the time and goes to a dead man's switch. When it stops arriving there, "
         "Prometheus, Alertmanager or the way between them is broken."
     ),
-    dashboard=Dashboard.MESSAGING,
 )
 
 GROUP = RuleGroup(

@@ -81,7 +81,6 @@ class Dashboard(StrEnum):
     """Stable uids of the dashboards that pages link to."""
 
     SLA = "whatsapp-sla"
-    MESSAGING = "outbound-messaging"
 
 
 ALL_CHANNELS = "all"

@@ -1,6 +1,7 @@
 """The catalogue and the rule files made of it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,15 @@ from alerts.pages import collect_tiers
 from alerts.rule import KEEP_FIRING_S, Alert, write_expression
 from alerts.rule_files import WrittenRule
 from alerts.timing import Timing
-from outbound_slo.vocabulary.alerts import ALIASES, AlertAlias, AlertName, Priority
+from outbound_slo.vocabulary.alerts import (
+    ALIASES,
+    ALL_CHANNELS,
+    AlertAlias,
+    AlertName,
+    Priority,
+)
 from outbound_slo.vocabulary.metrics import METRICS, Origin
+from outbound_slo.vocabulary.statuses import Channel
 from outbound_slo.vocabulary.thresholds import (
     ALERT_FAILURE_HIGH,
     ALERT_SNAPSHOT_AGE,
@@ -24,6 +32,7 @@ from outbound_slo.vocabulary.thresholds import (
     Use,
 )
 
+ROOT = Path(__file__).parents[2]
 ALERTS = [alert for group in GROUPS for alert in group.alerts]
 RECORDINGS = [recording for group in GROUPS for recording in group.recordings]
 
@@ -160,7 +169,19 @@ def test_links_lead_to_the_given_addresses(alert: Alert) -> None:
 
     for each in written:
         assert each["annotations"]["runbook_url"] == f"https://r/{alert.name}.md"
-        assert each["annotations"]["dashboard_url"].startswith(f"https://g/d/{alert.dashboard}?")
+        assert each["annotations"]["dashboard_url"].partition("?")[0] == (
+            f"https://g/d/{alert.dashboard}"
+        )
+
+
+def test_every_link_opens_a_dashboard_that_exists_on_a_channel_that_it_can_show() -> None:
+    shown = {channel.label for channel in Channel} | {"{{ $labels.channel }}"}
+    for each in rules_at(Timing()):
+        if "alert" not in each:
+            continue
+        address, _, choice = each["annotations"]["dashboard_url"].partition("?var-channel=")
+        assert (ROOT / "dashboards/generated" / f"{address.rpartition('/')[2]}.json").is_file()
+        assert choice in shown if choice else each["labels"]["channel"] == ALL_CHANNELS
 
 
 def test_our_own_rules_pass_our_own_lint() -> None:
