@@ -100,7 +100,10 @@ def _check_live(packs: tuple[Pack, ...], console: Console) -> bool:
         findings = survey(service.collector, packs)
     finally:
         service.close()
-    table = Table("Query", "ms", "Rows", "Trouble", "Mend")
+    table = Table()
+    for heading in ("Query", "ms", "Rows", "Trouble", "Mend"):
+        # A name that is cut short can neither be searched for nor mended.
+        table.add_column(heading, overflow="fold")
     for found in findings:
         table.add_row(
             f"{found.pack}/{found.query}",

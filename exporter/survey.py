@@ -7,6 +7,7 @@ import psycopg
 
 from exporter.collector import Collector, QueryRun
 from exporter.compaction import DELTA_TABLE
+from exporter.failures import Reason
 from exporter.pack import Pack, Query
 from outbound_slo.database import load_queries
 
@@ -78,7 +79,14 @@ def _find(
 def _explain(query: Query, run: QueryRun, missing: dict[str, tuple[str, str]]) -> tuple[str, str]:
     troubles = [missing[name] for name in query.requires if name in missing]
     if troubles:
-        return "; ".join(what for what, _ in troubles), "; ".join(mend for _, mend in troubles)
+        return "; ".join(what for what, _ in troubles), "; ".join(
+            dict.fromkeys(mend for _, mend in troubles)
+        )
     if run.failure is not None:
-        return f"{run.failure.reason}: {run.failure.text}", "Run it by hand, or mend the pack"
+        mend = (
+            "Add what is missing to the tables, or mend the pack"
+            if run.failure.reason is Reason.SCHEMA
+            else "Run it by hand, or mend the pack"
+        )
+        return f"{run.failure.reason}: {run.failure.text}", mend
     return "", ""

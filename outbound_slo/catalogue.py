@@ -40,12 +40,7 @@ def print_errors(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for machines.")] = False,
 ) -> None:
-    """Print the error codes with the runbook's and Meta's meanings side by side.
-
-    Raises:
-        UserMistake: The code is in no catalogue.
-
-    """
+    """Print the error codes with the runbook's and Meta's meanings side by side."""
     codes = _listed_codes() if code is None else [code]
     if code is not None and not meanings(code):
         raise UserMistake(
@@ -106,7 +101,7 @@ def _overview(codes: list[str]) -> Table:
         caption="red: the two mean different things; yellow: partly, or the retry differs",
     )
     for heading in ("Code", "Runbook or house", "Retry", "Meta", "Retry"):
-        table.add_column(heading, no_wrap=heading in {"Code", "Retry"})
+        table.add_column(heading, no_wrap=heading in {"Code", "Retry"}, overflow="fold")
     for code in codes:
         known = _meanings(code)
         ours = known.get(Catalogue.RUNBOOK) or known.get(Catalogue.HOUSE)

@@ -72,7 +72,8 @@ def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
             "Write it as postgresql://user:password@host:5432/database",
         ) from error
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
+        # libpq's second line only asks whether the server runs; the mend says so already.
+        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserMistake(
             f"Cannot connect to the database {describe(conninfo)}: {reason}",
             "Check DATABASE_URL and that the server is up",
@@ -209,6 +210,12 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
                 ),
                 (migration.component, migration.number, migration.name, migration.checksum),
             )
+    except psycopg.errors.DuplicateTable as error:
+        raise UserMistake(
+            f"The migration {migration.component}/{migration.name} was undone, since it makes what "
+            f"is there: {error.diag.message_primary}",
+            "Migrate an empty schema, or use the exporter alone on the tables that are there",
+        ) from error
     except psycopg.Error as error:
         raise UserMistake(
             f"The migration {migration.component}/{migration.name} failed and was undone: "

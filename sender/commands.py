@@ -3,9 +3,10 @@
 import json
 from typing import Annotated
 
+import psycopg
 import typer
 
-from outbound_slo.database import connect
+from outbound_slo.database import connect, describe
 from outbound_slo.settings import (
     DatabaseSettings,
     ProviderSettings,
@@ -68,6 +69,14 @@ def enqueue_message(
         idempotency_key=key,
         created_by="outbound-slo enqueue",
     )
-    with connect(DatabaseSettings.read().url) as connection:
-        [number] = enqueue(connection, [message])
+    url = DatabaseSettings.read().url
+    try:
+        with connect(url) as connection:
+            [number] = enqueue(connection, [message])
+    except psycopg.Error as error:
+        raise UserMistake(
+            f"The database {describe(url)} does not take the message: "
+            f"{error.diag.message_primary or str(error).strip()}",
+            "See with 'outbound-slo db status' whether it has every migration",
+        ) from error
     typer.echo(json.dumps({"id": number}) if as_json else f"Queued message {number}")

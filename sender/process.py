@@ -215,7 +215,10 @@ async def _work(worker: Worker, enabled: bool, providers: Mapping[Channel, Provi
     if not enabled:
         _log.warning("worker is switched off by OUTBOUND_WORKER_ENABLED; nothing is sent")
     elif not providers:
-        _log.warning("no provider has credentials; nothing is sent")
+        _log.warning(
+            "no provider has credentials (WHATSAPP_PHONE_NUMBER_ID and _ACCESS_TOKEN, TWILIO_…, "
+            "SENDGRID_…); nothing is sent"
+        )
     await worker.run(claiming=enabled and bool(providers))
 
 

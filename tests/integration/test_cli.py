@@ -99,6 +99,29 @@ def test_a_sender_without_an_outbox_says_what_to_do(empty_database: str) -> None
     assert "Run 'outbound-slo db migrate' first" in ended.stderr
 
 
+def test_a_database_without_the_outbox_refuses_a_message_in_one_line(empty_database: str) -> None:
+    message = ("--to", "+33612345678", "--org", "o", "--template", "welcome")
+    ended = _run("enqueue", *message, environment={"DATABASE_URL": empty_database})
+    assert ended.returncode == 2
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert 'relation "outbound_message" does not exist' in ended.stderr
+    assert "outbound-slo db status" in ended.stderr
+
+
+def test_tables_that_somebody_else_made_are_left_as_they_are(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("CREATE TABLE outbound_message (id bigint)")
+    ended = _run("db", "migrate", environment={"DATABASE_URL": empty_database})
+    assert ended.returncode == 2
+    assert 'relation "outbound_message" already exists' in ended.stderr
+    assert "use the exporter alone" in ended.stderr
+    with psycopg.connect(empty_database) as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        ).fetchall()
+    assert ("outbound_attempt",) not in tables
+
+
 def test_the_committed_generated_files_are_up_to_date() -> None:
     ended = _run("generate", "--check")
     assert ended.returncode == 0, ended.stderr

@@ -188,6 +188,16 @@ def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) ->
     assert "none" in lines["outbound/stuck"]
 
 
+def test_a_live_check_writes_every_query_out_on_a_narrow_terminal(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE outbound_message RENAME COLUMN due_at TO due")
+    told = run(database, "check", "--live", COLUMNS="80")
+
+    assert told.returncode == 1
+    assert "…" not in told.stdout
+    assert max(len(line) for line in told.stdout.splitlines()) <= 80
+
+
 def test_a_live_check_names_a_right_that_is_missing(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE ROLE poor_reader LOGIN")
