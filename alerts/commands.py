@@ -56,13 +56,15 @@ def run_tests(
     cases = read_cases(tests)
     alerts = [rule.alert for rule in read_rules(find_rule_files(rules)) if rule.alert]
     vacuous = find_vacuous(cases, alerts)
+    progress = Console(stderr=True)
     results = list(
         track(
             run_cases(find_tools(PROMETHEUS), cases),
             "promtool",
             total=len(cases),
-            console=Console(stderr=True),
+            console=progress,
             transient=True,
+            disable=not progress.is_terminal,
         )
     )
     if junit is not None:
