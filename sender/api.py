@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl
 
+import psycopg
 import structlog
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -55,10 +56,17 @@ def build_api(
 ) -> FastAPI:
     """Build the application."""
     app = FastAPI(title="outbound-slo sender", docs_url=None, redoc_url=None)
+    app.add_exception_handler(psycopg.Error, _tell_outage)
     _add_health(app, metrics, probes)
     _add_whatsapp(app, inbox, secrets, metrics)
     _add_twilio(app, inbox, secrets, metrics)
     return app
+
+
+async def _tell_outage(_request: Request, fault: Exception) -> Response:
+    """Let the provider come again: it repeats what was answered with 5xx, for days."""
+    _log.warning("webhook not stored", error=type(fault).__name__)
+    return PlainTextResponse("The database does not answer", status_code=503)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -134,8 +142,8 @@ def _add_twilio(
         if "MessageSid" not in form or "MessageStatus" not in form:
             metrics.webhooks.labels("twilio", "malformed").inc()
             raise HTTPException(400, "Malformed webhook: MessageSid or MessageStatus is missing")
-        kept = {name: value.replace("\x00", "") for name, value in form.items()}
-        await inbox.store("twilio", kept | dict(request.query_params))
+        reference = {name: request.query_params.get(name, "") for name in ("m", "a")}
+        await inbox.store("twilio", form | reference)
         metrics.webhooks.labels("twilio", "accepted").inc()
         return Response(status_code=204)
 

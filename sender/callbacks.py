@@ -8,14 +8,20 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from outbound_slo.vocabulary.errors import ErrorPolicy, Retryable, classify
+from sender.storable import make_storable
 
 TWILIO_DELIVERED = frozenset({"delivered", "read"})
 TWILIO_FAILED = frozenset({"failed", "undelivered"})
+
+_CLOCK_ERROR_S = 86400.0
+_LARGEST_BIGINT = 2**63 - 1
+_LARGEST_INTEGER = 2**31 - 1
 
 
 class MalformedWebhookError(ValueError):
@@ -81,17 +87,24 @@ def read_json(raw: bytes) -> dict[str, Any]:
 
     """
     try:
-        body = json.loads(raw)
+        body = make_storable(json.loads(raw, parse_constant=_finite, parse_float=_finite))
     except ValueError as error:
         raise MalformedWebhookError("the body is not JSON") from error
+    except RecursionError as error:
+        raise MalformedWebhookError("the body is nested too deeply") from error
     if not isinstance(body, dict):
         raise MalformedWebhookError("the body is not a JSON object")
     if not isinstance(body.get("entry"), list):
         raise MalformedWebhookError("the body has no list 'entry'")
-    if b"\\u0000" in raw:
-        # Valid JSON, but nothing that PostgreSQL's jsonb can hold.
-        body = json.loads(raw.replace(b"\\u0000", b""))
-    return dict(body)
+    return body
+
+
+def _finite(text: str) -> float:
+    """Read a number; Python would take NaN, and 1e999 as infinity, which are none in JSON."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _values(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -111,11 +124,13 @@ def _items(value: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
             yield item
 
 
-def _seconds(item: Mapping[str, Any], fallback: float) -> float:
+def _seconds(item: Mapping[str, Any], received_s: float) -> float:
+    """Read a time; one that is none, or lies beyond any clock's error, gives the arrival's."""
     try:
-        return float(str(item.get("timestamp")))
+        at = float(str(item.get("timestamp")))
     except ValueError:
-        return fallback
+        return received_s
+    return at if 0 <= at <= received_s + _CLOCK_ERROR_S else received_s
 
 
 def read_reference(text: object) -> tuple[int | None, int | None]:
@@ -123,8 +138,10 @@ def read_reference(text: object) -> tuple[int | None, int | None]:
     try:
         found = json.loads(text) if isinstance(text, str) else None
         if isinstance(found, Mapping):
-            return int(found["m"]), int(found["a"])
-    except (ValueError, KeyError, TypeError):
+            message_id, attempt_no = int(found["m"]), int(found["a"])
+            if 0 < message_id <= _LARGEST_BIGINT and 0 < attempt_no <= _LARGEST_INTEGER:
+                return message_id, attempt_no
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     return None, None
 

@@ -17,14 +17,18 @@ from psycopg.types.json import Jsonb
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.spans import SpanName, Tag
-from outbound_slo.vocabulary.statuses import MessageStatus
+from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from sender.callbacks import Inbound, Receipt, read_meta_inbound, read_receipts
+from sender.faults import is_passing
 from sender.outbox import Pool
+from sender.storable import make_storable
 from tracing.propagation import NEW_TRACE, context_from
 from tracing.setup import Tracing
 
 _log = structlog.get_logger()
 _QUERIES = load_queries("sender", "sql/callbacks.sql")
+
+_CHANNELS = {"whatsapp": Channel.WHATSAPP, "twilio": Channel.SMS}
 
 BATCH = 50
 """Webhooks applied in one transaction."""
@@ -69,7 +73,8 @@ class Inbox:
         """Keep a webhook; when this returns it is safe to answer the provider."""
         async with self._pool.connection() as connection:
             await connection.execute(
-                _QUERIES["store_webhook"].encode(), {"provider": provider, "body": Jsonb(body)}
+                _QUERIES["store_webhook"].encode(),
+                {"provider": provider, "body": Jsonb(make_storable(body))},
             )
         self._news.set()
 
@@ -84,6 +89,10 @@ class Inbox:
                 _log.warning("applying webhooks failed, trying again", error=type(fault).__name__)
                 await asyncio.sleep(1.0)
                 continue
+            except Exception:  # noqa: BLE001 - the inbox must outlive any one webhook
+                _log.exception("applying webhooks crashed, trying again")
+                await asyncio.sleep(1.0)
+                continue
             try:
                 await asyncio.wait_for(self._news.wait(), IDLE_S)
             except TimeoutError:
@@ -92,7 +101,7 @@ class Inbox:
     async def apply_some(self) -> int:
         """Apply up to `BATCH` stored webhooks.
 
-        A batch that the database refuses is split, so that one bad webhook holds up nobody.
+        A batch that can't be applied is split, so that one bad webhook holds up nobody.
 
         Returns:
             How many were taken.
@@ -100,14 +109,20 @@ class Inbox:
         """
         try:
             return await self._apply(BATCH)
-        except (psycopg.OperationalError, psycopg.errors.DeadlockDetected):
-            raise
-        except psycopg.Error:
+        except psycopg.errors.DeadlockDetected:
+            # One webhook takes its locks in order, so it gets through where a batch did not.
+            return await self._apply(1)
+        except psycopg.Error as fault:
+            if is_passing(fault):
+                raise
+            return await self._apply(1, give_up=True)
+        except Exception:  # noqa: BLE001 - a webhook that we can't read is set aside like a refused one
             return await self._apply(1, give_up=True)
 
     async def _apply(self, limit: int, *, give_up: bool = False) -> int:
         story: list[tuple[Mapping[str, Any], datetime, int]] = []
         async with self._pool.connection() as connection:
+            await connection.execute(_QUERIES["plan_by_index"].encode())
             cursor = connection.cursor(row_factory=dict_row)
             await cursor.execute(
                 _QUERIES["take_webhooks"].encode(), {"limit": limit, "max_tries": MAX_TRIES}
@@ -119,10 +134,10 @@ class Inbox:
                 async with connection.transaction():
                     for row in rows:
                         story.extend(await self._apply_one(connection, row))
-            except psycopg.Error as fault:
-                if not give_up:
+            except Exception as fault:
+                if not give_up or (isinstance(fault, psycopg.Error) and is_passing(fault)):
                     raise
-                _log.exception("webhook refused by the database", webhook=rows[0]["id"])
+                _log.exception("webhook can't be applied", webhook=rows[0]["id"])
                 await connection.execute(
                     _QUERIES["fail_webhook"].encode(),
                     {"id": rows[0]["id"], "error": str(fault)[:500]},
@@ -143,15 +158,18 @@ class Inbox:
         receipts = read_receipts(row["provider"], row["body"], received_s, self._policy)
         if row["provider"] == "whatsapp":
             await self._keep_inbound(connection, read_meta_inbound(row["body"], received_s))
-        updates = await self._settle(connection, receipts) if receipts else []
+        channel = _CHANNELS[row["provider"]]
+        updates = await self._settle(connection, receipts, channel) if receipts else []
         return [(update, row["received_at"], started) for update in updates]
 
     async def _settle(
-        self, connection: AsyncConnection[Any], receipts: Sequence[Receipt]
+        self, connection: AsyncConnection[Any], receipts: Sequence[Receipt], channel: Channel
     ) -> list[DictRow]:
         cursor = connection.cursor(row_factory=dict_row)
         rows = json.dumps([asdict(receipt) for receipt in receipts])
-        await cursor.execute(_QUERIES["apply_receipts"].encode(), {"rows": rows})
+        await cursor.execute(
+            _QUERIES["apply_receipts"].encode(), {"rows": rows, "channel": channel.value}
+        )
         return await cursor.fetchall()
 
     async def _keep_inbound(

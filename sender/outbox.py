@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+from sender.storable import make_storable
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
 
@@ -115,7 +116,8 @@ async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
         How many messages moved; others had been settled or reset by somebody else meanwhile.
 
     """
-    rows = json.dumps([asdict(settlement) for settlement in settlements])
+    # A provider's own words and ids may hold what the database can't.
+    rows = json.dumps([make_storable(asdict(settlement)) for settlement in settlements])
     async with pool.connection() as connection:
         cursor = await connection.execute(_QUERIES["settle"].encode(), {"rows": rows})
         return len(await cursor.fetchall())

@@ -38,7 +38,7 @@ from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
 from sender.secrets import SecretStore
-from sender.worker import DATABASE_FAULTS, Worker, WorkerRules
+from sender.worker import Worker, WorkerRules
 from tracing.setup import Tracing, start_tracing
 
 _log = structlog.get_logger()
@@ -276,7 +276,7 @@ async def _keep_up(
                 _log.warning("recovered a stale message", status=status.value)
             await renew_quotas(pool)
             await inbox.purge()
-        except (*DATABASE_FAULTS, psycopg.errors.DeadlockDetected) as fault:
+        except psycopg.Error as fault:
             _log.warning("upkeep failed, trying again", error=type(fault).__name__)
         await asyncio.sleep(min(UPKEEP_S, recovery_window_s / 10))
 
@@ -285,7 +285,7 @@ async def _answers(pool: Pool) -> bool:
     try:
         async with asyncio.timeout(2.0), pool.connection(timeout=1.5) as connection:
             await connection.execute("SELECT 1")
-    except (*DATABASE_FAULTS, TimeoutError):
+    except (psycopg.Error, TimeoutError):
         return False
     return True
 

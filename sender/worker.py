@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psycopg
-import psycopg_pool
 import structlog
 
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import Channel
 from sender.attempt import Attempted, Attempter
 from sender.breaker import Breaker
+from sender.faults import is_passing
 from sender.metrics import SenderMetrics
 from sender.outbox import ClaimedMessage, Pool, claim, settle
 from tracing.setup import Tracing
@@ -25,8 +25,6 @@ _log = structlog.get_logger()
 
 DATABASE_PAUSE_S = 1.0
 """Seconds to wait before asking a database again that did not answer."""
-
-DATABASE_FAULTS = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,9 @@ class Worker:
             messages = await claim(
                 self._pool, worker=self._rules.name, limit=limit, channels=channels
             )
-        except DATABASE_FAULTS as fault:
+        except psycopg.Error as fault:
+            if not is_passing(fault):
+                raise
             _log.warning("claim failed, trying again", error=type(fault).__name__)
             await asyncio.sleep(DATABASE_PAUSE_S)
             return 0
@@ -187,10 +187,11 @@ class Worker:
             try:
                 await settle(self._pool, [one.settlement for one in batch])
                 break
-            except (*DATABASE_FAULTS, psycopg.errors.DeadlockDetected) as fault:
-                _log.warning("settling failed, trying again", error=type(fault).__name__)
-                await asyncio.sleep(DATABASE_PAUSE_S)
             except psycopg.Error as fault:
+                if is_passing(fault):
+                    _log.warning("settling failed, trying again", error=type(fault).__name__)
+                    await asyncio.sleep(DATABASE_PAUSE_S)
+                    continue
                 if len(batch) > 1:
                     for one in batch:
                         await self._settle([one])

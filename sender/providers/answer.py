@@ -18,6 +18,9 @@ _LONGEST_BODY = 65536
 _SERVER_ERROR = 500
 _BAD_REQUEST = 400
 
+LONGEST_RETRY_AFTER_S = 86400.0
+"""A provider that asks for a longer wait in seconds is asked again after this one."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
@@ -166,12 +169,12 @@ def _silence(
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Give the seconds of a Retry-After header; a date or nonsense gives None."""
+    """Give the seconds of a Retry-After header, a day at most; a date or nonsense gives None."""
     try:
         seconds = float(headers.get("retry-after", ""))
     except ValueError:
         return None
-    return seconds if 0 <= seconds < float("inf") else None
+    return min(seconds, LONGEST_RETRY_AFTER_S) if 0 <= seconds < float("inf") else None
 
 
 def accept(answer: HttpAnswer, provider_message_id: str) -> SendResult:

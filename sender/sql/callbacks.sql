@@ -4,6 +4,11 @@
 -- Keep a webhook's body before it is answered: the provider never sends it again.
 INSERT INTO provider_webhook (provider, body) VALUES (%(provider)s, %(body)s) RETURNING id
 
+-- name: plan_by_index
+-- The planner takes any list of receipts for a hundred rows, and reads whole tables for one.
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off
+
 -- name: take_webhooks
 -- Stored webhooks that nobody has applied yet; held until the transaction ends.
 SELECT id, provider, body, received_at
@@ -29,7 +34,8 @@ DELETE FROM provider_webhook
 
 -- name: apply_receipts
 -- Settle messages by their receipts, each naming an attempt by the provider's id or by our own
--- reference. Never backwards; a receipt for an attempt before the current one changes nothing.
+-- reference, which others who share the account could copy: it only names an attempt of this channel
+-- that has no provider's id yet. Never backwards; a receipt for an attempt before the current one changes nothing.
 WITH receipt AS (
     SELECT *
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
@@ -47,6 +53,7 @@ WITH receipt AS (
            UNION ALL
            SELECT outbound_message_id, attempt_no, traceparent FROM outbound_attempt
             WHERE outbound_message_id = r.message_id AND attempt_no = r.attempt_no
+              AND channel = %(channel)s AND provider_message_id IS NULL
             LIMIT 1) AS a
 ), latest AS (
     SELECT DISTINCT ON (id) * FROM named ORDER BY id, no DESC

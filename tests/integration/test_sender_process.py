@@ -275,6 +275,35 @@ def test_a_database_restart_is_survived_without_a_restart_of_ours(
     wait_until(lambda: _all_are(sending, numbers, "DELIVERED"), "messages after the reconnect")
 
 
+def test_a_server_that_only_reads_for_a_while_loses_no_settlement(sending: Sending) -> None:
+    sending.allow(NUMBER)
+    sending.start_simulator("--callback-url", "")
+    sending.set_faults({"kind": "latency", "provider": "meta", "latency_ms": 2000})
+    sending.start_sender()
+    numbers = sending.queue(*[template_message() for _ in range(10)])
+    wait_until(lambda: _all_are(sending, numbers, "SENDING"), "the claim")
+    # As after a failover to a standby that is not promoted yet.
+    name = sending.execute("SELECT current_database()")[0][0]
+    with psycopg.connect(sending.database, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'outbound-slo sender' AND datname = current_database()"
+        )
+        wait_until(lambda: sending.ledger()["accepted"] == len(numbers), "the acceptances")
+        # A webhook that can't be stored is to be repeated by the provider.
+        body = {"object": "whatsapp_business_account", "entry": []}
+        wait_until(lambda: sending.post_webhook(body).status_code == 503, "the refusal")
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'outbound-slo sender' AND datname = current_database()"
+        )
+    wait_until(lambda: _all_are(sending, numbers, "SENT"), "the settlements")
+    assert sending.ledger()["duplicates"] == 0
+
+
 def test_forged_webhooks_are_refused_and_counted(sending: Sending) -> None:
     sending.start_simulator()
     sending.start_sender()

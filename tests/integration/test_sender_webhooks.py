@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from outbound_slo.vocabulary.errors import ErrorPolicy
+from sender.callbacks import Receipt, read_receipts
 from sender.inbox import Inbox
 from sender.outbox import Pool
 from tracing.setup import Tracing, start_tracing
@@ -47,17 +49,31 @@ def _fill(database: str, status: str, outcome: str, provider_id: str | None) -> 
         )
 
 
-def _apply(database: str, posts: Sequence[dict[str, Any]], tracing: Tracing | None = None) -> None:
+def _apply(
+    database: str,
+    posts: Sequence[dict[str, Any]],
+    tracing: Tracing | None = None,
+    provider: str = "whatsapp",
+) -> None:
     async def apply() -> None:
         pool: Pool = psycopg_pool.AsyncConnectionPool(database, min_size=1, open=False)
         async with pool:
             inbox = Inbox(pool, tracing or start_tracing(strict=True), ErrorPolicy.RUNBOOK)
             for post in posts:
-                await inbox.store("whatsapp", post)
+                await inbox.store(provider, post)
                 while await inbox.apply_some():
                     pass
 
     asyncio.run(apply())
+
+
+def _open_webhooks(database: str) -> list[int]:
+    """Give how often each webhook that is not applied was tried."""
+    with psycopg.connect(database) as connection:
+        cursor = connection.execute(
+            "SELECT tries FROM provider_webhook WHERE processed_at IS NULL ORDER BY id"
+        )
+        return [tries for (tries,) in cursor]
 
 
 def _state(database: str) -> tuple[Any, ...]:
@@ -130,10 +146,65 @@ def test_a_receipt_of_an_unknown_message_is_kept_and_harms_nothing(database: str
 
 def test_one_webhook_that_the_database_refuses_holds_up_nobody(database: str) -> None:
     _fill(database, "SENT", "SENT", "wamid.1")
-    poison = _post("delivered", name="wamid.2")
-    poison["entry"][0]["changes"][0]["value"]["statuses"][0]["timestamp"] = "1e300"
-    _apply(database, [poison, _post("delivered")])
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO whatsapp_provider_config (org_id, phone_number_id) VALUES ('org', '10001')"
+        )
+    # Longer than an index of PostgreSQL takes, even compressed.
+    name = random.Random(1).randbytes(20_000).hex()  # noqa: S311 - no secret
+    inbound = {"id": name, "from": "33612345678", "timestamp": "1700000000"}
+    value = {"metadata": {"phone_number_id": "10001"}, "messages": [inbound]}
+    _apply(database, [{"entry": [{"changes": [{"value": value}]}]}, _post("delivered")])
     assert _state(database)[0] == "DELIVERED"
+    assert _open_webhooks(database) == [20]
+
+
+def test_one_webhook_that_crashes_its_reader_holds_up_nobody(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(database, "SENT", "SENT", "wamid.1")
+
+    def crash(
+        provider: str, body: Mapping[str, object], received_s: float, policy: ErrorPolicy
+    ) -> Sequence[Receipt]:
+        if body == {"entry": ["crash"]}:
+            raise RecursionError
+        return read_receipts(provider, body, received_s, policy)
+
+    monkeypatch.setattr("sender.inbox.read_receipts", crash)
+    _apply(database, [{"entry": ["crash"]}, _post("delivered")])
+    assert _state(database)[0] == "DELIVERED"
+    assert _open_webhooks(database) == [20]
+
+
+def test_our_reference_in_anothers_receipt_moves_nothing(database: str) -> None:
+    _fill(database, "SENT", "SENT", "wamid.1")
+    _apply(database, [_post("delivered", name="wamid.of-somebody-else")])
+    assert _state(database)[0] == "SENT"
+
+
+def test_a_callback_of_another_channel_moves_nothing(database: str) -> None:
+    _fill(database, "SENDING", "UNKNOWN", None)
+    body = {"MessageSid": "SM1", "MessageStatus": "delivered", "m": "1", "a": "1"}
+    _apply(database, [body], provider="twilio")
+    assert _state(database)[0] == "SENDING"
+
+
+def test_a_few_receipts_do_not_read_whole_tables(database: str) -> None:
+    _fill(database, "SENT", "SENT", "wamid.1")
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO outbound_message (id, org_id, channel, to_recipient, status)"
+            " SELECT number, 'org', 'WHATSAPP', '+33612345678', 'SENT' "
+            " FROM generate_series(2, 5000) AS number"
+        )
+    _apply(database, [_post("delivered")])
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        [read] = connection.execute(
+            "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'outbound_message'"
+        )
+    assert read[0] < 5000
 
 
 def test_the_webhooks_spans_continue_the_attempts_trace(database: str) -> None:

@@ -12,6 +12,7 @@ from sender.callbacks import (
     read_json,
     read_meta_inbound,
     read_meta_receipts,
+    read_reference,
     read_twilio_receipt,
     sign_twilio,
     verify_meta,
@@ -113,7 +114,15 @@ def test_an_inbound_message_is_read_with_its_number() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "text"),
-    [(b"{", "not JSON"), (b"[]", "not a JSON object"), (b"{}", "no list 'entry'")],
+    [
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"{}", "no list 'entry'"),
+        (b'{"entry": [], "x": NaN}', "not JSON"),
+        (b'{"entry": [], "x": -Infinity}', "not JSON"),
+        (b'{"entry": [], "x": 1e999}', "not JSON"),
+        (b'{"entry": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+    ],
 )
 def test_a_malformed_body_is_named(raw: bytes, text: str) -> None:
     with pytest.raises(MalformedWebhookError, match=text):
@@ -123,6 +132,43 @@ def test_a_malformed_body_is_named(raw: bytes, text: str) -> None:
 def test_a_nul_that_the_database_could_not_store_is_left_out() -> None:
     body = read_json(json.dumps({"entry": [], "note": "a\x00b"}).encode())
     assert body["note"] == "ab"
+
+
+def test_a_text_that_only_speaks_of_a_nul_is_kept() -> None:
+    body = read_json(json.dumps({"entry": [], "note": "a\\u0000b"}).encode())
+    assert body["note"] == "a\\u0000b"
+
+
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    assert read_json(b'{"entry": [], "note": "a\\ud83d", "\\udfff": 1}') == {
+        "entry": [],
+        "note": "a?",
+        "?": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        '{"m":1e999,"a":1}',
+        '{"m":NaN,"a":1}',
+        '{"m":9223372036854775808,"a":1}',
+        '{"m":1,"a":2147483648}',
+        '{"m":0,"a":1}',
+        '{"m":1,"a":-1}',
+        '{"m":[],"a":{}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_reference_that_no_attempt_can_have_is_none(reference: str) -> None:
+    assert read_reference(reference) == (None, None)
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "1e300", "-1", -1e300, [1], None, 2 * 86400 + 51])
+def test_a_time_that_no_clock_can_have_told_becomes_the_arrivals(time: object) -> None:
+    status = _status("a", "delivered", 0, timestamp=time)
+    [receipt] = read_meta_receipts(_post(status), 86400.0 + 50, POLICY)
+    assert receipt.delivered_s == 86400.0 + 50
 
 
 anything = st.recursive(

@@ -83,7 +83,15 @@ def test_a_nul_in_an_error_can_be_stored() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("3600", 3600.0), ("0", 0.0), ("-1", None), ("soon", None), ("nan", None), ("inf", None)],
+    [
+        ("3600", 3600.0),
+        ("1e300", 86400.0),
+        ("0", 0.0),
+        ("-1", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+    ],
 )
 def test_retry_after_is_seconds_or_nothing(header: str, seconds: float | None) -> None:
     assert read_retry_after({"retry-after": header}) == seconds
