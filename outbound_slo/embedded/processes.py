@@ -105,7 +105,8 @@ def tcp_probe(port: int, timeout: float = 1.0) -> Probe:
 class Supervisor:
     """Children that start together and stop together, in reverse order.
 
-    A context manager: leaving it, also by an exception, Ctrl-C or SIGTERM, stops every child.
+    A context manager: leaving it, also by an exception, Ctrl-C, SIGTERM or SIGHUP, stops every
+    child.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -187,22 +188,29 @@ class Supervisor:
 
 
 class _Termination:
-    """SIGTERM handled like Ctrl-C while installed: the stack unwinds and children are stopped."""
+    """SIGTERM and SIGHUP handled like Ctrl-C while installed: the stack unwinds, children stop.
+
+    SIGHUP comes when the terminal closes; under nohup it is ignored and stays so.
+    """
 
     def __init__(self) -> None:
-        self._before: Callable[[int, FrameType | None], object] | int | None = None
-        self._installed = False
+        self._before: dict[
+            signal.Signals, Callable[[int, FrameType | None], object] | int | None
+        ] = {}
 
     def install(self) -> None:
         # Python allows signal handlers on the main thread only.
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, _leave)
-            self._installed = True
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            self._before[number] = signal.signal(number, _leave)
 
     def remove(self) -> None:
-        if self._installed:
-            signal.signal(signal.SIGTERM, self._before)
-            self._installed = False
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
@@ -211,11 +219,11 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM for a moment."""
+    """Ignore Ctrl-C, SIGTERM and SIGHUP for a moment."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held = (signal.SIGINT, signal.SIGTERM)
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.SIG_IGN) for number in held]
     try:
         yield

@@ -54,8 +54,9 @@ time.sleep(600)
 """
 # A parent such as the demo: two supervised children, whose ids it writes down.
 PARENT = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from outbound_slo.embedded.processes import Supervisor
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # The tests may run under nohup.
 directory = pathlib.Path(sys.argv[1])
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
 with Supervisor(directory) as supervisor:
@@ -233,7 +234,7 @@ def test_a_program_that_is_absent_is_a_mistake_that_names_it(tmp_path: Path) -> 
         supervisor.start("ghost", ["/no/such/program"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_parent_ends_its_own_children_and_no_one_else(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -253,3 +254,12 @@ def test_an_interrupted_parent_ends_its_own_children_and_no_one_else(
         for process in (bystander, parent):
             process.kill()
             process.wait()
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Supervisor(tmp_path):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
