@@ -63,6 +63,8 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
         where = f" in line {place.line + 1}" if place else ""
         reason = getattr(error, "problem", None) or "not readable as text"
         raise UserMistake(f"{path} is no YAML{where}: {reason}", "Mend the file") from None
+    except RecursionError:
+        raise UserMistake(f"{path} is nested too deeply", "Mend the file") from None
     if not isinstance(document, dict):
         raise UserMistake(f"{path} holds no mapping", "See docs/runbooks for what a rule file has")
     return document

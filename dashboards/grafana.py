@@ -47,6 +47,10 @@ def import_dashboard(base_url: str, token: str, document: Mapping[str, Any]) -> 
             headers={"Authorization": f"Bearer {token}"},
             timeout=_TIMEOUT_SECONDS,
         )
+    except (requests.exceptions.InvalidHeader, UnicodeError):
+        raise UserMistake(
+            "GRAFANA_API_KEY holds characters that no token has", "Copy the token again"
+        ) from None
     except requests.RequestException as failure:
         raise UserMistake(
             f"Grafana does not answer at {base} ({type(failure).__name__})",

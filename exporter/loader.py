@@ -118,6 +118,8 @@ def _read_yaml(folder: Traversable, where: str) -> object:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise UserMistake(f"{where}{line}: {problem}", "Mend the YAML") from error
+    except RecursionError as error:
+        raise UserMistake(f"{where} is nested too deeply", "Mend the YAML") from error
 
 
 @cache

@@ -29,7 +29,10 @@ def _split_seconds(value: object) -> object:
     return value
 
 
-Seconds = Annotated[tuple[float, ...], NoDecode, BeforeValidator(_split_seconds)]
+Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_seconds)]
+
+_HTTP_ADDRESS = r"^https?://[^\s/?#]+"
 
 
 def _variable(name: str) -> AliasChoices:
@@ -102,11 +105,11 @@ class SenderSettings(_Environment):
     retry_jitter: float = Field(
         default=0.1, ge=0, le=1, validation_alias=_variable("OUTBOUND_RETRY_JITTER")
     )
-    recovery_window_s: float = Field(
-        default=600.0, gt=0, validation_alias=_variable("OUTBOUND_RECOVERY_WINDOW_SECONDS")
+    recovery_window_s: Duration = Field(
+        default=600.0, validation_alias=_variable("OUTBOUND_RECOVERY_WINDOW_SECONDS")
     )
-    request_timeout_s: float = Field(
-        default=10.0, gt=0, validation_alias=_variable("OUTBOUND_REQUEST_TIMEOUT_SECONDS")
+    request_timeout_s: Duration = Field(
+        default=10.0, validation_alias=_variable("OUTBOUND_REQUEST_TIMEOUT_SECONDS")
     )
     breaker_window: int = Field(
         default=100, ge=2, validation_alias=_variable("OUTBOUND_BREAKER_WINDOW_CALLS")
@@ -120,11 +123,11 @@ class SenderSettings(_Environment):
         le=100,
         validation_alias=_variable("OUTBOUND_BREAKER_FAILURE_RATE_PERCENT"),
     )
-    breaker_slow_call_s: float = Field(
-        default=5.0, gt=0, validation_alias=_variable("OUTBOUND_BREAKER_SLOW_CALL_SECONDS")
+    breaker_slow_call_s: Duration = Field(
+        default=5.0, validation_alias=_variable("OUTBOUND_BREAKER_SLOW_CALL_SECONDS")
     )
-    breaker_open_s: float = Field(
-        default=60.0, gt=0, validation_alias=_variable("OUTBOUND_BREAKER_OPEN_SECONDS")
+    breaker_open_s: Duration = Field(
+        default=60.0, validation_alias=_variable("OUTBOUND_BREAKER_OPEN_SECONDS")
     )
     breaker_probes: int = Field(
         default=5, ge=1, validation_alias=_variable("OUTBOUND_BREAKER_HALF_OPEN_CALLS")
@@ -153,7 +156,9 @@ class ProviderSettings(_Environment):
         default=True, validation_alias=_variable("WHATSAPP_PROVIDER_ENABLED")
     )
     whatsapp_api_url: str = Field(
-        default="https://graph.facebook.com", validation_alias=_variable("WHATSAPP_API_URL")
+        default="https://graph.facebook.com",
+        pattern=_HTTP_ADDRESS,
+        validation_alias=_variable("WHATSAPP_API_URL"),
     )
     whatsapp_api_version: str = Field(
         default="v26.0", pattern=r"^v\d+\.\d+$", validation_alias=_variable("WHATSAPP_API_VERSION")
@@ -182,7 +187,9 @@ class ProviderSettings(_Environment):
         default=ErrorPolicy.RUNBOOK, validation_alias=_variable("WHATSAPP_ERROR_POLICY")
     )
     twilio_api_url: str = Field(
-        default="https://api.twilio.com", validation_alias=_variable("TWILIO_API_URL")
+        default="https://api.twilio.com",
+        pattern=_HTTP_ADDRESS,
+        validation_alias=_variable("TWILIO_API_URL"),
     )
     twilio_account_sid: str = Field(default="", validation_alias=_variable("TWILIO_ACCOUNT_SID"))
     twilio_auth_token: SecretStr = Field(
@@ -190,7 +197,9 @@ class ProviderSettings(_Environment):
     )
     twilio_from: str = Field(default="", validation_alias=_variable("TWILIO_FROM_NUMBER"))
     sendgrid_api_url: str = Field(
-        default="https://api.sendgrid.com", validation_alias=_variable("SENDGRID_API_URL")
+        default="https://api.sendgrid.com",
+        pattern=_HTTP_ADDRESS,
+        validation_alias=_variable("SENDGRID_API_URL"),
     )
     sendgrid_api_key: SecretStr = Field(
         default=SecretStr(""), validation_alias=_variable("SENDGRID_API_KEY")

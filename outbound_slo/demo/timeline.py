@@ -7,7 +7,7 @@ count from the start of the work, after everything has been started.
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
-from math import ceil
+from math import ceil, isfinite
 
 from outbound_slo.demo.pace import Pace
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -81,9 +81,20 @@ def plan_timeline(duration_s: float, pace: Pace) -> Timeline:
     could lose its budget; what is left over goes to the recovery.
 
     Raises:
-        UserMistake: The run is shorter than the incident needs.
+        UserMistake: The run is shorter than the incident needs, or no finite number; or the scale
+            is so large that retries end before the incident can be seen.
 
     """
+    if not isfinite(duration_s):
+        raise UserMistake(
+            f"--duration {duration_s:g} is no length of time", "Give a number of seconds"
+        )
+    if _shortest_incident(pace) > pace.longest_harmless_s:
+        raise UserMistake(
+            f"A time scale of {pace.scale:g} can't be used: messages would run out of attempts "
+            "before the page comes",
+            "Give a smaller --time-scale",
+        )
     least = shortest_duration(pace)
     if duration_s < least:
         raise UserMistake(

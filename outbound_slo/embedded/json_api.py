@@ -41,7 +41,12 @@ class JsonApi:
         self._timeout = timeout
         self._session = requests.Session()
         # The proxy that the environment may name does not lead back to this machine.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        try:
+            self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        except ValueError as error:
+            raise UserMistake(
+                f"{url} is no address: {error}", "Write it as http://host:port"
+            ) from None
 
     def get(self, path: str, **parameters: str) -> Any:  # noqa: ANN401 - JSON is anything
         """GET a path and decode its JSON.

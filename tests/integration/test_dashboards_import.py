@@ -108,3 +108,10 @@ def test_a_refusal_is_one_line_that_says_what_to_mend(
 def test_a_grafana_that_is_not_there_is_one_clear_line() -> None:
     with pytest.raises(UserMistake, match=r"Grafana does not answer at http://127\.0\.0\.1:9 "):
         import_dashboard("http://127.0.0.1:9", "a-token", {})
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "euro€"])
+def test_a_token_that_no_header_can_carry_is_one_clear_line(token: str) -> None:
+    with pytest.raises(UserMistake, match="GRAFANA_API_KEY holds characters") as caught:
+        import_dashboard("http://127.0.0.1:9", token, {})
+    assert token not in str(caught.value)

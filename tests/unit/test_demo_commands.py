@@ -11,7 +11,11 @@ from outbound_slo.vocabulary.mistakes import UserMistake
     ("arguments", "said"),
     [
         ({"duration": 30.0}, "--duration 30 is too short"),
+        ({"duration": float("nan")}, "--duration nan is no length of time"),
+        ({"duration": float("inf")}, "--duration inf is no length of time"),
         ({"time_scale": 0.5}, "A time scale of 0.5"),
+        ({"time_scale": 1000.0}, "A time scale of 1000 can't be used: messages would run out"),
+        ({"time_scale": 1e12}, "A time scale of 1e.12 can't be used"),
         ({"scenario": "meteor"}, "--scenario meteor is not known"),
     ],
 )

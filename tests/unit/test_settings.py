@@ -42,6 +42,10 @@ def test_a_list_of_seconds_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OUTBOUND_WORKER_BATCH_SIZE", "0"),
         ("OUTBOUND_RETRY_BACKOFF_SECONDS", "1,soon"),
         ("OUTBOUND_RETRY_BACKOFF_SECONDS", ""),
+        ("OUTBOUND_RETRY_BACKOFF_SECONDS", "60,-1"),
+        ("OUTBOUND_RETRY_BACKOFF_SECONDS", "60,nan"),
+        ("OUTBOUND_RECOVERY_WINDOW_SECONDS", "inf"),
+        ("OUTBOUND_REQUEST_TIMEOUT_SECONDS", "inf"),
         ("OUTBOUND_LOG_FORMAT", "xml"),
         ("OUTBOUND_HTTP_PORT", "70000"),
     ],
@@ -50,6 +54,16 @@ def test_a_bad_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(name, value)
     with pytest.raises(UserMistake, match=name):
         SenderSettings.read()
+
+
+@pytest.mark.parametrize("name", ["WHATSAPP_API_URL", "TWILIO_API_URL", "SENDGRID_API_URL"])
+@pytest.mark.parametrize("value", ["", "graph.facebook.com", "ftp://host", "http://"])
+def test_a_providers_address_is_an_http_address(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserMistake, match=name):
+        ProviderSettings.read()
 
 
 def test_a_missing_required_variable_is_named() -> None:
