@@ -44,7 +44,7 @@ static: $(INSTALLED)
 	$(BIN)/outbound-slo generate --check
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit $(ARGS)
 
 check: static unit ## Linters, types, import layers, generated files, unit tests: under a minute
 
