@@ -22,7 +22,7 @@ from sender.logs import configure_logs
 def send_messages() -> None:
     """Run the worker and the HTTP face until SIGTERM; settings come from the environment."""
     # FastAPI and aiohttp cost every other command half a second of start-up.
-    from sender.process import SenderConfiguration, run_sender  # noqa: PLC0415
+    from sender.process import SenderConfiguration, run_sender  # noqa: PLC0415 - as above
 
     configuration = SenderConfiguration(
         database=DatabaseSettings.read(),

@@ -22,7 +22,7 @@ Numbers = dict[Sample, float]
 def parse_openmetrics(text: str) -> list[Family]:
     """Parse strictly: order, suffixes, clashing names and the end mark are all checked."""
     # The library's function has no annotations of its own.
-    return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+    return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # no types there
 
 
 def read_text(text: str) -> Numbers:

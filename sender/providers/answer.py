@@ -17,6 +17,7 @@ _HTML = "text/html"
 _LONGEST_BODY = 65536
 _SERVER_ERROR = 500
 _BAD_REQUEST = 400
+_SUCCESS = range(200, 300)
 
 LONGEST_RETRY_AFTER_S = 86400.0
 """A provider that asks for a longer wait in seconds is asked again after this one."""
@@ -46,6 +47,11 @@ class HttpAnswer:
     reached: bool
     exception: str | None
     duration_s: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the provider answered with a 2xx status."""
+        return self.status is not None and self.status in _SUCCESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def read_answer(answer: HttpAnswer) -> SendResult:
     """Read Twilio's answer: a `sid`, or a `code` of its error dictionary."""
     body = answer.body if isinstance(answer.body, Mapping) else {}
     sid = body.get("sid")
-    if answer.status is not None and answer.status < 300 and isinstance(sid, str) and sid:  # noqa: PLR2004 - 2xx
+    if answer.succeeded and isinstance(sid, str) and sid:
         return accept(answer, sid)
     code = body.get("code")
     return refuse(answer, None if code is None else str(code), str(body.get("message") or ""))

@@ -65,7 +65,7 @@ def build_body(message: ClaimedMessage) -> dict[str, object]:
 def read_answer(answer: HttpAnswer) -> SendResult:
     """Read Meta's answer; `error.code` tells more than the HTTP status does."""
     body = answer.body
-    if answer.status is not None and answer.status < 300 and isinstance(body, Mapping):  # noqa: PLR2004 - 2xx
+    if answer.succeeded and isinstance(body, Mapping):
         messages = body.get("messages")
         if isinstance(messages, list) and messages and isinstance(messages[0], Mapping):
             found = messages[0].get("id")
