@@ -11,7 +11,7 @@ import psycopg
 
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.mistakes import UserMistake
-from outbound_slo.vocabulary.statuses import Channel
+from outbound_slo.vocabulary.statuses import Channel, Priority
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
 
@@ -36,6 +36,9 @@ class NewMessage:
             a template.
         idempotency_key: A second message with the same key is the first one.
         scheduled_at: Not before this time.
+        expires_at: Not after this time: it would be of no use.
+        priority: Urgent messages overtake, and come at night.
+        quiet_hours_override: Comes at night although it is not urgent (003).
         traceparent: W3C trace context of the request that asks for the message.
 
     """
@@ -50,6 +53,9 @@ class NewMessage:
     dossier_id: int | None = None
     max_attempts: int = MAX_ATTEMPTS
     scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+    priority: Priority = Priority.NORMAL
+    quiet_hours_override: bool = False
     session_id: str | None = None
     run_id: str | None = None
     hypothesis_id: str | None = None
@@ -122,6 +128,9 @@ def _insert(connection: psycopg.Connection, message: NewMessage) -> int:
             "idempotency_key": message.idempotency_key,
             "max_attempts": message.max_attempts,
             "scheduled_at": message.scheduled_at,
+            "expires_at": message.expires_at,
+            "priority": message.priority.value,
+            "quiet_hours_override": message.quiet_hours_override,
             "session_id": message.session_id,
             "run_id": message.run_id,
             "hypothesis_id": message.hypothesis_id,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import time
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -11,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import HouseCode
-from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, Priority
 from sender.storable import make_storable
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
@@ -30,6 +31,13 @@ class ClaimedMessage:
         window_open: Whether the 24-hour window is open; None where the recipient never wrote.
         quota_wait_s: Seconds until the used-up quota resets; None while some is left.
         throttle_wait_s: Seconds that the organisation is throttled for; None if it is not.
+        priority: 0 urgent, 1 normal, 2 bulk.
+        expired: Its `expires_at` has passed.
+        quiet_hours_override: It may come at night.
+        contact_opted_out: Whether the recipient has opted out; None without preferences.
+        quiet_from: Start of the recipient's quiet hours, by their clock; None without preferences.
+        quiet_until: End of the quiet hours.
+        quiet_zone: IANA name of the recipient's time zone.
         provider_enabled: False where the organisation's WhatsApp is switched off.
         traceparent: Trace of the request that queued the message.
         previous_traceparent: Trace of the attempt before.
@@ -57,6 +65,13 @@ class ClaimedMessage:
     provider_enabled: bool | None
     phone_number_id: str | None
     previous_traceparent: str | None
+    priority: int = Priority.NORMAL.value
+    expired: bool = False
+    quiet_hours_override: bool = False
+    contact_opted_out: bool | None = None
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+    quiet_zone: str | None = None
 
     @property
     def reference(self) -> str:

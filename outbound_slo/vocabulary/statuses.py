@@ -5,7 +5,7 @@ message in SQL from any state to QUEUED; those moves are theirs and not in the t
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
 
@@ -35,6 +35,27 @@ class MessageStatus(StrEnum):
     def label(self) -> str:
         """The value in metric labels: lower case (D1)."""
         return self.value.lower()
+
+
+class Priority(IntEnum):
+    """How urgent a message is; the database holds the number, and the lower goes first (002)."""
+
+    URGENT = 0
+    NORMAL = 1
+    BULK = 2
+
+
+class Turn(StrEnum):
+    """Where a due message stands among those to the same recipient (D19).
+
+    OPEN: nothing is known to be in its way.
+    PARKED: another message to the recipient is in flight.
+    WOKEN: that one has settled, so this one goes before the rest of the queue.
+    """
+
+    OPEN = "OPEN"
+    PARKED = "PARKED"
+    WOKEN = "WOKEN"
 
 
 class AttemptOutcome(StrEnum):

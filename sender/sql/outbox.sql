@@ -4,12 +4,13 @@
 -- Put one message on the queue; an idempotency key that was used gives the message it made.
 INSERT INTO outbound_message (
     org_id, dossier_id, channel, to_recipient, template_code, subject, payload_json,
-    idempotency_key, max_attempts, scheduled_at, session_id, run_id, hypothesis_id,
-    traceparent, created_by)
+    idempotency_key, max_attempts, scheduled_at, expires_at, priority, quiet_hours_override,
+    session_id, run_id, hypothesis_id, traceparent, created_by)
 VALUES (
     %(org_id)s, %(dossier_id)s, %(channel)s, %(to_recipient)s, %(template_code)s, %(subject)s,
-    %(payload)s, %(idempotency_key)s, %(max_attempts)s, %(scheduled_at)s, %(session_id)s,
-    %(run_id)s, %(hypothesis_id)s, %(traceparent)s, %(created_by)s)
+    %(payload)s, %(idempotency_key)s, %(max_attempts)s, %(scheduled_at)s, %(expires_at)s,
+    %(priority)s, %(quiet_hours_override)s, %(session_id)s, %(run_id)s, %(hypothesis_id)s,
+    %(traceparent)s, %(created_by)s)
 ON CONFLICT (idempotency_key) DO UPDATE SET idempotency_key = EXCLUDED.idempotency_key
 RETURNING id
 
@@ -44,6 +45,9 @@ WITH due AS (
 SELECT c.id, c.org_id, c.channel, c.to_recipient, c.template_code, c.subject, c.payload_json,
        c.attempt_seq AS attempt_no, c.attempt_count, c.max_attempts,
        c.session_id, c.run_id, c.hypothesis_id, c.traceparent,
+       c.priority, COALESCE(c.expires_at <= now(), false) AS expired, c.quiet_hours_override,
+       NULL::boolean AS contact_opted_out, NULL::time AS quiet_from, NULL::time AS quiet_until,
+       NULL::text AS quiet_zone,
        k.status AS consent,
        w.window_expires_at > now() AS window_open,
        CASE WHEN q.reset_at > now() AND q.messages_sent_count >= q.quota_limit
