@@ -27,7 +27,7 @@ from outbound_slo.settings import (
 )
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus
-from sender.api import Probes, WebhookSecrets, build_api
+from sender.api import Probes, build_api
 from sender.attempt import Attempter, AttemptRules, Provider
 from sender.breaker import Breaker, BreakerPolicy
 from sender.inbox import Inbox
@@ -38,6 +38,7 @@ from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
 from sender.secrets import SecretStore
+from sender.webhook_routes import WebhookSecrets
 from sender.worker import Worker, WorkerRules
 from tracing.setup import Tracing, start_tracing
 
