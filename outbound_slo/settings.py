@@ -123,6 +123,12 @@ class SenderSettings(_Environment):
         le=100,
         validation_alias=_variable("OUTBOUND_BREAKER_FAILURE_RATE_PERCENT"),
     )
+    breaker_slow_call_rate: float = Field(
+        default=100.0,
+        gt=0,
+        le=100,
+        validation_alias=_variable("OUTBOUND_BREAKER_SLOW_CALL_RATE_PERCENT"),
+    )
     breaker_slow_call_s: Duration = Field(
         default=5.0, validation_alias=_variable("OUTBOUND_BREAKER_SLOW_CALL_SECONDS")
     )
@@ -131,6 +137,11 @@ class SenderSettings(_Environment):
     )
     breaker_probes: int = Field(
         default=5, ge=1, validation_alias=_variable("OUTBOUND_BREAKER_HALF_OPEN_CALLS")
+    )
+    breaker_probing_s: Duration = Field(
+        default=60.0,
+        validation_alias=_variable("OUTBOUND_BREAKER_HALF_OPEN_SECONDS"),
+        description="Time for the half-open calls to answer; then the breaker opens again.",
     )
     http_host: str = Field(default="127.0.0.1", validation_alias=_variable("OUTBOUND_HTTP_HOST"))
     http_port: int = Field(

@@ -108,20 +108,20 @@ class Attempter:
             return self._refuse(message, objection, span, call)
         if isinstance(objection, Deferral):
             return self._defer(message, objection, span, call)
-        if provider is None or not breaker.admit(time.monotonic()):
+        permit = breaker.admit(time.monotonic()) if provider is not None else None
+        if provider is None or permit is None:
+            self._metrics.breaker_not_permitted.labels(channel.label).inc()
             return self._hold_back(message, breaker, span, call)
         try:
             result = await provider.send(message)
         except BaseException:
-            breaker.release()
+            breaker.release(permit)
             raise
         self._metrics.provider_call.labels(channel.label).observe(result.duration_s)
-        settlement = self._weigh(message, result, span, call)
         breaker.record(
-            time.monotonic(), failed=self._is_trouble(result), duration_s=result.duration_s
+            permit, time.monotonic(), failed=self._is_trouble(result), duration_s=result.duration_s
         )
-        self._show_breaker(channel, breaker)
-        return settlement
+        return self._weigh(message, result, span, call)
 
     def _judge(
         self, message: ClaimedMessage, channel: Channel, has_provider: bool
@@ -315,10 +315,6 @@ class Attempter:
         if message.channel == Channel.WHATSAPP.value:
             tags[Tag.WITHIN_SESSION_WINDOW] = bool(message.window_open)
         return tags
-
-    def _show_breaker(self, channel: Channel, breaker: Breaker) -> None:
-        self._metrics.breaker_state.labels(channel.label).set(breaker.state(time.monotonic()))
-        self._metrics.breaker_failure_rate.labels(channel.label).set(breaker.failure_rate())
 
 
 def _name_error(category: Category) -> str:

@@ -1,5 +1,6 @@
 """What this process counts about itself; everything about messages comes from the exporter."""
 
+from collections.abc import Callable
 from datetime import date
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -7,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from outbound_slo.vocabulary import metrics as names
 from outbound_slo.vocabulary.metrics import Metric
 from outbound_slo.vocabulary.statuses import Channel
+from sender.breaker import TOO_FEW, Breaker
 
 API_VERSION_ENDS = {
     "v18.0": date(2026, 1, 26),
@@ -35,6 +37,9 @@ class SenderMetrics:
         self.registry = registry
         self.breaker_state = _gauge(names.BREAKER_STATE, registry)
         self.breaker_failure_rate = _gauge(names.BREAKER_FAILURE_RATE, registry)
+        self.breaker_slow_call_rate = _gauge(names.BREAKER_SLOW_CALL_RATE, registry)
+        self.breaker_buffered_calls = _gauge(names.BREAKER_BUFFERED_CALLS, registry)
+        self.breaker_not_permitted = _counter(names.BREAKER_NOT_PERMITTED, registry)
         self.webhooks = _counter(names.WEBHOOKS, registry)
         self.signature_failures = _counter(names.SIGNATURE_FAILURES, registry)
         self.in_flight = _gauge(names.IN_FLIGHT, registry)
@@ -54,13 +59,28 @@ class SenderMetrics:
             self.claimed.labels(channel.label)
             self.provider_call.labels(channel.label)
             self.breaker_state.labels(channel.label).set(0)
-            self.breaker_failure_rate.labels(channel.label).set(-1)
+            self.breaker_failure_rate.labels(channel.label).set(TOO_FEW)
+            self.breaker_slow_call_rate.labels(channel.label).set(TOO_FEW)
+            self.breaker_not_permitted.labels(channel.label)
+            for kind in ("failed", "successful"):
+                self.breaker_buffered_calls.labels(channel.label, kind)
         for provider in ("whatsapp", "twilio"):
             for result in ("accepted", "rejected", "malformed"):
                 self.webhooks.labels(provider, result)
         for result in ("requeued", "failed"):
             self.recovered.labels(result)
         self._dropped_seen = 0
+
+    def watch_breaker(self, channel: Channel, breaker: Breaker, clock: Callable[[], float]) -> None:
+        """Ask the breaker itself on every scrape: time moves it even when nothing is sent."""
+        name = channel.label
+        self.breaker_state.labels(name).set_function(lambda: breaker.state(clock()))
+        self.breaker_failure_rate.labels(name).set_function(breaker.failure_rate)
+        self.breaker_slow_call_rate.labels(name).set_function(breaker.slow_call_rate)
+        failed = self.breaker_buffered_calls.labels(name, "failed")
+        failed.set_function(lambda: breaker.buffered()[0])
+        successful = self.breaker_buffered_calls.labels(name, "successful")
+        successful.set_function(lambda: breaker.buffered()[1])
 
     def note_api_version(self, version: str, today: date) -> None:
         """Show the days left to the configured Graph API version, where its end is known."""

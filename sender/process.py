@@ -181,6 +181,8 @@ async def _serve(
     caller = HttpCaller(session, tracing, settings.request_timeout_s)
     providers = build_providers(known, caller, settings.public_url)
     breakers = {channel: Breaker(_breaker_policy(settings)) for channel in providers}
+    for channel, breaker in breakers.items():
+        metrics.watch_breaker(channel, breaker, time.monotonic)
     worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics)
     inbox = Inbox(pool, tracing, known.whatsapp_error_policy)
     probes = Probes(
@@ -259,9 +261,11 @@ def _breaker_policy(settings: SenderSettings) -> BreakerPolicy:
         window=settings.breaker_window,
         minimum_calls=settings.breaker_minimum_calls,
         failure_rate=settings.breaker_failure_rate,
+        slow_call_rate=settings.breaker_slow_call_rate,
         slow_call_s=settings.breaker_slow_call_s,
         open_s=settings.breaker_open_s,
         probes=settings.breaker_probes,
+        probing_s=settings.breaker_probing_s,
     )
 
 

@@ -251,6 +251,21 @@ BREAKER_FAILURE_RATE = Metric(
     "Share in percent of failed calls in the breaker's window; -1 while it has too few.",
     ("name",), _SND, "000",
 )  # fmt: skip
+BREAKER_SLOW_CALL_RATE = Metric(
+    "resilience4j_circuitbreaker_slow_call_rate", _G,
+    "Share in percent of slow calls in the breaker's window; -1 while it has too few.",
+    ("name",), _SND, "000",
+)  # fmt: skip
+BREAKER_BUFFERED_CALLS = Metric(
+    "resilience4j_circuitbreaker_buffered_calls", _G,
+    "Calls in the breaker's window, by kind: failed or successful.",
+    ("name", "kind"), _SND, "000 (resilience4j)",
+)  # fmt: skip
+BREAKER_NOT_PERMITTED = Metric(
+    "resilience4j_circuitbreaker_not_permitted_calls_total", _C,
+    "Attempts put back because the breaker let no call through.",
+    ("name",), _SND, "000 (resilience4j); D31",
+)  # fmt: skip
 WEBHOOKS = Metric(
     "outbound_webhooks_total", _C, "Webhook requests by result (accepted, rejected, malformed).",
     ("provider", "result"), _SND, "D25",
