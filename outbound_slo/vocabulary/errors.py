@@ -87,6 +87,8 @@ class HouseCode(StrEnum):
     CONSENT_MISSING = "consent_missing"
     OPTED_OUT = "opted_out"
     QUOTA_EXHAUSTED = "quota_exhausted"
+    THROTTLED = "throttled"
+    QUIET_HOURS = "quiet_hours"
     CONTENT_INVALID = "content_invalid"
     RECIPIENT_INVALID = "recipient_invalid"
     TIMEOUT = "timeout"
