@@ -4,18 +4,18 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from outbound_slo.vocabulary.spans import SpanName, Tag
-from tracing.propagation import NEW_TRACE, context_from, link_to
+from tracing.propagation import NEW_TRACE, TraceContext, context_from, link_to
 from tracing.setup import Tracing, start_tracing
 from tracing.store.archive import TraceArchive
+from tracing.store.otlp import read_value
 from tracing.store.server import serve
+from tracing.values import TagValue
 
 SECOND_NS = 1_000_000_000
 
@@ -58,10 +58,53 @@ def open_store(path: Path) -> Iterator[str]:
         archive.close()
 
 
-def trace_in_memory(*, strict: bool = True) -> tuple[Tracing, InMemorySpanExporter]:
+@dataclass(frozen=True)
+class FinishedSpan:
+    """A span as the collector would read it: ids in hexadecimal, tags with their types."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start_ns: int
+    end_ns: int
+    tags: dict[str, TagValue]
+    message: Span
+
+
+@dataclass
+class FinishedSpans:
+    """A sink that decodes what it takes with OpenTelemetry's own message classes."""
+
+    spans: list[FinishedSpan] = field(default_factory=list)
+    written: list[bytes] = field(default_factory=list)
+
+    def take(self, written: bytes) -> None:
+        """Keep a finished span."""
+        self.written.append(written)
+        message = Span.FromString(written)
+        self.spans.append(
+            FinishedSpan(
+                message.name,
+                message.trace_id.hex(),
+                message.span_id.hex(),
+                message.parent_span_id.hex(),
+                message.start_time_unix_nano,
+                message.end_time_unix_nano,
+                {item.key: read_value(item.value) for item in message.attributes},
+                message,
+            )
+        )
+
+    def by_name(self) -> dict[str, FinishedSpan]:
+        """Give the latest span of each name."""
+        return {span.name: span for span in self.spans}
+
+
+def trace_in_memory(*, strict: bool = True) -> tuple[Tracing, FinishedSpans]:
     """Start tracing that keeps finished spans in memory."""
-    memory = InMemorySpanExporter()
-    return start_tracing(strict=strict, processors=[SimpleSpanProcessor(memory)]), memory
+    memory = FinishedSpans()
+    return start_tracing(strict=strict, sinks=[memory.take]), memory
 
 
 @dataclass(frozen=True)
@@ -165,7 +208,7 @@ def _tell_sent_attempt(
     return attempt.trace_id, attempt.traceparent
 
 
-def _tell_save(tracing: Tracing, parent: Context, start_ns: int) -> None:
+def _tell_save(tracing: Tracing, parent: TraceContext, start_ns: int) -> None:
     tracing.record(
         SpanName.DATABASE_SAVE, parent=parent, start_ns=start_ns, end_ns=start_ns + 2_000_000
     )

@@ -6,22 +6,75 @@ trace (D11). Nothing here raises: a broken header or column costs the link, neve
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 from urllib.parse import quote, unquote
-
-from opentelemetry import baggage as otel_baggage
-from opentelemetry.context import Context
-from opentelemetry.trace import (
-    Link,
-    NonRecordingSpan,
-    SpanContext,
-    TraceFlags,
-    set_span_in_context,
-)
 
 from outbound_slo.vocabulary.spans import BAGGAGE_TAGS
 
-NEW_TRACE = Context()
+REMOTE: Final = "(remote)"
+"""Stands for the name of a span of another process, which a traceparent does not tell."""
+
+_NO_BAGGAGE: Mapping[str, str] = MappingProxyType({})
+
+
+class TraceContext:
+    """A place in a trace, to open a span in: an open span, one of another process, or none.
+
+    Attributes:
+        name: Name of the span; `REMOTE` in another process, None where a trace begins.
+        trace_bytes: The trace's 16 bytes; empty where a trace begins.
+        span_bytes: The span's 8 bytes; empty where a trace begins.
+        baggage: Correlation ids that travel with the message.
+
+    """
+
+    __slots__ = ("baggage", "name", "span_bytes", "trace_bytes")
+
+    name: str | None
+    trace_bytes: bytes
+    span_bytes: bytes
+    baggage: Mapping[str, str]
+
+    def __init__(
+        self,
+        name: str | None = None,
+        trace_bytes: bytes = b"",
+        span_bytes: bytes = b"",
+        baggage: Mapping[str, str] = _NO_BAGGAGE,
+    ) -> None:
+        self.name = name
+        self.trace_bytes = trace_bytes
+        self.span_bytes = span_bytes
+        self.baggage = baggage
+
+    @property
+    def trace_id(self) -> str:
+        """Trace id, 32 hexadecimal digits; empty where a trace begins."""
+        return self.trace_bytes.hex()
+
+    @property
+    def span_id(self) -> str:
+        """Span id, 16 hexadecimal digits; empty where a trace begins."""
+        return self.span_bytes.hex()
+
+    @property
+    def traceparent(self) -> str:
+        """W3C `traceparent`, to be stored with the attempt or sent in a header."""
+        return f"00-{self.trace_bytes.hex()}-{self.span_bytes.hex()}-01"
+
+
+NEW_TRACE = TraceContext()
 """Pass as `parent` to start a trace of its own, whatever span is current."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another trace that a span belongs with: the request's, the previous attempt's."""
+
+    context: TraceContext
+
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _INVALID_VERSION = "ff"
@@ -33,7 +86,7 @@ _LONGEST_BAGGAGE_VALUE = 256
 
 def context_from(
     traceparent: str | None, baggage: Mapping[str, str] | None = None
-) -> Context | None:
+) -> TraceContext | None:
     """Give the context that continues a stored or received trace.
 
     Args:
@@ -46,27 +99,17 @@ def context_from(
         nothing is left.
 
     """
-    remote = _read_traceparent(traceparent)
+    ids = _read_traceparent(traceparent)
     kept = _known_baggage(baggage)
-    if remote is None and not kept:
-        return None
-    context = Context()
-    if remote is not None:
-        context = set_span_in_context(NonRecordingSpan(remote), context)
-    for key, value in kept.items():
-        context = otel_baggage.set_baggage(key, value, context)
-    return context
+    if ids is not None:
+        return TraceContext(REMOTE, *ids, kept)
+    return TraceContext(baggage=kept) if kept else None
 
 
 def link_to(traceparent: str | None) -> Link | None:
     """Give a link to another trace (the request, an earlier attempt); None if malformed."""
-    remote = _read_traceparent(traceparent)
-    return None if remote is None else Link(remote)
-
-
-def format_traceparent(span: SpanContext) -> str:
-    """Write a span's context as a W3C `traceparent`, version 00."""
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    ids = _read_traceparent(traceparent)
+    return None if ids is None else Link(TraceContext(REMOTE, *ids))
 
 
 def read_baggage(header: str | None) -> dict[str, str]:
@@ -74,7 +117,7 @@ def read_baggage(header: str | None) -> dict[str, str]:
     if not header:
         return {}
     pairs = (entry.split(";", 1)[0].partition("=") for entry in header.split(","))
-    return _known_baggage({key.strip(): unquote(value.strip()) for key, _, value in pairs})
+    return dict(_known_baggage({key.strip(): unquote(value.strip()) for key, _, value in pairs}))
 
 
 def write_baggage(baggage: Mapping[str, str]) -> str:
@@ -83,9 +126,9 @@ def write_baggage(baggage: Mapping[str, str]) -> str:
     return ",".join(f"{key}={quote(value, errors='replace')}" for key, value in known.items())
 
 
-def _known_baggage(baggage: Mapping[str, str] | None) -> dict[str, str]:
+def _known_baggage(baggage: Mapping[str, str] | None) -> Mapping[str, str]:
     if not baggage:
-        return {}
+        return _NO_BAGGAGE
     return {
         key: value
         for key, value in baggage.items()
@@ -95,20 +138,15 @@ def _known_baggage(baggage: Mapping[str, str] | None) -> dict[str, str]:
     }
 
 
-def _read_traceparent(traceparent: str | None) -> SpanContext | None:
+def _read_traceparent(traceparent: str | None) -> tuple[bytes, bytes] | None:
     if not isinstance(traceparent, str) or len(traceparent) > _LONGEST_TRACEPARENT:
         return None
     match = _TRACEPARENT.fullmatch(traceparent.strip())
     if match is None:
         return None
-    version, trace_id, span_id, flags, rest = match.groups()
+    version, trace_id, span_id, _flags, rest = match.groups()
     # Version 00 has exactly four fields; later ones may add more.
     if version == _INVALID_VERSION or (version == "00" and rest):
         return None
-    context = SpanContext(
-        trace_id=int(trace_id, 16),
-        span_id=int(span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(int(flags, 16)),
-    )
-    return context if context.is_valid else None
+    ids = bytes.fromhex(trace_id), bytes.fromhex(span_id)
+    return ids if any(ids[0]) and any(ids[1]) else None

@@ -1,58 +1,84 @@
 """Starting tracing for one process, and opening spans in their legal places.
 
-No global provider is set: tests and the demo run several services in one process, each with its
-own.
+Nothing is global but the current span: tests and the demo run several services in one process,
+each with its own tracing.
 """
 
 import logging
+import os
+import random
+import time
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from opentelemetry import baggage as otel_baggage
-from opentelemetry.context import Context, get_current
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Link, Span, get_current_span
-from opentelemetry.trace import SpanKind as OtelKind
-
-from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.spans import (
     BAGGAGE_TAGS,
     PROVIDER_SPANS,
-    SHARED_TAGS,
     SPANS,
+    SpanKind,
     SpanName,
     Tag,
 )
-from tracing.export import EXPORT_TIMEOUT_S, QUEUE_CAPACITY, BoundedSpanProcessor, SpanCounts
+from tracing import wire
+from tracing.collector import Collector, CollectorOptions
+from tracing.export import QUEUE_CAPACITY, SpanCounts, SpanExport
 from tracing.hierarchy import IllegalStoryError, check_parent
-from tracing.story import StorySpan, copy_shared_tags, settle_tags
-from tracing.values import TagValue
+from tracing.propagation import REMOTE, Link, TraceContext
+from tracing.resource import describe_service
+from tracing.story import CURRENT, Deliver, StorySpan
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_SERVICE = "backend"
 """The service name of runbook 000, which all its queries ask for."""
-_TRACES_PATH = "/v1/traces"
-_LONGEST_TAG = 2048
-_KINDS = {name: OtelKind[row.kind.name] for name, row in SPANS.items()}
+SCOPE = "outbound-slo"
+"""Name of the instrumentation scope of all spans."""
+
+_OTLP_KINDS = {
+    SpanKind.INTERNAL: 1,
+    SpanKind.SERVER: 2,
+    SpanKind.CLIENT: 3,
+    SpanKind.CONSUMER: 5,
+}
+_TRACE_BITS, _SPAN_BITS = 128, 64
+
+# Not the module's own generator, which a caller may have seeded: equal ids would merge two stories.
+_ids = random.Random()  # noqa: S311 - ids are no secrets
+os.register_at_fork(after_in_child=_ids.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What opening a span needs to know of its kind, worked out beforehand."""
+
+    parents: frozenset[str | None]
+    identity: bytes
+    has_twin: bool
+
+
+_PLACES: Mapping[SpanName, _Place] = MappingProxyType(
+    {
+        name: _Place(
+            row.parents | ({REMOTE} if row.remote_parents else frozenset()),
+            wire.write_identity(name.value, _OTLP_KINDS[row.kind]),
+            name in PROVIDER_SPANS,
+        )
+        for name, row in SPANS.items()
+    }
+)
 
 
 class Tracing:
     """Opens the spans of one service. Made by `start_tracing`; ended by `shutdown`."""
 
     def __init__(
-        self,
-        provider: TracerProvider,
-        processor: BoundedSpanProcessor | None,
-        *,
-        strict: bool,
+        self, export: SpanExport | None, sinks: Sequence[Deliver], *, strict: bool
     ) -> None:
-        self._provider = provider
-        self._processor = processor
+        self._export = export
         self._strict = strict
-        self._tracer = provider.get_tracer("outbound-slo")
+        self._deliver = _deliver_to(sinks)
+        self._quiet = not sinks and not strict
         self._known_mistakes: set[str] = set()
 
     def span(
@@ -60,7 +86,7 @@ class Tracing:
         name: SpanName,
         tags: Mapping[Tag, object] | None = None,
         *,
-        parent: Context | None = None,
+        parent: TraceContext | None = None,
         links: Sequence[Link] = (),
         start_ns: int | None = None,
     ) -> StorySpan:
@@ -69,9 +95,9 @@ class Tracing:
         Args:
             name: Which span.
             tags: Its first tags; None values are left out.
-            parent: Context to open it in; None takes the current one. `propagation.NEW_TRACE`
-                starts a trace, `context_from(…)` continues a stored one. Baggage in a context given
-                here becomes tags.
+            parent: Where to open it; None takes the current span. `propagation.NEW_TRACE` starts a
+                trace, `context_from(…)` continues a stored one. Baggage of a context given here
+                becomes tags.
             links: Other traces this one belongs with: the request's, the previous attempt's.
             start_ns: When it began, nanoseconds since the epoch; now by default.
 
@@ -81,28 +107,38 @@ class Tracing:
                 made as asked.
 
         """
-        context = get_current() if parent is None else parent
-        above = get_current_span(context)
-        self._check_place(name, above)
-        twin = above if name in PROVIDER_SPANS and above.is_recording() else None
-        attributes = _shared_tags(twin) if twin is not None else {}
-        if parent is not None:
-            attributes.update(_correlation(context))
-        if tags:
-            attributes.update(settle_tags(tags, self._complain))
-        span = self._tracer.start_span(
-            name.value, context, _KINDS[name], attributes, links, start_time=start_ns
+        above = CURRENT.get() if parent is None else parent
+        place = _PLACES[name]
+        if above.name not in place.parents:
+            self._refuse_place(name, above.name)
+        span = StorySpan(
+            name,
+            above.trace_bytes or (_ids.getrandbits(_TRACE_BITS) or 1).to_bytes(16, "big"),
+            (_ids.getrandbits(_SPAN_BITS) or 1).to_bytes(8, "big"),
+            above,
+            place.identity,
+            time.time_ns() if start_ns is None else start_ns,
+            links,
+            self._deliver,
+            self._complain,
+            quiet=self._quiet,
         )
-        if twin is not None:
-            copy_shared_tags(attributes, twin)
-        return StorySpan(name, span, context, twin, self._complain)
+        if self._quiet:
+            return span
+        if place.has_twin and isinstance(above, StorySpan):
+            span.pair_with(above)
+        if parent is not None and parent.baggage:
+            span.tags({BAGGAGE_TAGS[key]: value for key, value in parent.baggage.items()})
+        if tags:
+            span.tags(tags)
+        return span
 
     def record(
         self,
         name: SpanName,
         tags: Mapping[Tag, object] | None = None,
         *,
-        parent: Context | None = None,
+        parent: TraceContext | None = None,
         start_ns: int,
         end_ns: int,
     ) -> StorySpan:
@@ -122,7 +158,7 @@ class Tracing:
 
     def counts(self) -> SpanCounts:
         """Tell how many spans were exported, dropped, or wait; zeros when nothing is exported."""
-        return SpanCounts(0, 0, 0) if self._processor is None else self._processor.ledger.counts()
+        return SpanCounts(0, 0, 0) if self._export is None else self._export.counts()
 
     def dropped(self) -> int:
         """Tell how many finished spans were lost: refused by a full queue, or by the collector."""
@@ -130,21 +166,12 @@ class Tracing:
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Export what waits for at most `timeout_s` seconds; what is left counts as dropped."""
-        if self._processor is not None:
-            self._processor.close(timeout_s)
+        if self._export is not None:
+            self._export.close(timeout_s)
 
-    def _check_place(self, name: SpanName, above: Span) -> None:
-        span_context = above.get_span_context()
+    def _refuse_place(self, name: SpanName, above: str | None) -> None:
         try:
-            if not span_context.is_valid:
-                check_parent(name, None, remote=False)
-            elif span_context.is_remote:
-                check_parent(name, None, remote=True)
-            else:
-                parent = (
-                    above.name if isinstance(above, ReadableSpan) else "a span of another library"
-                )
-                check_parent(name, parent, remote=False)
+            check_parent(name, None if above == REMOTE else above, remote=above == REMOTE)
         except IllegalStoryError as mistake:
             self._complain(mistake)
 
@@ -166,66 +193,43 @@ def start_tracing(
     *,
     resource: Mapping[str, str] | None = None,
     strict: bool = False,
-    processors: Sequence[SpanProcessor] = (),
+    sinks: Sequence[Deliver] = (),
+    options: CollectorOptions | None = None,
     queue_capacity: int = QUEUE_CAPACITY,
-    export_timeout_s: float = EXPORT_TIMEOUT_S,
 ) -> Tracing:
     """Start tracing for one service of this process; every trace is sampled.
 
     Args:
         service_name: `service.name`, what Jaeger lists as the service.
         endpoint: Collector's address, as `http://127.0.0.1:4318`; `/v1/traces` is added where no
-            path is given. None or empty exports nothing; spans and their ids work all the same.
+            path is given. None or empty exports nothing; spans have their ids all the same.
         resource: Further resource attributes, as `service.instance.id`.
         strict: Raise on a span or tag that the vocabulary forbids, as tests want; else log it once.
-        processors: Further SDK span processors (a test's in-memory exporter).
+        sinks: Further takers of finished spans, each an OTLP `Span` as bytes; called by whoever
+            ends a span, so they must be quick.
+        options: How to talk to the collector.
         queue_capacity: Spans that may wait for export; beyond it they are dropped and counted.
-        export_timeout_s: Seconds after which a batch is given up.
 
     Raises:
         UserMistake: The endpoint is not an http or https address.
 
     """
-    attributes = {**(resource or {}), SERVICE_NAME: service_name}
-    provider = TracerProvider(
-        sampler=ALWAYS_ON,
-        resource=Resource.create(attributes),
-        shutdown_on_exit=False,
-        span_limits=SpanLimits(max_attribute_length=_LONGEST_TAG),
+    if not endpoint:
+        return Tracing(None, sinks, strict=strict)
+    options = options or CollectorOptions()
+    attributes = describe_service(service_name, resource or {}, options.resource_attributes)
+    export = SpanExport(
+        Collector(endpoint, options), wire.RequestWriter(attributes, SCOPE), capacity=queue_capacity
     )
-    processor = None
-    if endpoint:
-        processor = BoundedSpanProcessor(
-            _collector_url(endpoint), capacity=queue_capacity, timeout_s=export_timeout_s
-        )
-        provider.add_span_processor(processor)
-    for extra in processors:
-        provider.add_span_processor(extra)
-    return Tracing(provider, processor, strict=strict)
+    return Tracing(export, (export.take, *sinks), strict=strict)
 
 
-def _collector_url(endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UserMistake(
-            f"trace collector address {endpoint!r} is not an http(s) URL",
-            "Give one like http://127.0.0.1:4318, or none to export nothing",
-        )
-    return endpoint if parts.path.strip("/") else endpoint.rstrip("/") + _TRACES_PATH
+def _deliver_to(sinks: Sequence[Deliver]) -> Deliver | None:
+    if len(sinks) <= 1:
+        return sinks[0] if sinks else None
 
+    def deliver(span: bytes) -> None:
+        for sink in sinks:
+            sink(span)
 
-def _shared_tags(above: Span) -> dict[str, TagValue]:
-    held = (above.attributes if isinstance(above, ReadableSpan) else None) or {}
-    return {
-        tag.value: value
-        for tag in SHARED_TAGS
-        if isinstance(value := held.get(tag.value), str | bool | int | float)
-    }
-
-
-def _correlation(context: Context) -> dict[str, TagValue]:
-    return {
-        tag.value: str(value)
-        for key, tag in BAGGAGE_TAGS.items()
-        if (value := otel_baggage.get_baggage(key, context)) is not None
-    }
+    return deliver

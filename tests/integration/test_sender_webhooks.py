@@ -9,13 +9,12 @@ from typing import Any
 import psycopg
 import psycopg_pool
 import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from sender.callbacks import Receipt, read_receipts
 from sender.inbox import Inbox
 from sender.outbox import Pool
+from tests.tracing_parts import trace_in_memory
 from tracing.setup import Tracing, start_tracing
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -209,16 +208,14 @@ def test_a_few_receipts_do_not_read_whole_tables(database: str) -> None:
 
 def test_the_webhooks_spans_continue_the_attempts_trace(database: str) -> None:
     _fill(database, "SENT", "SENT", "wamid.1")
-    spans = InMemorySpanExporter()
-    tracing = start_tracing(strict=True, processors=[SimpleSpanProcessor(spans)])
+    tracing, memory = trace_in_memory()
     _apply(database, [_post("delivered"), _post("delivered"), _post("sent")], tracing)
     told = [
-        (span.name, dict(span.attributes or {}))
-        for span in spans.get_finished_spans()
+        (span.name, span.tags)
+        for span in memory.spans
         if span.name in {"webhook.process", "status.update"}
     ]
-    contexts = [span.get_span_context() for span in spans.get_finished_spans()]
-    assert {context.trace_id for context in contexts if context} == {int(TRACE[3:35], 16)}
+    assert {span.trace_id for span in memory.spans} == {TRACE[3:35]}
     assert [tags["new.status"] for name, tags in told if name == "status.update"] == [
         "DELIVERED",
         "DELIVERED",

@@ -13,6 +13,7 @@ import pytest
 
 from outbound_slo.vocabulary.spans import SpanName
 from tests.patience import wait_for
+from tracing.collector import CollectorOptions
 from tracing.setup import Tracing, start_tracing
 
 
@@ -75,7 +76,9 @@ def make_spans(tracing: Tracing, number: int) -> None:
 
 def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded() -> None:
     with run_hanging_collector() as (url, arrived):
-        tracing = start_tracing(endpoint=url, queue_capacity=100, export_timeout_s=600)
+        tracing = start_tracing(
+            endpoint=url, queue_capacity=100, options=CollectorOptions(timeout_s=600)
+        )
         make_spans(tracing, 100)
         assert arrived.wait(30)
         # From here on the exporter is stuck with what it took; this loop must end all the same.
@@ -92,14 +95,14 @@ def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded() -> 
 
 def test_shutdown_leaves_a_hanging_collector_behind() -> None:
     with run_hanging_collector() as (url, arrived):
-        tracing = start_tracing(endpoint=url, export_timeout_s=600)
+        tracing = start_tracing(endpoint=url, options=CollectorOptions(timeout_s=600))
         make_spans(tracing, 1)
         assert arrived.wait(30)
 
         tracing.shutdown(0.1)
 
-        # The flush is still stuck in its own thread: shutdown did not wait for it to end.
-        assert "span-export-close" in {thread.name for thread in threading.enumerate()}
+        # The export is still stuck in its own thread: shutdown did not wait for it to end.
+        assert "span-export" in {thread.name for thread in threading.enumerate()}
         assert tracing.dropped() == 1
 
 
@@ -147,8 +150,10 @@ def test_an_outage_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFix
 SENDING_INTO_THE_VOID = """
 import sys
 from outbound_slo.vocabulary.spans import SpanName
+from tracing.collector import CollectorOptions
 from tracing.setup import start_tracing
-tracing = start_tracing(endpoint=sys.argv[1], queue_capacity=50, export_timeout_s=1)
+options = CollectorOptions(timeout_s=1)
+tracing = start_tracing(endpoint=sys.argv[1], queue_capacity=50, options=options)
 for _ in range(500):
     with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS):
         pass

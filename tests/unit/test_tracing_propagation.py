@@ -3,19 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import baggage as otel_baggage
-from opentelemetry.trace import get_current_span
 
-from tracing.propagation import (
-    context_from,
-    format_traceparent,
-    link_to,
-    read_baggage,
-    write_baggage,
-)
+from tracing.propagation import REMOTE, context_from, link_to, read_baggage, write_baggage
 
 GOOD = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-IDS = (0x4BF92F3577B34DA6A3CE929D0E0E4736, 0x00F067AA0BA902B7)
+IDS = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 
 MALFORMED = {
     "nothing": "",
@@ -54,25 +46,24 @@ def test_a_missing_traceparent_gives_nothing() -> None:
 def test_a_good_traceparent_becomes_a_remote_parent(text: str) -> None:
     context = context_from(text)
 
-    span = get_current_span(context).get_span_context()
-    assert (span.trace_id, span.span_id) == IDS
-    assert span.is_remote
-    assert span.trace_flags.sampled
+    assert context is not None
+    assert (context.trace_id, context.span_id) == IDS
+    assert context.name == REMOTE
 
 
 def test_a_traceparent_is_written_as_it_was_read() -> None:
     link = link_to(GOOD)
 
     assert link is not None
-    assert format_traceparent(link.context) == GOOD
+    assert link.context.traceparent == GOOD
 
 
 def test_baggage_travels_without_a_trace() -> None:
     context = context_from("broken", {"sessionId": "s-1"})
 
     assert context is not None
-    assert dict(otel_baggage.get_all(context)) == {"sessionId": "s-1"}
-    assert not get_current_span(context).get_span_context().is_valid
+    assert context.baggage == {"sessionId": "s-1"}
+    assert (context.name, context.trace_id, context.span_id) == (None, "", "")
 
 
 def test_only_the_runbooks_three_keys_are_kept() -> None:
@@ -81,8 +72,8 @@ def test_only_the_runbooks_three_keys_are_kept() -> None:
         {"sessionId": "s", "run.id": "r", "hypothesis.id": "h", "password": "x", "Run.Id": "y"},
     )
 
-    kept = dict(otel_baggage.get_all(context))
-    assert kept == {"sessionId": "s", "run.id": "r", "hypothesis.id": "h"}
+    assert context is not None
+    assert context.baggage == {"sessionId": "s", "run.id": "r", "hypothesis.id": "h"}
 
 
 @pytest.mark.parametrize("value", ["", "x" * 257])
