@@ -4,12 +4,15 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from outbound_slo.vocabulary.errors import (
     Category,
     ErrorPolicy,
     HouseCode,
+    Limit,
     Retryable,
     classify,
 )
@@ -19,7 +22,9 @@ from sender.breaker import Breaker
 from sender.metrics import SenderMetrics
 from sender.outbox import ClaimedMessage, Settlement
 from sender.providers.answer import SendResult
-from sender.retry import THROTTLE_SECONDS, spread, wait_before_retry
+from sender.quiet_hours import QuietPolicy
+from sender.rests import Rests
+from sender.retry import spread, wait_before_retry
 from sender.rules import Deferral, Refusal, judge
 from tracing.propagation import NEW_TRACE, context_from, link_to
 from tracing.setup import Tracing
@@ -46,12 +51,14 @@ class AttemptRules:
     backoff_seconds: Sequence[float]
     jitter: float
     error_policy: ErrorPolicy
+    quiet: QuietPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """An attempt that is over but not yet written; its span ends when it is."""
 
+    message: ClaimedMessage
     settlement: Settlement
     span: StorySpan
 
@@ -82,6 +89,7 @@ class Attempter:
         self._tracing = tracing
         self._metrics = metrics
         self._rng = rng
+        self._rests = Rests(time.monotonic)
 
     async def run(self, message: ClaimedMessage) -> Attempted:
         """Make one attempt; the result is to be settled, then the span ended."""
@@ -92,7 +100,7 @@ class Attempter:
             PROVIDER_SPAN[channel], self._provider_tags(message), parent=span.context
         ) as call:
             settlement = await self._settle(message, channel, breaker, span, call)
-        return Attempted(settlement, span)
+        return Attempted(message, settlement, span)
 
     async def _settle(
         self,
@@ -106,6 +114,7 @@ class Attempter:
         objection = self._judge(message, channel, provider is not None)
         if isinstance(objection, Refusal):
             return self._refuse(message, objection, span, call)
+        objection = objection or self._find_rest(message)
         if isinstance(objection, Deferral):
             return self._defer(message, objection, span, call)
         permit = breaker.admit(time.monotonic()) if provider is not None else None
@@ -126,15 +135,32 @@ class Attempter:
     def _judge(
         self, message: ClaimedMessage, channel: Channel, has_provider: bool
     ) -> Refusal | Deferral | None:
+        check = partial(
+            judge,
+            message,
+            has_provider=has_provider,
+            now=datetime.now(UTC),
+            quiet=self._rules.quiet,
+        )
         if channel is not Channel.WHATSAPP:
-            return judge(message, has_provider=has_provider)
+            return check()
         tags: dict[Tag, object] = {Tag.WITHIN_SESSION_WINDOW: bool(message.window_open)}
         with self._tracing.span(SpanName.SESSION_WINDOW_CHECK, tags):
-            return judge(message, has_provider=has_provider)
+            return check()
+
+    def _find_rest(self, message: ClaimedMessage) -> Deferral | None:
+        held = self._rests.find(message)
+        if held is None:
+            return None
+        wait = spread(held.seconds, self._rules.jitter, self._rng.random())
+        text = f"The provider limits the rate of this {held.limit}"
+        return Deferral(HouseCode.THROTTLED, text, wait)
 
     def _refuse(
         self, message: ClaimedMessage, refusal: Refusal, span: StorySpan, call: StorySpan
     ) -> Settlement:
+        labels = (Channel(message.channel).label, refusal.code.value)
+        self._metrics.refusals.labels(*labels).inc()
         call.tags({Tag.ERROR_CODE: refusal.code.value, Tag.STATUS: MessageStatus.FAILED.value})
         call.fail(refusal.code.value, refusal.text)
         return Settlement(
@@ -145,12 +171,14 @@ class Attempter:
             span.traceparent,
             error_code=refusal.code.value,
             error_message=refusal.text,
-            close_budget=refusal.code is not HouseCode.CHANNEL_DISABLED,
+            close_budget=True,
         )
 
     def _defer(
         self, message: ClaimedMessage, deferral: Deferral, span: StorySpan, call: StorySpan
     ) -> Settlement:
+        labels = (Channel(message.channel).label, deferral.code.value)
+        self._metrics.deferrals.labels(*labels).inc()
         call.tags(
             {
                 Tag.ERROR_CODE: deferral.code.value,
@@ -238,12 +266,17 @@ class Attempter:
         meaning = classify(result.error_code, result.http_status, self._rules.error_policy)
         code = result.error_code or meaning.code
         again = meaning.retryable.automatic and message.attempt_count < message.max_attempts
+        limits = meaning.limits
+        rest = None
+        if limits is not None:
+            rest = self._rests.note(message, limits, result.retry_after_s)
         wait = None
         if again:
             wait = wait_before_retry(
                 message.attempt_count,
                 self._rules.backoff_seconds,
-                retry_after_s=result.retry_after_s,
+                limits=limits,
+                at_least=(result.retry_after_s, meaning.wait_s, rest),
                 jitter=self._rules.jitter,
                 draw=self._rng.random(),
             )
@@ -252,9 +285,6 @@ class Attempter:
         if result.retry_after_s is not None:
             call.tag(Tag.RETRY_AFTER, round(result.retry_after_s))
         call.fail(_name_error(meaning.category), result.error_message)
-        throttle = None
-        if meaning.rate_limit:
-            throttle = result.retry_after_s or THROTTLE_SECONDS
         return Settlement(
             message.id,
             message.attempt_no,
@@ -266,7 +296,8 @@ class Attempter:
             error_message=result.error_message,
             retry_in_s=wait,
             close_budget=meaning.retryable is Retryable.NO,
-            throttle_s=throttle,
+            # One recipient's limit is no reason to stop the others.
+            throttle_s=None if limits is Limit.RECIPIENT else rest,
         )
 
     def _is_trouble(self, result: SendResult) -> bool:

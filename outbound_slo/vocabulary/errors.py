@@ -79,6 +79,21 @@ class Agreement(StrEnum):
     META_ONLY = "meta_only"
 
 
+class Limit(StrEnum):
+    """Whose rate a rate-limit error speaks of, and so who has to wait.
+
+    ACCOUNT: everybody who sends through this account or app.
+    ORGANISATION: one organisation's business account.
+    NUMBER: one sending number.
+    RECIPIENT: this recipient only, the others are not affected.
+    """
+
+    ACCOUNT = "account"
+    ORGANISATION = "organisation"
+    NUMBER = "number"
+    RECIPIENT = "recipient"
+
+
 class HouseCode(StrEnum):
     """Codes that this project gives itself, where no provider's code exists."""
 
@@ -112,6 +127,8 @@ class ErrorMeaning:
         rate_limit: True where the provider asks us to slow down.
         action: What the person on call does.
         source: Where the row comes from: a runbook's number, a provider, or this project.
+        limits: Whose rate it is; None where it is no rate limit.
+        wait_s: Seconds that the same message has to wait at least, where the source names a time.
 
     """
 
@@ -122,6 +139,8 @@ class ErrorMeaning:
     rate_limit: bool
     action: str
     source: str
+    limits: Limit | None = None
+    wait_s: float | None = None
 
 
 def _rows(catalogue: Catalogue) -> list[dict[str, str]]:
@@ -139,6 +158,8 @@ def _meaning(row: Mapping[str, str]) -> ErrorMeaning:
         rate_limit={"yes": True, "no": False}[row["rate_limit"]],
         action=row["action"],
         source=row["source"],
+        limits=Limit(row["limits"]) if row["limits"] else None,
+        wait_s=float(row["wait_s"]) if row["wait_s"] else None,
     )
 
 
@@ -217,6 +238,7 @@ def classify(code: str | None, http_status: int | None, policy: ErrorPolicy) -> 
         rate_limit=http_status == _TOO_MANY_REQUESTS,
         action=meaning.action if meaning else "Read the provider's answer on the attempt",
         source=meaning.source if meaning else "HTTP status",
+        limits=Limit.ACCOUNT if http_status == _TOO_MANY_REQUESTS else None,
     )
 
 

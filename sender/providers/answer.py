@@ -5,11 +5,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import aiohttp
 
 from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.spans import SpanName, Tag
+from sender.retry import read_wait
 from tracing.privacy import scrub_error_body
 from tracing.setup import Tracing
 
@@ -18,9 +20,6 @@ _LONGEST_BODY = 65536
 _SERVER_ERROR = 500
 _BAD_REQUEST = 400
 _SUCCESS = range(200, 300)
-
-LONGEST_RETRY_AFTER_S = 86400.0
-"""A provider that asks for a longer wait in seconds is asked again after this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class HttpAnswer:
         reached: The provider may have read the request: without an answer its fate is unknown.
         exception: Class name of what went wrong, without its text.
         duration_s: Seconds of the call.
+        answered_at: When it was over, by our clock.
 
     """
 
@@ -47,6 +47,7 @@ class HttpAnswer:
     reached: bool
     exception: str | None
     duration_s: float
+    answered_at: datetime
 
     @property
     def succeeded(self) -> bool:
@@ -155,6 +156,7 @@ class HttpCaller:
                     reached=True,
                     exception=None,
                     duration_s=time.monotonic() - started,
+                    answered_at=datetime.now(UTC),
                 )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # The request never left: safe to send again.
@@ -171,16 +173,8 @@ def _silence(
     fault: HouseCode, error: BaseException, started: float, *, reached: bool
 ) -> HttpAnswer:
     elapsed = time.monotonic() - started
-    return HttpAnswer(None, None, {}, None, fault, reached, type(error).__name__, elapsed)
-
-
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Give the seconds of a Retry-After header, a day at most; a date or nonsense gives None."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return min(seconds, LONGEST_RETRY_AFTER_S) if 0 <= seconds < float("inf") else None
+    name = type(error).__name__
+    return HttpAnswer(None, None, {}, None, fault, reached, name, elapsed, datetime.now(UTC))
 
 
 def accept(answer: HttpAnswer, provider_message_id: str) -> SendResult:
@@ -207,7 +201,7 @@ def refuse(answer: HttpAnswer, code: str | None, message: str | None) -> SendRes
         code,
         # A NUL is valid JSON and no valid text for PostgreSQL.
         (message or answer.exception or "").replace("\x00", "")[:500] or None,
-        read_retry_after(answer.headers),
+        read_wait(answer.status, answer.headers, answer.answered_at),
         unknown,
         answer.duration_s,
     )

@@ -1,10 +1,10 @@
 """The error catalogues: complete, and asked in the order that the policy says."""
 
-import json
+import csv
+from pathlib import Path
 
 import pytest
 
-from outbound_slo.catalogue import print_errors
 from outbound_slo.vocabulary.errors import (
     CATALOGUES,
     Agreement,
@@ -12,60 +12,66 @@ from outbound_slo.vocabulary.errors import (
     Category,
     ErrorPolicy,
     HouseCode,
+    Limit,
     Retryable,
     agreement,
     classify,
     explain,
     meanings,
 )
-from outbound_slo.vocabulary.mistakes import UserMistake
+from tests.runbooks.source import runbook_directory
 
 
 def _codes(listed: str) -> list[str]:
     return listed.split()
 
 
-RUNBOOK_FLAGS = {
-    "yes": _codes("0 1 4 131005 131016 131026 132000 132001 132005 190 368 471"),
-    "rate limit": _codes("3 130 132069 80007"),
-    "no": _codes(
-        "2 5 100 131000 131008 131009 131021 131031 131042 131045 131047 131051 131052 131053 "
-        "132007 132012 132015 132016 132068 133000 133004 133005 133006 133008 133009 133010 "
-        "133015 133016 135000 200 470"
-    ),
-}
-RUNBOOK_CODES = [code for codes in RUNBOOK_FLAGS.values() for code in codes]
+FACTS = Path(__file__).parents[1] / "data" / "facts"
+"""What the runbook's matrix and Meta's pages say, as collected; tests/data/README.md."""
 
-META_CODES = _codes(
-    "0 1 2 3 4 5 10 17 33 100 102 130 190 200 201-299 341 368 470 471 506 613 80007 80008 "
-    "130403 130429 130472 130497 131000 131001 131002 131005 131006 131008 131009 131016 131020 "
-    "131021 131026 131030 131031 131037 131041 131042 131043 131044 131045 131047 131048 131049 "
-    "131050 131051 131052 131053 131055 131056 131057 131059 131062 131063 131064 131201 131202 "
-    "131204 131207 131208 131209 131210 131211 131212 131213 131214 131215 132000 132001 132005 "
-    "132007 132008 132012 132015 132016 132018 132068 132069 133000 133001 133002 133003 133004 "
-    "133005 133006 133007 133008 133009 133010 133015 133016 134011 134100 134101 134102 135000 "
-    "136025 137000 138000 138001 138002 138003 138004 138005 138006 138007 138009 138012 138013 "
-    "138018 139000 139001 139002 139003 139004 139100 139101 139102 139103 147001 147002 147003 "
-    "147004 147005 200005 200006 200007 1752041 2388012 2388019 2388039 2388040 2388047 2388072 "
-    "2388073 2388091 2388093 2388103 2388293 2388299 2494100 2593107 2593108"
-)
+
+def _facts(name: str) -> list[dict[str, str]]:
+    """Read a file of facts, one row per code; a row for several codes is given once for each."""
+    with (FACTS / name).open(encoding="utf-8") as lines:
+        return [
+            row | {"code": code} for row in csv.DictReader(lines) for code in row["code"].split(",")
+        ]
+
+
+RUNBOOK_FACTS = {row["code"]: row for row in _facts("runbook_error_matrix.csv")}
+META_FACTS = {row["code"]: row for row in _facts("meta_error_codes.csv")}
+
+AGREEMENTS = {
+    "same": Agreement.SAME,
+    "same_meaning_retry_differs": Agreement.RETRY_DIFFERS,
+    "partial": Agreement.PARTIAL,
+    "different": Agreement.DIFFERENT,
+    "runbook_only": Agreement.RUNBOOK_ONLY,
+    "missing_from_runbook": Agreement.META_ONLY,
+}
 
 RUNBOOK_002_NAMES = _codes(
     "INVALID_PHONE_NUMBER QUOTA_EXCEEDED ACCOUNT_SUSPENDED TEMPLATE_NOT_APPROVED "
     "RATE_LIMIT_EXCEEDED TEMPORARY_ERROR"
 )
-OTHER_PROVIDERS_CODES = _codes(
-    "20003 20429 21211 21610 21635 30003 sendgrid_400 sendgrid_401 sendgrid_403 sendgrid_406 "
-    "sendgrid_413 sendgrid_429 sendgrid_451 sendgrid_500 sendgrid_502 sendgrid_503 sendgrid_504"
+TWILIO_CODES = _codes(
+    "10001 20003 20005 20429 20500 20503 21211 21212 21408 21602 21603 21604 21606 21608 21610 "
+    "21611 21612 21614 21617 21635 21703 21730 30001 30002 30003 30004 30005 30006 30007 30008 "
+    "30017 30018 30022 30023 30024 30027 30032 30033 30034 30035 30410 30450"
+)
+SENDGRID_CODES = _codes(
+    "sendgrid_400 sendgrid_401 sendgrid_403 sendgrid_404 sendgrid_405 sendgrid_406 sendgrid_413 "
+    "sendgrid_429 sendgrid_451 sendgrid_500 sendgrid_502 sendgrid_503 sendgrid_504 "
+    "sendgrid_bounce sendgrid_blocked sendgrid_dropped"
 )
 
 
 @pytest.mark.parametrize(
     ("catalogue", "codes"),
     [
-        (Catalogue.RUNBOOK, RUNBOOK_CODES),
-        (Catalogue.META, META_CODES),
-        (Catalogue.HOUSE, [*HouseCode, *RUNBOOK_002_NAMES, *OTHER_PROVIDERS_CODES]),
+        (Catalogue.RUNBOOK, list(RUNBOOK_FACTS)),
+        (Catalogue.META, list(META_FACTS)),
+        (Catalogue.HOUSE, [*HouseCode, *RUNBOOK_002_NAMES, *TWILIO_CODES, *SENDGRID_CODES]),
     ],
 )
 def test_each_catalogue_has_exactly_the_codes_of_its_source(
@@ -84,17 +90,69 @@ def test_every_row_says_what_it_means_what_to_do_and_where_it_is_from(
         assert meaning.source, meaning.code
 
 
+@pytest.mark.parametrize("code", RUNBOOK_FACTS)
+def test_the_runbooks_flags_survive_the_finer_scale(code: str) -> None:
+    meaning, fact = meanings(code)[Catalogue.RUNBOOK], RUNBOOK_FACTS[code]
+    assert meaning.retryable.automatic is (fact["retryable"] == "yes")
+    assert meaning.rate_limit is (fact["rate_limit"] == "yes")
+    assert meaning.category == fact["category"]
+
+
+@pytest.mark.parametrize("code", META_FACTS)
+def test_metas_rows_say_what_the_facts_say(code: str) -> None:
+    fact = META_FACTS[code]
+    [meaning] = [row for row in CATALOGUES[Catalogue.META] if row.code == code]
+    assert agreement(code.partition("-")[0]) is AGREEMENTS[fact["agreement"]]
+    if fact["retryable"] == "unknown":
+        assert meaning.category is Category.UNKNOWN
+    elif fact["category"] == "throttling":
+        # Meta's "yes" for a rate limit is a yes after a wait.
+        assert (meaning.retryable, meaning.rate_limit) == (Retryable.AFTER_WAIT, True)
+    elif not meaning.rate_limit:
+        assert meaning.retryable == fact["retryable"]
+
+
+def test_the_copy_of_the_facts_is_the_facts() -> None:
+    """Beside the project, where it stands with them, are the facts that it was built from."""
+    originals = runbook_directory().parent / "facts"
+    copies = sorted(file.name for file in FACTS.glob("*.csv"))
+    assert copies == ["meta_error_codes.csv", "runbook_error_matrix.csv"]
+    for name in copies:
+        if (originals / name).is_file():
+            assert (FACTS / name).read_bytes() == (originals / name).read_bytes()
+
+
+@pytest.mark.parametrize("catalogue", Catalogue)
+def test_every_rate_limit_says_whose_rate_it_is(catalogue: Catalogue) -> None:
+    for meaning in CATALOGUES[catalogue]:
+        assert (meaning.limits is not None) is meaning.rate_limit, meaning.code
+
+
 @pytest.mark.parametrize(
-    ("flag", "automatic", "rate_limit"),
-    [("yes", True, False), ("rate limit", True, True), ("no", False, False)],
+    ("code", "policy", "limit"),
+    [
+        ("130429", ErrorPolicy.RUNBOOK, Limit.NUMBER),
+        ("80007", ErrorPolicy.RUNBOOK, Limit.ORGANISATION),
+        ("3", ErrorPolicy.RUNBOOK, Limit.ORGANISATION),
+        ("4", ErrorPolicy.META, Limit.ACCOUNT),
+        # The runbook calls 4 a passing fault of the number.
+        ("4", ErrorPolicy.RUNBOOK, None),
+        ("131056", ErrorPolicy.META, Limit.RECIPIENT),
+        ("20429", ErrorPolicy.META, Limit.ACCOUNT),
+        ("sendgrid_429", ErrorPolicy.META, Limit.ACCOUNT),
+    ],
 )
-def test_the_runbooks_flags_survive_the_finer_scale(
-    flag: str, automatic: bool, rate_limit: bool
+def test_a_rate_limit_concerns_those_whose_rate_it_is(
+    code: str, policy: ErrorPolicy, limit: Limit | None
 ) -> None:
-    for code in RUNBOOK_FLAGS[flag]:
-        meaning = meanings(code)[Catalogue.RUNBOOK]
-        assert meaning.retryable.automatic is automatic, code
-        assert meaning.rate_limit is rate_limit, code
+    assert classify(code, 429, policy).limits is limit
+
+
+def test_a_wait_that_a_source_names_is_in_seconds() -> None:
+    waits = {row.code: row.wait_s for rows in CATALOGUES.values() for row in rows if row.wait_s}
+    assert waits["131049"] == 24 * 3600
+    assert waits["134101"] == 600
+    assert min(waits.values()) >= 60
 
 
 @pytest.mark.parametrize("catalogue", Catalogue)
@@ -163,6 +221,7 @@ def test_a_code_that_nobody_explains_gets_its_fate_from_the_http_status(
     assert meaning.retryable is fate
     assert meaning.category is Category.UNKNOWN
     assert meaning.rate_limit is (http_status == 429)
+    assert meaning.limits is (Limit.ACCOUNT if http_status == 429 else None)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +240,7 @@ def test_an_unexplained_failure_keeps_a_code_to_count_it_by(
 
 
 def test_the_two_catalogues_differ_on_28_of_the_runbooks_47_codes() -> None:
-    verdicts = [agreement(code) for code in RUNBOOK_CODES]
+    verdicts = [agreement(code) for code in RUNBOOK_FACTS]
     assert len(verdicts) == 47
     assert verdicts.count(Agreement.DIFFERENT) == 28
     assert verdicts.count(Agreement.SAME) == 8
@@ -191,35 +250,7 @@ def test_the_two_catalogues_differ_on_28_of_the_runbooks_47_codes() -> None:
 
 
 def test_codes_of_which_the_catalogues_say_the_same_have_the_same_fate() -> None:
-    same = [code for code in RUNBOOK_CODES if agreement(code) is Agreement.SAME]
+    same = [code for code in RUNBOOK_FACTS if agreement(code) is Agreement.SAME]
     for code in same:
         fates = {meaning.retryable for meaning in meanings(code).values()}
         assert len(fates) == 1, code
-
-
-def test_the_command_lists_every_code_once_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    print_errors(as_json=True)
-    codes = [record["code"] for record in json.loads(capsys.readouterr().out)]
-    assert len(codes) == len(set(codes))
-    assert set(codes) == {row.code for rows in CATALOGUES.values() for row in rows}
-    assert codes[0] == "0"
-
-
-def test_the_command_shows_both_meanings_of_one_code(capsys: pytest.CaptureFixture[str]) -> None:
-    print_errors("131031")
-    shown = capsys.readouterr().out
-    assert "Recipient is blocked" in shown
-    assert "Account has been locked" in shown
-    assert "different" in shown
-
-
-def test_the_overview_shows_each_fate_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    print_errors()
-    shown = capsys.readouterr().out
-    assert "131031" in shown
-    assert "after fix" in shown
-
-
-def test_the_command_refuses_a_code_that_no_catalogue_has() -> None:
-    with pytest.raises(UserMistake, match="'999999'"):
-        print_errors("999999")

@@ -1,16 +1,18 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from sender.outbox import ClaimedMessage
 from sender.providers import sendgrid, twilio, whatsapp
-from sender.providers.answer import HttpAnswer, read_retry_after
+from sender.providers.answer import HttpAnswer
 from tests.provider_schemas import check_shape
 from tests.unit.test_sender_rules import GOOD
 
 
 def _answer(status: int | None, body: object = None, **headers: str) -> HttpAnswer:
-    return HttpAnswer(status, body, headers, None, None, status is not None, None, 0.1)
+    at = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
+    return HttpAnswer(status, body, headers, None, None, status is not None, None, 0.1, at)
 
 
 def _error(code: object) -> dict[str, object]:
@@ -79,22 +81,6 @@ def test_the_details_of_an_error_are_its_message() -> None:
 def test_a_nul_in_an_error_can_be_stored() -> None:
     body = {"error": {"code": 100, "message": "a\x00b"}}
     assert whatsapp.read_answer(_answer(400, body)).error_message == "ab"
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("3600", 3600.0),
-        ("1e300", 86400.0),
-        ("0", 0.0),
-        ("-1", None),
-        ("soon", None),
-        ("nan", None),
-        ("inf", None),
-    ],
-)
-def test_retry_after_is_seconds_or_nothing(header: str, seconds: float | None) -> None:
-    assert read_retry_after({"retry-after": header}) == seconds
 
 
 def test_twilios_answers_are_read() -> None:
