@@ -220,5 +220,5 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
         raise UserMistake(
             f"The migration {migration.component}/{migration.name} failed and was undone: "
             f"{str(error).strip().splitlines()[0]}",
-            "Mend the cause and run 'outbound-slo db migrate' again",
+            error.diag.message_hint or "Mend the cause and run 'outbound-slo db migrate' again",
         ) from error

@@ -97,6 +97,16 @@ class SenderSettings(_Environment):
     concurrency: int = Field(
         default=64, ge=1, le=1000, validation_alias=_variable("OUTBOUND_WORKER_CONCURRENCY")
     )
+    strict_order: bool = Field(
+        default=False,
+        validation_alias=_variable("OUTBOUND_STRICT_ORDER"),
+        description="A message waits for every earlier one of its organisation to that recipient.",
+    )
+    drain_s: Duration = Field(
+        default=25.0,
+        validation_alias=_variable("OUTBOUND_DRAIN_SECONDS"),
+        description="After SIGTERM: how long what is in flight may take to end and be written.",
+    )
     backoff_seconds: Seconds = Field(
         default=BACKOFF_SECONDS,
         min_length=1,

@@ -1,18 +1,25 @@
 """The sender's side of the outbox: claim, settle, recover. One statement, one round trip each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import time
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import HouseCode
-from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, Priority
+from outbound_slo.vocabulary.statuses import (
+    AttemptOutcome,
+    Channel,
+    MessageStatus,
+    Priority,
+    Turn,
+)
+from sender.lanes import Candidate, LaneKey, LaneState, Share, Verdict
 from sender.storable import make_storable
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
@@ -109,19 +116,117 @@ class Settlement:
     throttle_s: float | None = None
 
 
-async def claim(
-    pool: Pool, *, worker: str, limit: int, channels: Sequence[Channel]
-) -> list[ClaimedMessage]:
-    """Take up to `limit` due messages of the channels; no other process gets the same ones."""
-    async with (
-        pool.connection() as connection,
-        connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor,
-    ):
-        await cursor.execute(
-            _QUERIES["claim"].encode(),
-            {"worker": worker, "limit": limit, "channels": [channel.value for channel in channels]},
-        )
-        return await cursor.fetchall()
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim has found: the messages taken, and all that it looked at."""
+
+    messages: list[ClaimedMessage]
+    candidates: list[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a claim shall take.
+
+    Attributes:
+        rooms: Messages wanted per channel.
+        shares: How many of each lane, from where.
+        held: Organisations whose woken WhatsApp messages have to wait.
+        strict: Whether a message waits for every earlier one of its conversation (D19).
+
+    """
+
+    rooms: Mapping[str, int]
+    shares: Sequence[Share]
+    held: Sequence[str] = ()
+    strict: bool = False
+
+
+async def configure(connection: AsyncConnection[Any]) -> None:
+    """Prepare a connection of the sender's pool."""
+    await connection.execute(_QUERIES["plan_by_index"].encode())
+    await connection.commit()
+
+
+def read_lanes(rows: Sequence[tuple[Any, ...]]) -> list[LaneState]:
+    """Read the rows of the look for lanes."""
+    return [
+        LaneState(LaneKey(channel, priority, org), due_in_s, held_s, quota_left)
+        for channel, priority, org, due_in_s, held_s, quota_left in rows
+    ]
+
+
+async def look_for_lanes(pool: Pool, channels: Sequence[str]) -> list[LaneState]:
+    """List the lanes of the channels that have open messages."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_QUERIES["lanes"].encode(), {"channels": list(channels)})
+        return read_lanes(await cursor.fetchall())
+
+
+def write_order(order: Order, worker: str) -> dict[str, object]:
+    """Give an order as the values of the claim's statement."""
+    lanes = [
+        {
+            "channel": share.key.channel,
+            "priority": share.key.priority,
+            "org_id": share.key.org_id,
+            "share": share.share,
+            "after_due": share.after_due.isoformat() if share.after_due else "-infinity",
+            "after_id": share.after_id,
+        }
+        for share in order.shares
+    ]
+    rooms = [
+        {
+            "channel": channel,
+            "room": room,
+            "held": list(order.held) if channel == Channel.WHATSAPP else [],
+        }
+        for channel, room in order.rooms.items()
+    ]
+    return {
+        "lanes": json.dumps(lanes),
+        "rooms": json.dumps(rooms),
+        "strict": order.strict,
+        "worker": worker,
+    }
+
+
+def read_claim(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Claim:
+    """Read the rows of the claim's statement; `names` are those of its columns."""
+    candidates = [
+        Candidate(number, LaneKey(channel, priority, org), Turn(turn), due_at, Verdict(verdict))
+        for verdict, turn, due_at, number, channel, priority, org, *_ in rows
+    ]
+    messages = [
+        ClaimedMessage(**dict(zip(names[_TOLD:], row[_TOLD:], strict=True)))
+        for row in rows
+        if row[0] == Verdict.CLAIMED
+    ]
+    candidates.sort(key=lambda one: (one.due_at, one.id))
+    return Claim(messages, candidates)
+
+
+_TOLD = 3
+"""Columns of a claim before those of the message itself: verdict, turn, due_at."""
+
+
+async def claim(pool: Pool, *, worker: str, order: Order) -> Claim:
+    """Take due messages; no other process gets the same ones, nor one to the same recipient.
+
+    Where another process took a message to one of the recipients a moment ago, the claim is empty:
+    ask again.
+    """
+    async with pool.connection() as connection:
+        try:
+            cursor = await connection.execute(
+                _QUERIES["claim"].encode(), write_order(order, worker)
+            )
+        except psycopg.errors.UniqueViolation:
+            await connection.rollback()
+            return Claim([], [])
+        rows = await cursor.fetchall()
+        return read_claim([column.name for column in cursor.description or ()], rows)
 
 
 async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
@@ -151,6 +256,35 @@ async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> list[Mess
             {"window_s": window_s, "limit": limit, "error_code": HouseCode.OUTCOME_UNKNOWN.value},
         )
         return [MessageStatus(status) for _, status in await cursor.fetchall()]
+
+
+async def wake_forgotten(pool: Pool, limit: int = 500) -> int:
+    """Wake parked messages that nothing is in flight for any more; gives their number."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_QUERIES["wake_forgotten"].encode(), {"limit": limit})
+        return cursor.rowcount
+
+
+async def expire(pool: Pool, limit: int = 500) -> int:
+    """End messages that waited beyond their `expires_at`; gives their number."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            _QUERIES["expire"].encode(),
+            {"limit": limit, "error_code": HouseCode.MESSAGE_EXPIRED.value},
+        )
+        return cursor.rowcount
+
+
+async def fall_asleep(pool: Pool, *, worker: str, seconds: float) -> None:
+    """Ask whoever queues a message within `seconds` to notify."""
+    async with pool.connection() as connection:
+        await connection.execute(_QUERIES["sleep"].encode(), {"worker": worker, "seconds": seconds})
+
+
+async def wake_up(pool: Pool, *, worker: str) -> None:
+    """Take that request back."""
+    async with pool.connection() as connection:
+        await connection.execute(_QUERIES["wake"].encode(), {"worker": worker})
 
 
 async def renew_quotas(pool: Pool) -> int:

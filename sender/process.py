@@ -26,18 +26,20 @@ from outbound_slo.settings import (
     TracingSettings,
 )
 from outbound_slo.vocabulary.mistakes import UserMistake
-from outbound_slo.vocabulary.statuses import Channel, MessageStatus
+from outbound_slo.vocabulary.statuses import Channel
 from sender.api import Probes, build_api
 from sender.attempt import Attempter, AttemptRules, Provider
+from sender.bell import Bell
 from sender.breaker import Breaker, BreakerPolicy
 from sender.inbox import Inbox
 from sender.metrics import SenderMetrics
-from sender.outbox import Pool, recover, renew_quotas
+from sender.outbox import Pool, configure
 from sender.providers.answer import HttpCaller
 from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
 from sender.secrets import SecretStore
+from sender.upkeep import keep_up
 from sender.webhook_routes import WebhookSecrets
 from sender.worker import Worker, WorkerRules
 from tracing.setup import Tracing, start_tracing
@@ -45,8 +47,6 @@ from tracing.setup import Tracing, start_tracing
 _log = structlog.get_logger()
 
 TWILIO_PATH = "/webhooks/twilio"
-UPKEEP_S = 30.0
-"""Longest time between sweeps in seconds; a tenth of the recovery window where that is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,7 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
         max_size=8,
         open=False,
         kwargs={"application_name": "outbound-slo sender"},
+        configure=configure,
         check=psycopg_pool.AsyncConnectionPool.check_connection,
     )
     connector = aiohttp.TCPConnector(limit=settings.concurrency)
@@ -183,7 +184,8 @@ async def _serve(
     breakers = {channel: Breaker(_breaker_policy(settings)) for channel in providers}
     for channel, breaker in breakers.items():
         metrics.watch_breaker(channel, breaker, time.monotonic)
-    worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics)
+    bell = Bell(configuration.database.url)
+    worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics, bell)
     inbox = Inbox(pool, tracing, known.whatsapp_error_policy)
     probes = Probes(
         database_answers=lambda: _answers(pool),
@@ -194,7 +196,8 @@ async def _serve(
     server = _Server(_server_config(api))
     background = [
         asyncio.create_task(inbox.run()),
-        asyncio.create_task(_keep_up(pool, inbox, metrics, settings.recovery_window_s)),
+        asyncio.create_task(keep_up(pool, inbox, metrics, settings.recovery_window_s)),
+        asyncio.create_task(bell.listen()),
     ]
     worker_task = asyncio.create_task(_work(worker, settings.worker_enabled, providers))
     loop = asyncio.get_running_loop()
@@ -232,6 +235,7 @@ def _build_worker(
     breakers: Mapping[Channel, Breaker],
     tracing: Tracing,
     metrics: SenderMetrics,
+    bell: Bell,
 ) -> Worker:
     settings = configuration.sender
     rules = AttemptRules(
@@ -252,8 +256,10 @@ def _build_worker(
         batch_size=settings.batch_size,
         poll_interval_s=settings.poll_interval_ms / 1000,
         concurrency=settings.concurrency,
+        strict_order=settings.strict_order,
+        drain_s=settings.drain_s,
     )
-    return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, time.time)
+    return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, bell, time.time)
 
 
 def _breaker_policy(settings: SenderSettings) -> BreakerPolicy:
@@ -267,23 +273,6 @@ def _breaker_policy(settings: SenderSettings) -> BreakerPolicy:
         probes=settings.breaker_probes,
         probing_s=settings.breaker_probing_s,
     )
-
-
-async def _keep_up(
-    pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
-) -> None:
-    """Recover stale messages (000), start quota windows, drop old webhooks."""
-    while True:
-        try:
-            for status in await recover(pool, window_s=recovery_window_s):
-                result = "requeued" if status is MessageStatus.QUEUED else "failed"
-                metrics.recovered.labels(result).inc()
-                _log.warning("recovered a stale message", status=status.value)
-            await renew_quotas(pool)
-            await inbox.purge()
-        except psycopg.Error as fault:
-            _log.warning("upkeep failed, trying again", error=type(fault).__name__)
-        await asyncio.sleep(min(UPKEEP_S, recovery_window_s / 10))
 
 
 async def _answers(pool: Pool) -> bool:

@@ -14,61 +14,288 @@ VALUES (
 ON CONFLICT (idempotency_key) DO UPDATE SET idempotency_key = EXCLUDED.idempotency_key
 RETURNING id
 
+-- name: plan_by_index
+-- Statistics of a queue are old as soon as they are made. Every statement here has its index, and
+-- is written so that no other index gives its order. Each joins a handful of rows to a big table:
+-- the arrays of keys hold it to those rows even where it was planned while the table was empty.
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET jit = off
+
+-- name: lanes
+-- Every lane that has open messages, with the time of its first: one probe of the index for each,
+-- however long it is.
+WITH RECURSIVE lane AS (
+    SELECT first.*
+      FROM unnest(%(channels)s::text[]) AS c (channel)
+     CROSS JOIN LATERAL (
+           SELECT channel, priority, org_id, due_at FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'OPEN' AND channel = c.channel
+            ORDER BY priority, org_id, due_at LIMIT 1) AS first
+    UNION ALL
+    SELECT following.*
+      FROM lane AS l
+     CROSS JOIN LATERAL (
+           SELECT channel, priority, org_id, due_at FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'OPEN' AND channel = l.channel
+              AND (priority, org_id) > (l.priority, l.org_id)
+            ORDER BY priority, org_id, due_at LIMIT 1) AS following
+)
+SELECT l.channel, l.priority, l.org_id,
+       GREATEST(EXTRACT(EPOCH FROM l.due_at - now()), 0)::float8 AS due_in_s,
+       GREATEST(
+           EXTRACT(EPOCH FROM q.throttle_until - now()),
+           CASE WHEN q.messages_sent_count >= q.quota_limit
+                THEN EXTRACT(EPOCH FROM q.reset_at - now()) END,
+           CASE WHEN NOT p.enabled THEN 'infinity'::float8 END, 0)::float8 AS held_s,
+       CASE WHEN q.reset_at > now()
+            THEN GREATEST(q.quota_limit - q.messages_sent_count, 0) END AS quota_left
+  FROM lane AS l
+  LEFT JOIN whatsapp_rate_limit AS q
+    ON l.channel = 'WHATSAPP' AND q.org_id = l.org_id
+  LEFT JOIN whatsapp_provider_config AS p
+    ON l.channel = 'WHATSAPP' AND p.org_id = l.org_id
+
 -- name: claim
--- Take due messages: one attempt row each, and all that the checks before a send need to know.
--- updated_by stays: the runbooks follow a batch of theirs by it.
-WITH due AS (
-    SELECT id
-      FROM outbound_message
-     WHERE status = 'QUEUED'
-       AND due_at <= now()
-       AND channel = ANY (%(channels)s)
-     ORDER BY due_at, id
-     LIMIT %(limit)s
-       FOR UPDATE SKIP LOCKED
+-- Take due messages of the given lanes and those just woken: one attempt row each, and all that
+-- the checks before a send need to know. A message behind another one to the same recipient is
+-- parked, with a lock on that other, so that its settlement comes after and wakes the message; where
+-- the lock is not to be had, it is settling now and the message is left for the next claim.
+WITH lane AS MATERIALIZED (
+    SELECT *
+      FROM jsonb_to_recordset(%(lanes)s::jsonb) AS l (
+           channel text, priority smallint, org_id text, share integer,
+           after_due timestamptz, after_id bigint)
+), room AS MATERIALIZED (
+    SELECT *
+      FROM jsonb_to_recordset(%(rooms)s::jsonb) AS r (channel text, room integer, held text[])
+), candidate AS MATERIALIZED (
+    SELECT woken.*
+      FROM room AS r
+     CROSS JOIN LATERAL (
+           SELECT id, channel, to_recipient, org_id, priority, due_at, turn
+             FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'WOKEN'
+              AND (channel, due_at, id) > (r.channel, '-infinity', 0)
+              AND (channel, due_at) <= (r.channel, now())
+              AND org_id <> ALL (r.held)
+            ORDER BY channel, due_at, id
+            LIMIT r.room
+              FOR UPDATE SKIP LOCKED) AS woken
+    UNION ALL
+    SELECT following.*
+      FROM lane AS l
+     CROSS JOIN LATERAL (
+           SELECT id, channel, to_recipient, org_id, priority, due_at, turn
+             FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'OPEN'
+              AND (channel, priority, org_id, due_at, id)
+                  > (l.channel, l.priority, l.org_id, l.after_due, l.after_id)
+              AND (channel, priority, org_id, due_at)
+                  <= (l.channel, l.priority, l.org_id, now())
+            ORDER BY channel, priority, org_id, due_at, id
+            LIMIT l.share
+              FOR UPDATE SKIP LOCKED) AS following
+), ranked AS MATERIALIZED (
+    SELECT c.*,
+           row_number() OVER (PARTITION BY c.channel, c.to_recipient
+                              ORDER BY c.priority, c.id) AS nth
+      FROM candidate AS c
+), first AS MATERIALIZED (
+    SELECT f.*, COALESCE(flying.id, earlier.id) AS blocker_id
+      FROM ranked AS f
+      LEFT JOIN LATERAL (
+           SELECT b.id FROM outbound_message AS b
+            WHERE b.status = 'SENDING' AND b.channel = f.channel
+              AND b.to_recipient = f.to_recipient
+            LIMIT 1) AS flying ON true
+      LEFT JOIN LATERAL (
+           SELECT e.id FROM outbound_message AS e
+            WHERE %(strict)s AND e.status = 'QUEUED' AND e.to_recipient = f.to_recipient
+              AND e.channel = f.channel AND e.org_id = f.org_id
+              AND (e.priority, e.id) < (f.priority, f.id)
+              AND (e.due_at <= now() OR e.attempt_seq > 0)
+            ORDER BY e.priority, e.id
+            LIMIT 1) AS earlier ON true
+     WHERE f.nth = 1
+), anchor AS MATERIALIZED (
+    SELECT f.channel, f.to_recipient
+      FROM first AS f
+     CROSS JOIN LATERAL (
+           SELECT b.id FROM outbound_message AS b
+            WHERE b.id = f.blocker_id AND b.status IN ('QUEUED', 'SENDING')
+              FOR SHARE SKIP LOCKED) AS held
+), fit AS (
+    SELECT f.*,
+           row_number() OVER (PARTITION BY f.channel
+                              ORDER BY f.turn <> 'WOKEN', f.priority, f.due_at, f.id) AS place
+      FROM first AS f
+     WHERE f.blocker_id IS NULL
+), winner AS MATERIALIZED (
+    SELECT f.id, f.channel, f.to_recipient, f.turn
+      FROM fit AS f
+      JOIN room AS r ON r.channel = f.channel
+     WHERE f.place <= r.room
+       -- Another claim may be taking a message to the same recipient at this moment.
+       AND pg_try_advisory_xact_lock(hashtextextended(f.channel || f.to_recipient, 8377))
+), parked AS (
+    UPDATE outbound_message AS m
+       SET turn = 'PARKED'
+     WHERE m.id = ANY (ARRAY (
+           SELECT k.id
+             FROM ranked AS k
+            WHERE (k.channel, k.to_recipient) IN (SELECT channel, to_recipient FROM anchor)
+               OR (k.nth > 1
+                   AND (k.channel, k.to_recipient) IN (
+                       SELECT channel, to_recipient FROM winner))))
+    RETURNING m.id
 ), claimed AS (
     UPDATE outbound_message AS m
+       -- The runbooks follow a batch of theirs by updated_by, so that stays.
        SET status = 'SENDING',
+           turn = 'OPEN',
            attempt_count = m.attempt_count + 1,
            attempt_seq = GREATEST(m.attempt_seq, (
                SELECT max(a.attempt_no) FROM outbound_attempt AS a
                 WHERE a.outbound_message_id = m.id)) + 1,
+           -- The wait for a quota or a throttle is planned (D30).
+           due_since = GREATEST(m.due_since, (
+               SELECT GREATEST(LEAST(q.throttle_until, now()), q.freed_at)
+                 FROM whatsapp_rate_limit AS q
+                WHERE m.channel = 'WHATSAPP' AND q.org_id = m.org_id)),
            next_retry_at = NULL,
            updated_at = now()
-      FROM due
-     WHERE m.id = due.id
-    RETURNING m.*
+      FROM winner AS w
+     WHERE m.id = ANY (ARRAY (SELECT id FROM winner))
+       AND m.id = w.id
+    RETURNING m.*, w.turn AS old_turn
 ), attempt AS (
     INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, worker)
     SELECT id, attempt_seq, channel, %(worker)s FROM claimed
 )
-SELECT c.id, c.org_id, c.channel, c.to_recipient, c.template_code, c.subject, c.payload_json,
+SELECT 'CLAIMED' AS verdict, c.old_turn AS turn, c.due_at,
+       c.id, c.channel, c.priority, c.org_id, c.to_recipient,
+       c.template_code, c.subject, c.payload_json,
        c.attempt_seq AS attempt_no, c.attempt_count, c.max_attempts,
        c.session_id, c.run_id, c.hypothesis_id, c.traceparent,
-       c.priority, COALESCE(c.expires_at <= now(), false) AS expired, c.quiet_hours_override,
-       NULL::boolean AS contact_opted_out, NULL::time AS quiet_from, NULL::time AS quiet_until,
-       NULL::text AS quiet_zone,
-       k.status AS consent,
-       w.window_expires_at > now() AS window_open,
+       COALESCE(c.expires_at <= now(), false) AS expired, c.quiet_hours_override,
+       o.opted_out AS contact_opted_out, o.quiet_hours_start AS quiet_from,
+       o.quiet_hours_end AS quiet_until, o.timezone AS quiet_zone,
+       s.status AS consent, w.window_open,
        CASE WHEN q.reset_at > now() AND q.messages_sent_count >= q.quota_limit
             THEN EXTRACT(EPOCH FROM q.reset_at - now())::float8 END AS quota_wait_s,
        CASE WHEN q.throttle_until > now()
             THEN EXTRACT(EPOCH FROM q.throttle_until - now())::float8 END AS throttle_wait_s,
-       p.enabled AS provider_enabled, p.phone_number_id,
+       v.enabled AS provider_enabled, v.phone_number_id,
        last.traceparent AS previous_traceparent
   FROM claimed AS c
-  LEFT JOIN consentement AS k
-    ON k.org_id = c.org_id AND k.recipient = c.to_recipient AND k.channel = c.channel
-  LEFT JOIN whatsapp_session_window AS w
-    ON c.channel = 'WHATSAPP' AND w.org_id = c.org_id AND w.phone_number = c.to_recipient
-  LEFT JOIN whatsapp_rate_limit AS q
-    ON c.channel = 'WHATSAPP' AND q.org_id = c.org_id
-  LEFT JOIN whatsapp_provider_config AS p
-    ON c.channel = 'WHATSAPP' AND p.org_id = c.org_id
+  LEFT JOIN LATERAL (
+       SELECT k.status FROM consentement AS k
+        WHERE k.org_id = c.org_id AND k.recipient = c.to_recipient AND k.channel = c.channel
+        LIMIT 1) AS s ON true
+  LEFT JOIN LATERAL (
+       SELECT p.* FROM contact_preferences AS p WHERE p.wa_id = c.to_recipient
+        LIMIT 1) AS o ON true
+  LEFT JOIN LATERAL (
+       SELECT p.window_expires_at > now() AS window_open FROM whatsapp_session_window AS p
+        WHERE c.channel = 'WHATSAPP' AND p.org_id = c.org_id AND p.phone_number = c.to_recipient
+        LIMIT 1) AS w ON true
+  LEFT JOIN LATERAL (
+       SELECT r.* FROM whatsapp_rate_limit AS r
+        WHERE c.channel = 'WHATSAPP' AND r.org_id = c.org_id
+        LIMIT 1) AS q ON true
+  LEFT JOIN LATERAL (
+       SELECT p.enabled, p.phone_number_id FROM whatsapp_provider_config AS p
+        WHERE c.channel = 'WHATSAPP' AND p.org_id = c.org_id
+        LIMIT 1) AS v ON true
   LEFT JOIN LATERAL (
        SELECT a.traceparent FROM outbound_attempt AS a
         WHERE a.outbound_message_id = c.id AND a.attempt_no < c.attempt_seq
         ORDER BY a.attempt_no DESC LIMIT 1) AS last ON true
+UNION ALL
+SELECT CASE WHEN k.id IN (SELECT id FROM parked) THEN 'PARKED' ELSE 'LEFT' END,
+       k.turn, k.due_at, k.id, k.channel, k.priority, k.org_id, k.to_recipient,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM ranked AS k
+ WHERE k.id NOT IN (SELECT id FROM claimed)
+
+-- name: wake_forgotten
+-- Parked messages with nothing in flight to their recipient any more: a settlement that could not
+-- lock them, or an edit in SQL.
+WITH RECURSIVE recipient AS (
+    (SELECT channel, to_recipient FROM outbound_message
+      WHERE status = 'QUEUED' AND turn = 'PARKED'
+      ORDER BY channel, to_recipient LIMIT 1)
+    UNION ALL
+    SELECT following.*
+      FROM recipient AS r
+     CROSS JOIN LATERAL (
+           SELECT channel, to_recipient FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'PARKED'
+              AND (channel, to_recipient) > (r.channel, r.to_recipient)
+            ORDER BY channel, to_recipient LIMIT 1) AS following
+), forgotten AS (
+    SELECT first.id
+      FROM recipient AS r
+     CROSS JOIN LATERAL (
+           SELECT id FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'PARKED'
+              AND channel = r.channel AND to_recipient = r.to_recipient
+            ORDER BY priority, id LIMIT 1) AS first
+      LEFT JOIN LATERAL (
+           SELECT true AS found FROM outbound_message AS b
+            WHERE b.status = 'SENDING' AND b.channel = r.channel
+              AND b.to_recipient = r.to_recipient
+            LIMIT 1) AS flying ON true
+      LEFT JOIN LATERAL (
+           SELECT true AS found FROM outbound_message AS b
+            WHERE b.status = 'QUEUED' AND b.turn = 'WOKEN'
+              AND b.to_recipient = r.to_recipient AND b.channel = r.channel
+            LIMIT 1) AS woken ON true
+     WHERE flying.found IS NULL AND woken.found IS NULL
+     LIMIT %(limit)s
+), free AS (
+    SELECT id FROM outbound_message
+     WHERE id = ANY (ARRAY (SELECT id FROM forgotten)) AND status = 'QUEUED' AND turn = 'PARKED'
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE outbound_message AS m
+   SET turn = 'WOKEN'
+ WHERE m.id = ANY (ARRAY (SELECT id FROM free))
+
+-- name: sleep
+-- Ask to be called: whoever queues a message now notifies.
+INSERT INTO outbound_idle_sender (worker, until)
+VALUES (%(worker)s, clock_timestamp() + %(seconds)s * interval '1 second')
+ON CONFLICT (worker) DO UPDATE SET until = EXCLUDED.until
+
+-- name: wake
+-- Be called no more; senders that died asleep are forgotten with it.
+DELETE FROM outbound_idle_sender
+ WHERE worker = %(worker)s OR until < clock_timestamp() - interval '1 minute'
+
+-- name: expire
+-- Messages that waited until they were of no use.
+WITH late AS (
+    SELECT id FROM outbound_message
+     WHERE status = 'QUEUED' AND expires_at <= now()
+     ORDER BY expires_at
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE outbound_message AS m
+   SET status = 'FAILED',
+       error_code = %(error_code)s,
+       error_message = 'It expired before it could be sent',
+       attempt_count = GREATEST(m.attempt_count, m.max_attempts),
+       updated_at = now()
+  FROM late
+ WHERE m.id = ANY (ARRAY (SELECT id FROM late))
+   AND m.id = late.id
+RETURNING m.id
 
 -- name: settle
 -- Write what became of attempts. A message is touched only while it is at that very attempt, and
@@ -97,7 +324,8 @@ WITH settled AS (
            finished_at = COALESCE(a.finished_at, now()),
            updated_at = now()
       FROM settled AS s
-     WHERE a.outbound_message_id = s.message_id
+     WHERE a.outbound_message_id = ANY (ARRAY (SELECT message_id FROM settled))
+       AND a.outbound_message_id = s.message_id
        AND a.attempt_no = s.attempt_no
        AND a.traceparent IS NULL
 ), moved AS (
@@ -119,7 +347,8 @@ WITH settled AS (
                                ELSE now() + s.defer_s * interval '1 second' END,
            updated_at = now()
       FROM settled AS s
-     WHERE m.id = s.message_id
+     WHERE m.id = ANY (ARRAY (SELECT message_id FROM settled))
+       AND m.id = s.message_id
        AND m.attempt_seq = s.attempt_no
        AND s.status IS NOT NULL
        AND (m.status = 'SENDING' OR (m.status = 'QUEUED' AND s.status = 'SENT'))
@@ -155,7 +384,8 @@ WITH stale AS (
            error_message = 'No answer and no webhook within the recovery window',
            updated_at = now()
       FROM stale
-     WHERE m.id = stale.id
+     WHERE m.id = ANY (ARRAY (SELECT id FROM stale))
+       AND m.id = stale.id
     RETURNING m.id, m.attempt_seq, m.status
 ), attempt AS (
     UPDATE outbound_attempt AS a
@@ -165,7 +395,8 @@ WITH stale AS (
            finished_at = COALESCE(a.finished_at, now()),
            updated_at = now()
       FROM moved
-     WHERE a.outbound_message_id = moved.id
+     WHERE a.outbound_message_id = ANY (ARRAY (SELECT id FROM moved))
+       AND a.outbound_message_id = moved.id
        AND a.attempt_no = moved.attempt_seq
        AND a.outcome IN ('IN_FLIGHT', 'UNKNOWN')
 )

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import Connection, Cursor
-from psycopg.rows import DictRow, class_row, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.statuses import Channel
-from sender.outbox import ClaimedMessage
+from sender.lanes import LaneBook
+from sender.outbox import ClaimedMessage, Order, read_claim, read_lanes, write_order
 from sender.rules import Deferral, Refusal, judge
 from tests.runbooks.extraction import Statement
 
@@ -26,7 +27,7 @@ SHELL_VALUES: Mapping[str, str] = {
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _WORLD = load_queries("tests.runbooks", "world.sql")["world"]
-_CLAIM = load_queries("sender", "sql/outbox.sql")["claim"]
+_SQL = load_queries("sender", "sql/outbox.sql")
 
 EXTENSIONS = ("pgcrypto", "pg_stat_statements")
 """For 001's rotation of secrets and 002's list of slow queries; an administrator adds them."""
@@ -88,13 +89,20 @@ class Bench:
 
     def claim(self) -> dict[int, ClaimedMessage]:
         """Give what the sender would take now, by number; nothing stays taken."""
-        parameters = {"worker": "bench", "limit": 100, "channels": [*map(str, Channel)]}
+        channels = [channel.value for channel in Channel]
+        rooms = dict.fromkeys(channels, 100)
         with (
             self.connection.transaction(force_rollback=True),
-            self.connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor,
+            self.connection.cursor(row_factory=tuple_row) as cursor,
         ):
-            cursor.execute(_CLAIM.encode(), parameters)
-            return {message.id: message for message in cursor.fetchall()}
+            cursor.execute(_SQL["lanes"].encode(), {"channels": channels})
+            book = LaneBook()
+            book.note_look(read_lanes(cursor.fetchall()), 0.0, 0.0)
+            order = Order(rooms, book.plan(rooms, 0.0, {}), book.held(0.0))
+            cursor.execute(_SQL["claim"].encode(), write_order(order, "bench"))
+            names = [column.name for column in cursor.description or ()]
+            found = read_claim(names, cursor.fetchall())
+            return {message.id: message for message in found.messages}
 
     def obstacle(self, number: int) -> Refusal | Deferral | None:
         """Give what the sender's own rules hold against sending a due message now."""

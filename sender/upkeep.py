@@ -1,0 +1,46 @@
+"""Upkeep: what has to happen now and then, by whichever process comes first."""
+
+import asyncio
+
+import psycopg
+import structlog
+
+from outbound_slo.vocabulary.statuses import MessageStatus
+from sender.inbox import Inbox
+from sender.metrics import SenderMetrics
+from sender.outbox import Pool, expire, recover, renew_quotas, wake_forgotten
+
+_log = structlog.get_logger()
+
+UPKEEP_S = 30.0
+"""Longest time between sweeps in seconds; a tenth of the recovery window where that is shorter."""
+
+
+async def keep_up(
+    pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
+) -> None:
+    """Sweep until cancelled, over outages of the database."""
+    while True:
+        try:
+            await _sweep(pool, inbox, metrics, recovery_window_s)
+        except psycopg.Error as fault:
+            _log.warning("upkeep failed, trying again", error=type(fault).__name__)
+        await asyncio.sleep(min(UPKEEP_S, recovery_window_s / 10))
+
+
+async def _sweep(
+    pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
+) -> None:
+    """Recover stale messages (000), end expired ones, wake forgotten ones, start quota windows."""
+    for status in await recover(pool, window_s=recovery_window_s):
+        result = "requeued" if status is MessageStatus.QUEUED else "failed"
+        metrics.recovered.labels(result).inc()
+        _log.warning("recovered a stale message", status=status.value)
+    ended = await expire(pool)
+    if ended:
+        _log.warning("ended messages that expired before they could be sent", count=ended)
+    woken = await wake_forgotten(pool)
+    if woken:
+        _log.info("woke messages that nothing is in flight for", count=woken)
+    await renew_quotas(pool)
+    await inbox.purge()

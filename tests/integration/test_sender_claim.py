@@ -1,0 +1,475 @@
+"""The claim on a real database: one in flight per recipient, fair shares, floors, plans."""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+import psycopg_pool
+import pytest
+
+from outbound_slo.database import load_queries
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+from sender.lanes import LaneBook, Verdict
+from sender.outbox import (
+    Claim,
+    Order,
+    Pool,
+    Settlement,
+    claim,
+    configure,
+    expire,
+    look_for_lanes,
+    settle,
+    wake_forgotten,
+    write_order,
+)
+
+WHATSAPP = Channel.WHATSAPP.value
+QUERIES = load_queries("sender", "sql/outbox.sql")
+
+
+class Outbox:
+    """A database with messages, and what a sender does to it."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self.book = LaneBook()
+        self.now = 0.0
+
+    def add(
+        self,
+        recipient: str,
+        *,
+        org: str = "org",
+        priority: int = 1,
+        due_s: float = -60,
+        count: int = 1,
+    ) -> list[int]:
+        with psycopg.connect(self.database) as connection:
+            rows = connection.execute(
+                "INSERT INTO outbound_message (org_id, channel, to_recipient, template_code,"
+                " priority, created_at, scheduled_at)"
+                " SELECT %(org)s, 'WHATSAPP', %(recipient)s, 'hello', %(priority)s,"
+                " now() - interval '1 hour', now() + %(due)s * interval '1 second'"
+                " FROM generate_series(1, %(count)s) RETURNING id",
+                {
+                    "org": org,
+                    "recipient": recipient,
+                    "priority": priority,
+                    "due": due_s,
+                    "count": count,
+                },
+            )
+            return [number for (number,) in rows]
+
+    def change(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database) as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def use(self, work: Callable[[Pool], Awaitable[Any]]) -> Any:  # noqa: ANN401 - the work's own
+        async def run() -> Any:  # noqa: ANN401 - as above
+            pool: Pool = psycopg_pool.AsyncConnectionPool(
+                self.database, min_size=1, max_size=4, open=False, configure=configure
+            )
+            async with pool:
+                return await work(pool)
+
+        return asyncio.run(run())
+
+    def claim(
+        self, room: int = 10, *, look: bool = True, strict: bool = False, worker: str = "w"
+    ) -> list[int]:
+        return [message.id for message in self.claim_all(room, look, strict, worker).messages]
+
+    def claim_all(
+        self, room: int = 10, look: bool = True, strict: bool = False, worker: str = "w"
+    ) -> Claim:
+        async def work(pool: Pool) -> Claim:
+            self.now += 10
+            if look:
+                states = await look_for_lanes(pool, [WHATSAPP])
+                self.book.note_look(states, self.now, 0.0)
+            shares = self.book.plan({WHATSAPP: room}, self.now, {})
+            order = Order({WHATSAPP: room}, shares, self.book.held(self.now), strict)
+            found = await claim(pool, worker=worker, order=order)
+            self.book.note_claim(shares, found.candidates, self.now, 0.0)
+            return found
+
+        found: Claim = self.use(work)
+        return found
+
+    def settle(self, number: int, status: MessageStatus = MessageStatus.SENT, **more: Any) -> int:  # noqa: ANN401 - fields of a settlement
+        [(attempt,)] = self.change("SELECT attempt_seq FROM outbound_message WHERE id = %s", number)
+        outcome = AttemptOutcome.SENT if status is MessageStatus.SENT else AttemptOutcome.FAILED
+        one = Settlement(number, attempt, outcome, status, "00-" + "1" * 32, **more)
+        moved: int = self.use(lambda pool: settle(pool, [one]))
+        return moved
+
+    def turns(self) -> dict[int, tuple[str, str]]:
+        rows = self.change("SELECT id, status, turn FROM outbound_message ORDER BY id")
+        return {number: (status, turn) for number, status, turn in rows}
+
+
+@pytest.fixture
+def outbox(database: str) -> Outbox:
+    return Outbox(database)
+
+
+def test_of_several_messages_to_one_recipient_one_is_taken_and_the_others_are_parked(
+    outbox: Outbox,
+) -> None:
+    one, two, three = outbox.add("+33600000001", count=3)
+    [other] = outbox.add("+33600000002")
+    assert set(outbox.claim()) == {one, other}
+    assert outbox.turns()[two] == outbox.turns()[three] == ("QUEUED", "PARKED")
+    assert outbox.claim() == []
+
+
+def test_a_settlement_wakes_one_follower_which_goes_next(outbox: Outbox) -> None:
+    one, two, three = outbox.add("+33600000001", count=3)
+    outbox.claim()
+    outbox.settle(one)
+    assert outbox.turns()[two] == ("QUEUED", "WOKEN")
+    assert outbox.turns()[three] == ("QUEUED", "PARKED")
+    outbox.add("+33600000009", due_s=-3000)
+    assert outbox.claim(1) == [two]
+    assert outbox.turns()[two] == ("SENDING", "OPEN")
+
+
+def test_a_follower_that_arrives_while_one_is_in_flight_is_parked(outbox: Outbox) -> None:
+    [one] = outbox.add("+33600000001")
+    outbox.claim()
+    [two] = outbox.add("+33600000001")
+    found = outbox.claim_all()
+    assert [candidate.verdict for candidate in found.candidates] == [Verdict.PARKED]
+    outbox.settle(one)
+    assert outbox.claim() == [two]
+
+
+def test_the_urgent_follower_is_woken_before_the_older_one(outbox: Outbox) -> None:
+    [one] = outbox.add("+33600000001")
+    outbox.claim()
+    [older] = outbox.add("+33600000001")
+    [urgent] = outbox.add("+33600000001", priority=0)
+    outbox.claim()
+    outbox.settle(one)
+    assert outbox.claim() == [urgent]
+    outbox.settle(urgent)
+    assert outbox.claim() == [older]
+
+
+def test_a_message_in_back_off_holds_nobody(outbox: Outbox) -> None:
+    one, two = outbox.add("+33600000001", count=2)
+    outbox.claim()
+    outbox.settle(one, MessageStatus.QUEUED, retry_in_s=3600.0)
+    assert outbox.claim() == [two]
+
+
+def test_in_strict_order_a_message_in_back_off_holds_those_after_it(outbox: Outbox) -> None:
+    one, two, three = outbox.add("+33600000001", count=3)
+    assert outbox.claim(strict=True) == [one]
+    outbox.settle(one, MessageStatus.QUEUED, retry_in_s=3600.0)
+    assert outbox.claim(strict=True) == []
+    outbox.change("UPDATE outbound_message SET next_retry_at = NULL WHERE id = %s", one)
+    assert outbox.claim(strict=True) == [one]
+    outbox.settle(one)
+    assert outbox.claim(strict=True) == [two]
+    outbox.settle(two, MessageStatus.FAILED, close_budget=True)
+    assert outbox.claim(strict=True) == [three]
+
+
+def test_in_strict_order_another_organisation_is_another_conversation(outbox: Outbox) -> None:
+    [one] = outbox.add("+33600000001")
+    outbox.claim(strict=True)
+    outbox.settle(one, MessageStatus.QUEUED, retry_in_s=3600.0)
+    [other] = outbox.add("+33600000001", org="other")
+    assert outbox.claim(strict=True) == [other]
+
+
+def test_a_scheduled_message_is_no_earlier_one(outbox: Outbox) -> None:
+    outbox.add("+33600000001", due_s=3600)
+    [now] = outbox.add("+33600000001")
+    assert outbox.claim(strict=True) == [now]
+
+
+def test_the_database_refuses_two_in_flight_to_one_recipient(outbox: Outbox) -> None:
+    outbox.add("+33600000001", count=2)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        outbox.change("UPDATE outbound_message SET status = 'SENDING'")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE outbound_message SET status = 'QUEUED' WHERE status = 'SENDING'",
+        "UPDATE outbound_message SET status = 'FAILED' WHERE status = 'SENDING'",
+        "DELETE FROM outbound_message WHERE status = 'SENDING'",
+    ],
+)
+def test_a_hand_that_ends_the_one_in_flight_wakes_the_follower(
+    outbox: Outbox, statement: str
+) -> None:
+    one, two = outbox.add("+33600000001", count=2)
+    outbox.claim()
+    outbox.change(statement)
+    assert outbox.turns()[two] == ("QUEUED", "WOKEN")
+    assert len(outbox.claim()) == 1
+    assert one
+
+
+def test_a_parked_message_that_was_failed_and_reset_is_open_again(outbox: Outbox) -> None:
+    _, two = outbox.add("+33600000001", count=2)
+    outbox.claim()
+    outbox.change("UPDATE outbound_message SET status = 'FAILED' WHERE id = %s", two)
+    outbox.change("UPDATE outbound_message SET status = 'QUEUED' WHERE id = %s", two)
+    assert outbox.turns()[two] == ("QUEUED", "OPEN")
+
+
+def test_the_sweep_wakes_whom_nobody_woke(outbox: Outbox) -> None:
+    one, two, three = outbox.add("+33600000001", count=3)
+    outbox.claim()
+    outbox.change("ALTER TABLE outbound_message DISABLE TRIGGER outbound_message_wake_update")
+    outbox.settle(one)
+    outbox.change("ALTER TABLE outbound_message ENABLE TRIGGER outbound_message_wake_update")
+    assert outbox.claim() == []
+    assert outbox.use(wake_forgotten) == 1
+    assert outbox.use(wake_forgotten) == 0
+    assert outbox.claim() == [two]
+    assert outbox.use(wake_forgotten) == 0
+    assert outbox.turns()[three] == ("QUEUED", "PARKED")
+
+
+def test_a_follower_whose_predecessor_is_just_settling_is_left_for_the_next_claim(
+    outbox: Outbox,
+) -> None:
+    [one] = outbox.add("+33600000001")
+    outbox.claim()
+    [two] = outbox.add("+33600000001")
+    with psycopg.connect(outbox.database) as settling:
+        settling.execute("UPDATE outbound_message SET status = 'SENT' WHERE id = %s", (one,))
+        found = outbox.claim_all()
+        assert [candidate.verdict for candidate in found.candidates] == [Verdict.LEFT]
+    assert outbox.turns()[two] == ("QUEUED", "OPEN")
+    assert outbox.claim(look=False) == [two]
+
+
+def test_a_campaign_leaves_room_for_another_organisation_and_for_the_urgent(
+    outbox: Outbox,
+) -> None:
+    for number in range(40):
+        outbox.add(f"+3360000{number:04}", org="campaign", due_s=-3000)
+    small = [outbox.add(f"+3361000{number:04}", org="small")[0] for number in range(2)]
+    [urgent] = outbox.add("+33620000000", org="third", priority=0)
+    claimed = outbox.claim(10)
+    assert urgent in claimed
+    assert set(small) <= {*claimed, *outbox.claim(10)}
+
+
+def test_every_lane_gets_its_turn_where_there_are_more_lanes_than_places(outbox: Outbox) -> None:
+    for org in range(30):
+        outbox.add(f"+336000000{org:02}", org=f"org-{org:02}", count=1)
+        outbox.add(f"+336100000{org:02}", org=f"org-{org:02}", count=1)
+    served: Counter[str] = Counter()
+    for _ in range(6):
+        for message in outbox.claim_all(10).messages:
+            served[message.org_id] += 1
+    assert len(served) == 30
+    assert max(served.values()) == 2
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        "throttle_until = now() + interval '1 hour'",
+        "messages_sent_count = 10, quota_limit = 10, reset_at = now() + interval '1 hour'",
+    ],
+)
+def test_a_throttled_organisations_messages_are_not_even_claimed(
+    outbox: Outbox, limits: str
+) -> None:
+    outbox.add("+33600000001", org="throttled", count=1)
+    [free] = outbox.add("+33600000002", org="free")
+    outbox.change("INSERT INTO whatsapp_rate_limit (org_id) VALUES ('throttled')")
+    outbox.change(f"UPDATE whatsapp_rate_limit SET {limits}")
+    assert outbox.claim() == [free]
+    assert outbox.change("SELECT count(*) FROM outbound_attempt") == [(1,)]
+
+
+def test_a_quota_is_not_overdrawn_by_a_claim(outbox: Outbox) -> None:
+    for number in range(10):
+        outbox.add(f"+3360000{number:04}")
+    outbox.change(
+        "INSERT INTO whatsapp_rate_limit (org_id, messages_sent_count, quota_limit)"
+        " VALUES ('org', 7, 10)"
+    )
+    assert len(outbox.claim(10)) == 3
+
+
+def test_the_wait_for_a_throttle_is_left_out_of_the_send_latency(outbox: Outbox) -> None:
+    [number] = outbox.add("+33600000001", due_s=-3000)
+    outbox.change(
+        "INSERT INTO whatsapp_rate_limit (org_id, throttle_until)"
+        " VALUES ('org', now() + interval '1 hour')"
+    )
+    assert outbox.claim() == []
+    outbox.change("UPDATE whatsapp_rate_limit SET throttle_until = NULL")
+    assert outbox.claim() == [number]
+    [(seconds,)] = outbox.change(
+        "SELECT EXTRACT(EPOCH FROM now() - due_since)::float8 FROM outbound_message"
+    )
+    assert seconds < 60
+
+
+def test_an_organisation_that_is_switched_off_waits(outbox: Outbox) -> None:
+    [number] = outbox.add("+33600000001")
+    outbox.change(
+        "INSERT INTO whatsapp_provider_config (org_id, phone_number_id, enabled)"
+        " VALUES ('org', '1', false)"
+    )
+    assert outbox.claim() == []
+    outbox.change("UPDATE whatsapp_provider_config SET enabled = true")
+    assert outbox.claim() == [number]
+
+
+def test_expired_messages_end_with_their_own_code(outbox: Outbox) -> None:
+    [number] = outbox.add("+33600000001", due_s=3600)
+    outbox.change("UPDATE outbound_message SET expires_at = now() - interval '1 second'")
+    assert outbox.use(expire) == 1
+    assert outbox.change(
+        "SELECT id, status, error_code, attempt_count = max_attempts FROM outbound_message"
+    ) == [(number, "FAILED", "message_expired", True)]
+
+
+def test_racing_senders_never_have_two_in_flight_to_one_recipient(outbox: Outbox) -> None:
+    """Twenty recipients, two hundred messages, four claimers at once: each message is sent once."""
+    for number in range(20):
+        outbox.add(f"+3360000{number:04}", count=10)
+    sent: Counter[int] = Counter()
+
+    async def work(pool: Pool, name: str, done: asyncio.Event) -> None:
+        book = LaneBook()
+        clock = asyncio.get_running_loop().time
+        while not done.is_set():
+            book.note_look(await look_for_lanes(pool, [WHATSAPP]), clock(), 0.0)
+            shares = book.plan({WHATSAPP: 15}, clock(), {})
+            found = await claim(pool, worker=name, order=Order({WHATSAPP: 15}, shares))
+            book.note_claim(shares, found.candidates, clock(), 0.0)
+            results = [
+                Settlement(
+                    message.id,
+                    message.attempt_no,
+                    AttemptOutcome.SENT,
+                    MessageStatus.SENT,
+                    "00-" + "1" * 32,
+                )
+                for message in found.messages
+            ]
+            sent.update(message.id for message in found.messages)
+            if results:
+                await settle(pool, results)
+            if sum(sent.values()) >= 200:
+                done.set()
+            await asyncio.sleep(0)
+
+    async def race(pool: Pool) -> None:
+        done = asyncio.Event()
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(work(pool, f"w{n}", done) for n in range(4)))
+
+    outbox.use(race)
+    assert len(sent) == 200
+    assert set(sent.values()) == {1}
+    assert outbox.change("SELECT DISTINCT status FROM outbound_message") == [("SENT",)]
+
+
+def test_a_floor_skips_what_was_claimed_and_a_rewind_finds_what_came_below_it(
+    outbox: Outbox,
+) -> None:
+    outbox.add("+33600000001", due_s=-10)
+    assert len(outbox.claim(1)) == 1
+    [late] = outbox.add("+33600000002", due_s=-100)
+    outbox.now -= 10
+    assert outbox.claim(1) == []
+    assert outbox.claim(1) == [late]
+
+
+def _plan(connection: psycopg.Connection, name: str, values: Mapping[str, object]) -> str:
+    rows = connection.execute(
+        b"EXPLAIN (ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF) " + QUERIES[name].encode(), values
+    )
+    return "\n".join(line for (line,) in rows)
+
+
+_WHOLE = re.compile(
+    r"(?:Seq Scan|Bitmap Heap Scan)[^\n]* on outbound_(?:message|attempt)\b"
+    r"|Index (?:Only )?Scan[^\n]* on outbound_(?:message|attempt)\b[^\n]*\n(?! *Index Cond)"
+)
+"""Reading a whole table, or an index from end to end."""
+
+_BOUNDED = (
+    "idx_outbound_message_in_flight",
+    "idx_outbound_message_parked",
+    "idx_outbound_message_woken",
+)
+"""Indexes that hold no more than is in flight, or are meant to be walked from their beginning."""
+
+
+def _scans(plan: str) -> list[str]:
+    found = [match[0] for match in _WHOLE.finditer(plan)]
+    return [scan for scan in found if not any(name in scan for name in _BOUNDED)]
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_each_statement_of_the_hot_path_reads_by_its_index(outbox: Outbox, analysed: bool) -> None:
+    """Statistics may be those of an empty table or of a full one: the plan is the same."""
+    if not analysed:
+        outbox.change("ANALYZE outbound_message")
+    outbox.change(
+        "INSERT INTO outbound_message (org_id, channel, to_recipient, status)"
+        " SELECT 'org', 'WHATSAPP', '+3360' || n, CASE WHEN n %% 5 = 0 THEN 'QUEUED'"
+        " ELSE 'DELIVERED' END FROM generate_series(1, 20000) AS n"
+    )
+    if analysed:
+        outbox.change("ANALYZE outbound_message")
+    states = outbox.use(lambda pool: look_for_lanes(pool, [WHATSAPP]))
+    outbox.book.note_look(states, 1.0, 0.0)
+    shares = outbox.book.plan({WHATSAPP: 50}, 1.0, {})
+    plans: dict[str, str] = {}
+    with psycopg.connect(outbox.database) as connection:
+        connection.execute(QUERIES["plan_by_index"].encode())
+        order = write_order(Order({WHATSAPP: 50}, shares), "w")
+        plans["lanes"] = _plan(connection, "lanes", {"channels": [WHATSAPP]})
+        plans["claim"] = _plan(connection, "claim", order)
+        rows = _settlements(connection)
+        plans["settle"] = _plan(connection, "settle", {"rows": json.dumps(rows)})
+        plans["expire"] = _plan(connection, "expire", {"limit": 10, "error_code": "x"})
+        plans["recover"] = _plan(
+            connection, "recover", {"limit": 10, "window_s": 0, "error_code": "x"}
+        )
+        plans["wake_forgotten"] = _plan(connection, "wake_forgotten", {"limit": 10})
+        connection.rollback()
+    for name, plan in plans.items():
+        assert not _scans(plan), f"{name}\n{plan}"
+    assert "idx_outbound_message_lane" in plans["claim"], plans["claim"]
+    assert "idx_outbound_message_in_flight" in plans["claim"]
+
+
+def _settlements(connection: psycopg.Connection) -> Sequence[Mapping[str, object]]:
+    rows = connection.execute("SELECT id FROM outbound_message WHERE status = 'SENDING'")
+    return [
+        {
+            "message_id": number,
+            "attempt_no": 1,
+            "outcome": "SENT",
+            "status": "SENT",
+            "close_budget": False,
+            "give_back": False,
+            "traceparent": "00",
+        }
+        for (number,) in rows
+    ]
