@@ -7,6 +7,7 @@ VENV ?= .venv
 ARGS ?=
 # Integration tests wait more than they compute, so more of them than processors run at once.
 WORKERS ?= 4
+FAULT_TABLE ?= fault-table.md
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -52,16 +53,17 @@ check: static unit ## Linters, types, import layers, generated files, unit tests
 test: static ## All checks and all tests on real parts, with the coverage of every process
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/acceptance $(ARGS)
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration tests/faults $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-all: test ## The same; long campaigns will be added here
+test-all: test ## The same, then the whole campaign of faults; its table goes to FAULT_TABLE too
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults --campaign --fault-table $(FAULT_TABLE) $(ARGS)
 
 constraints: ## Pin what the environment holds now
 	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
 
 clean: ## Remove the environment, caches and what the demo left
-	rm -rf $(VENV) .cache demo-data htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .cache demo-data fault-table.md htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
 	  .pytest_cache .hypothesis .import_linter_cache
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,89 @@
+"""Runs a plan on real processes, waits until nothing moves any more, and has it judged."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from outbound_slo.database import migrate
+from outbound_slo.embedded.postgres import EmbeddedPostgres
+from outbound_slo.embedded.processes import Supervisor
+from outbound_slo.schema import all_migrations
+from tests.faults.arena import Arena
+from tests.faults.evidence import QUERIES, collect
+from tests.faults.feeder import Feeder
+from tests.faults.judge import Verdict, judge
+from tests.faults.plan import NO_FAULTS, Plan
+from tests.faults.sinkhole import Sinkhole
+from tests.faults.strikes import strike
+from tests.patience import wait_for
+
+CALM = {"paused": False, "silent_rate": 0.0, "bad_signature_rate": 0.0, "late_rate": 0.0}
+SETTLING_PATIENCE_S = 90.0
+"""Only bounds a failure: what still waits then is lost."""
+
+_TEMPLATE = "faults_template"
+_CLOSING_MESSAGES = 20
+_numbers = count(1)
+
+
+@contextmanager
+def running_server() -> Iterator[EmbeddedPostgres]:
+    """Run a PostgreSQL whose commits survive a crash, with a migrated template database."""
+    with EmbeddedPostgres(fsync=True, settings={"max_connections": "100"}) as server:
+        migrate(server.create_database(_TEMPLATE), all_migrations())
+        yield server
+
+
+def run(plan: Plan, server: EmbeddedPostgres, directory: Path) -> Verdict:
+    """Run a plan in a database of its own and judge it; logs go to `directory`."""
+    name = f"faults_{next(_numbers)}"
+    database = server.create_database(name, template=_TEMPLATE)
+    with Sinkhole() as sinkhole, Supervisor(directory) as supervisor:
+        arena = Arena(supervisor, server, sinkhole, database, plan)
+        arena.start_simulator()
+        for number in range(len(plan.senders)):
+            arena.start_sender(number)
+        feeder = Feeder(database, plan.load, plan.seed)
+        with feeder:
+            for step in plan.steps:
+                time.sleep(step.after_s)
+                strike(arena, step.blow)
+        _settle(arena, feeder)
+        arena.end_senders()
+        evidence = collect(
+            database,
+            arena.simulator_url,
+            confirmed=feeder.confirmed,
+            lost_processes=arena.lost_processes,
+            logs=arena.logs(),
+            endings=tuple(arena.endings),
+        )
+    server.drop_database(name)
+    return judge(evidence, plan.allowance)
+
+
+def _settle(arena: Arena, feeder: Feeder) -> None:
+    """Heal everything and wait for the end; what does not come to one, the judge will find."""
+    arena.set_faults(NO_FAULTS)
+    arena.set_behaviour(CALM)
+    # Re-sends of unknown outcomes may be held until webhooks come again, and these bring some.
+    feeder.feed_more(_CLOSING_MESSAGES)
+    for _ in range(2):
+        # Twice: the first wait may have brought re-sends, with webhooks of their own.
+        try:
+            wait_for(lambda: _is_finished(arena), "the end of all messages", SETTLING_PATIENCE_S)
+        except AssertionError:
+            return
+        arena.flush_webhooks()
+
+
+def _is_finished(arena: Arena) -> bool:
+    try:
+        with psycopg.connect(arena.database, connect_timeout=2) as connection:
+            return connection.execute(QUERIES["unfinished"].encode()).fetchone() == (0, 0)
+    except psycopg.OperationalError:
+        return False
