@@ -9,10 +9,12 @@ import alerts.artefacts
 import dashboards.artefacts
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.settings_page import build_settings_page
+from outbound_slo.states_page import build_states_page
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 BUILDERS: tuple[Builder, ...] = (
     build_settings_page,
+    build_states_page,
     alerts.artefacts.build_artefacts,
     dashboards.artefacts.build_artefacts,
 )

@@ -1,10 +1,11 @@
 """States of a message and of an attempt, and the moves that the sender itself may make.
 
-Sources: runbook 000 (statuses, retry), DESIGN decisions D12, D15 to D18. Operators may reset a
-message in SQL from any state to QUEUED; those moves are theirs and not in the table.
+Sources: runbook 000 (statuses, retry), decisions D12, D15 to D18. Operators may reset a message in
+SQL; those moves are theirs and in a table of their own. docs/states.md is drawn from both.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
@@ -96,16 +97,78 @@ class StuckReason(StrEnum):
     NO_PROGRESS = "no_progress"
 
 
-_S = MessageStatus
+class Mover(StrEnum):
+    """Who takes a message from one status to another."""
+
+    CLAIM = "claim"
+    SETTLEMENT = "settlement"
+    RECEIPT = "receipt"
+    SWEEP = "sweep"
+    EXPIRY = "expiry"
+    OPT_OUT = "opt-out"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One arrow of the state machine.
+
+    Attributes:
+        mover: Who makes it.
+        before: The status that the message must have; nobody else's update goes between (D17).
+        after: The status that it has then.
+        condition: When it is made.
+        source: The runbook or decision that asks for it.
+
+    """
+
+    mover: Mover
+    before: MessageStatus
+    after: MessageStatus
+    condition: str
+    source: str
+
+
+_Q, _I, _S, _D, _F = MessageStatus
+_CLAIM, _SETTLE, _RECEIPT, _SWEEP, _EXPIRY, _OPT_OUT, _OPERATOR = Mover
+
+MOVES: tuple[Move, ...] = (
+    Move(_CLAIM, _Q, _I, "it is due, and nothing else is in flight to the recipient", "D18, D19"),
+    Move(_SETTLE, _I, _S, "the provider accepted it", "000"),
+    Move(_SETTLE, _I, _Q, "a failure that is tried again, a deferral, an open breaker", "000; D31"),
+    Move(
+        _SETTLE, _I, _F, "a failure that is not tried again, a refusal, no budget left", "D7, D15"
+    ),
+    Move(_SETTLE, _Q, _S, "reset while in flight, and the provider had accepted it", "D17"),
+    Move(_RECEIPT, _I, _S, "its latest attempt was accepted", "D12"),
+    Move(_RECEIPT, _I, _D, "it was delivered or read", "D12, D16"),
+    Move(_RECEIPT, _I, _F, "its latest attempt failed", "D12"),
+    Move(_RECEIPT, _Q, _S, "reset or waiting, and its latest attempt was accepted", "D17"),
+    Move(_RECEIPT, _Q, _D, "reset or waiting, and it was delivered or read", "D16, D17"),
+    Move(_RECEIPT, _Q, _F, "reset or waiting, and its latest attempt failed", "D17"),
+    Move(_RECEIPT, _S, _D, "it was delivered or read", "000; D16"),
+    Move(_RECEIPT, _S, _F, "it failed after the provider had accepted it", "000"),
+    Move(
+        _RECEIPT, _F, _S, "its outcome had been unknown (outcome_unknown): it was accepted", "D12"
+    ),
+    Move(_RECEIPT, _F, _D, "it was delivered or read, whatever was thought before", "D12, D16"),
+    Move(_SWEEP, _I, _Q, "nothing heard within the recovery window, budget left", "000; D9, D12"),
+    Move(_SWEEP, _I, _F, "nothing heard within the recovery window, no budget left", "D9, D12"),
+    Move(_EXPIRY, _Q, _F, "it waited until it was of no use (expires_at)", "002"),
+    Move(_OPT_OUT, _Q, _F, "its recipient opted out (mark_opted_out)", "003; D35"),
+)
+"""Every move that the sender makes; each is one conditional UPDATE."""
+
+OPERATOR_MOVES: tuple[Move, ...] = (
+    Move(_OPERATOR, _F, _Q, "sent again after the cause is mended", "000, 001, 002; D15"),
+    Move(_OPERATOR, _I, _Q, "reset while stuck; a later receipt still settles it", "000, 001, 002"),
+)
+"""What the runbooks do in SQL; the database lets operators set any status (D17)."""
 
 TRANSITIONS: Mapping[MessageStatus, frozenset[MessageStatus]] = MappingProxyType(
     {
-        # A webhook that names the current attempt settles even a message that was reset (D17).
-        _S.QUEUED: frozenset({_S.SENDING, _S.SENT, _S.DELIVERED, _S.FAILED}),
-        _S.SENDING: frozenset({_S.QUEUED, _S.SENT, _S.DELIVERED, _S.FAILED}),
-        _S.SENT: frozenset({_S.DELIVERED, _S.FAILED}),
-        _S.DELIVERED: frozenset(),
-        _S.FAILED: frozenset(),
+        status: frozenset(move.after for move in MOVES if move.before is status)
+        for status in MessageStatus
     }
 )
 """From each status, where the sender may take a message."""
