@@ -9,8 +9,16 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Self
+from zoneinfo import available_timezones
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from outbound_slo.vocabulary.errors import ErrorPolicy
@@ -27,6 +35,12 @@ def _split_seconds(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _check_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no time zone such as Africa/Kigali")
+    return name
 
 
 Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -152,6 +166,17 @@ class SenderSettings(_Environment):
         default=60.0,
         validation_alias=_variable("OUTBOUND_BREAKER_HALF_OPEN_SECONDS"),
         description="Time for the half-open calls to answer; then the breaker opens again.",
+    )
+    quiet_hours_default: str = Field(
+        default="",
+        pattern=r"^(|([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d)$",
+        validation_alias=_variable("OUTBOUND_QUIET_HOURS_DEFAULT"),
+        description="As 22:00-07:00: quiet hours of numbers without a row in contact_preferences.",
+    )
+    quiet_hours_zone: Annotated[str, AfterValidator(_check_zone)] = Field(
+        default="UTC",
+        validation_alias=_variable("OUTBOUND_QUIET_HOURS_ZONE"),
+        description="IANA name: for recipients whose time zone neither row nor number tells.",
     )
     http_host: str = Field(default="127.0.0.1", validation_alias=_variable("OUTBOUND_HTTP_HOST"))
     http_port: int = Field(

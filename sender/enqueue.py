@@ -1,25 +1,30 @@
 """Putting messages on the queue: the one door for programs, the demo and the command line."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import phonenumbers
 import psycopg
+from email_validator import EmailNotValidError, validate_email
 
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel, Priority
+from sender.content import find_fault
+from sender.storable import clean_text, make_storable
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
 
-# Deliverability is the provider's to judge; this catches what can't be an address at all.
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
-
 MAX_ATTEMPTS = 5
 """Attempts of a message unless it says otherwise (000, 'Default max attempts')."""
+
+MOST_ATTEMPTS = 1000
+"""Largest budget: more is a mistake in the writing, not patience."""
+
+LONGEST_NAME = 512
+"""Characters of an organisation, a key and the like: what an index of PostgreSQL holds safely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +68,47 @@ class NewMessage:
     created_by: str | None = None
 
 
-def check_message(message: NewMessage) -> None:
-    """Refuse what no provider could send.
+def check_message(message: NewMessage, now: datetime | None = None) -> None:
+    """Refuse what could never be sent, or would be of no use.
+
+    Args:
+        message: The message.
+        now: An aware time to hold its expiry against; the host's clock unless given.
 
     Raises:
-        UserMistake: The recipient does not fit the channel, or there is no content.
+        UserMistake: The recipient does not fit the channel, the content breaks its limits, a time
+            has no zone or comes too late, or a value is out of range.
 
     """
     if message.channel is Channel.EMAIL:
-        if not _EMAIL.fullmatch(message.to_recipient):
-            raise UserMistake(
-                f"{message.to_recipient!r} is no e-mail address", "Write it as name@example.org"
-            )
+        _check_email(message.to_recipient)
     else:
         _check_number(message.to_recipient)
-    if message.max_attempts < 1:
-        raise UserMistake(f"max_attempts is {message.max_attempts}", "Allow at least one attempt")
-    if not (message.template_code or message.subject or message.payload.get("text")):
+    _check_values(message)
+    _check_times(message, now or datetime.now(UTC))
+    fault = find_fault(
+        message.channel,
+        template_code=message.template_code,
+        subject=message.subject,
+        payload=message.payload,
+    )
+    if fault:
+        raise UserMistake(f"The message to {message.to_recipient}: {fault.what}", fault.mend)
+
+
+def _check_email(address: str) -> None:
+    try:
+        # SendGrid takes ASCII addresses only; whether there is such a mailbox it finds out.
+        known = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError as error:
         raise UserMistake(
-            f"The message to {message.to_recipient} has no content",
-            "Give a template code, a subject or a payload with a text",
+            f"{address!r} is no e-mail address: {str(error).rstrip('.')}",
+            "Write it as name@example.org",
+        ) from error
+    if known.ascii_email is None or known.ascii_email.casefold() != address.casefold():
+        raise UserMistake(
+            f"{address!r} is not written as mail servers write it",
+            f"Write it as {known.ascii_email}",
         )
 
 
@@ -99,6 +125,48 @@ def _check_number(number: str) -> None:
         raise UserMistake(f"{number!r} is not a possible phone number in E.164 form", mend)
 
 
+def _check_values(message: NewMessage) -> None:
+    if not 1 <= message.max_attempts <= MOST_ATTEMPTS:
+        raise UserMistake(
+            f"max_attempts is {message.max_attempts}", f"Give a number from 1 to {MOST_ATTEMPTS}"
+        )
+    if not message.org_id.strip():
+        raise UserMistake("org_id is empty", "Name the organisation that sends")
+    if message.idempotency_key is not None and not message.idempotency_key.strip():
+        raise UserMistake("idempotency_key is empty", "Leave it out, or give each message its own")
+    for name in ("org_id", "idempotency_key", "session_id", "run_id", "hypothesis_id"):
+        value = getattr(message, name)
+        if value is not None and len(value) > LONGEST_NAME:
+            raise UserMistake(
+                f"{name} has {len(value)} characters", f"Keep it within {LONGEST_NAME}"
+            )
+        if value is not None and clean_text(value) != value:
+            raise UserMistake(f"{name} is no valid text: {value!r}", "Write it as valid UTF-8")
+
+
+def _check_times(message: NewMessage, now: datetime) -> None:
+    for name in ("scheduled_at", "expires_at"):
+        value = getattr(message, name)
+        if value is not None and value.utcoffset() is None:
+            raise UserMistake(
+                f"{name} is {value.isoformat()}, without a time zone",
+                f"Write it with one, as in {value.isoformat()}+01:00",
+            )
+    expires, scheduled = message.expires_at, message.scheduled_at
+    if expires is None:
+        return
+    if expires <= now:
+        raise UserMistake(
+            f"expires_at is {expires.isoformat()}, which is over", "Give a time in the future"
+        )
+    if scheduled is not None and expires <= scheduled:
+        raise UserMistake(
+            f"expires_at ({expires.isoformat()}) is not after scheduled_at "
+            f"({scheduled.isoformat()})",
+            "Let the message expire after it is due",
+        )
+
+
 def enqueue(connection: psycopg.Connection, messages: Sequence[NewMessage]) -> list[int]:
     """Queue messages in the caller's transaction.
 
@@ -109,8 +177,9 @@ def enqueue(connection: psycopg.Connection, messages: Sequence[NewMessage]) -> l
         UserMistake: One of the messages could never be sent; none is queued then.
 
     """
+    now = datetime.now(UTC)
     for message in messages:
-        check_message(message)
+        check_message(message, now)
     return [_insert(connection, message) for message in messages]
 
 
@@ -124,7 +193,7 @@ def _insert(connection: psycopg.Connection, message: NewMessage) -> int:
             "to_recipient": message.to_recipient,
             "template_code": message.template_code,
             "subject": message.subject,
-            "payload": json.dumps(message.payload) if message.payload else None,
+            "payload": _write_payload(message),
             "idempotency_key": message.idempotency_key,
             "max_attempts": message.max_attempts,
             "scheduled_at": message.scheduled_at,
@@ -141,3 +210,22 @@ def _insert(connection: psycopg.Connection, message: NewMessage) -> int:
     if row is None:
         raise RuntimeError("INSERT … RETURNING gave no row")
     return int(row[0])
+
+
+def _write_payload(message: NewMessage) -> str | None:
+    if not message.payload:
+        return None
+    try:
+        written = json.dumps(dict(message.payload), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserMistake(
+            f"The payload of the message to {message.to_recipient} is no JSON: {error}",
+            "Give strings, numbers, arrays and objects only",
+        ) from error
+    decoded = json.loads(written)
+    if make_storable(decoded) != decoded:
+        raise UserMistake(
+            f"The payload of the message to {message.to_recipient} is no valid text",
+            "Write it as valid UTF-8, without NUL",
+        )
+    return written

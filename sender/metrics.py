@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from outbound_slo.vocabulary import metrics as names
 from outbound_slo.vocabulary.metrics import Metric
 from outbound_slo.vocabulary.statuses import Channel
+from sender import rules
 from sender.breaker import TOO_FEW, Breaker
 
 API_VERSION_ENDS = {
@@ -46,6 +47,8 @@ class SenderMetrics:
         self.claimed = _counter(names.CLAIMED, registry)
         self.last_settled = _gauge(names.LAST_PROCESSED, registry)
         self.recovered = _counter(names.RECOVERED, registry)
+        self.refusals = _counter(names.REFUSALS, registry)
+        self.deferrals = _counter(names.DEFERRALS, registry)
         self.dropped_spans = _counter(names.DROPPED_SPANS, registry)
         self.version_days = _gauge(names.API_VERSION_DAYS, registry)
         self.provider_call = Histogram(
@@ -58,6 +61,10 @@ class SenderMetrics:
         for channel in Channel:
             self.claimed.labels(channel.label)
             self.provider_call.labels(channel.label)
+            for code in rules.REFUSALS:
+                self.refusals.labels(channel.label, code.value)
+            for code in rules.DEFERRALS:
+                self.deferrals.labels(channel.label, code.value)
             self.breaker_state.labels(channel.label).set(0)
             self.breaker_failure_rate.labels(channel.label).set(TOO_FEW)
             self.breaker_slow_call_rate.labels(channel.label).set(TOO_FEW)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import psycopg
@@ -38,6 +39,7 @@ from sender.providers.answer import HttpCaller
 from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
+from sender.quiet_hours import QuietPolicy, QuietWindow
 from sender.secrets import SecretStore
 from sender.upkeep import keep_up
 from sender.webhook_routes import WebhookSecrets
@@ -242,6 +244,7 @@ def _build_worker(
         backoff_seconds=settings.backoff_seconds,
         jitter=settings.retry_jitter,
         error_policy=configuration.providers.whatsapp_error_policy,
+        quiet=_quiet_policy(settings),
     )
     attempter = Attempter(
         rules,
@@ -260,6 +263,13 @@ def _build_worker(
         drain_s=settings.drain_s,
     )
     return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, bell, time.time)
+
+
+def _quiet_policy(settings: SenderSettings) -> QuietPolicy:
+    text = settings.quiet_hours_default
+    return QuietPolicy(
+        default=QuietWindow.parse(text) if text else None, zone=ZoneInfo(settings.quiet_hours_zone)
+    )
 
 
 def _breaker_policy(settings: SenderSettings) -> BreakerPolicy:

@@ -300,6 +300,16 @@ DROPPED_SPANS = Metric(
     "outbound_dropped_spans_total", _C, "Spans lost because the trace collector was not there.",
     (), _SND, "DESIGN 6",
 )  # fmt: skip
+REFUSALS = Metric(
+    "outbound_sender_refusals_total", _C,
+    "Messages that this process did not send because a rule of ours forbids it, by its code.",
+    ("channel", "error_code"), _SND, "000, 003, 004; D35",
+)  # fmt: skip
+DEFERRALS = Metric(
+    "outbound_sender_deferrals_total", _C,
+    "Messages that this process put off because a rule of ours asks for it, by its code.",
+    ("channel", "error_code"), _SND, "003; D30, D31",
+)  # fmt: skip
 API_VERSION_DAYS = Metric(
     "whatsapp_api_version_expires_days", _G, "Days until the configured Graph API version ends.",
     ("version",), _SND, "D13",

@@ -1,4 +1,4 @@
-"""Contacts' preferences in the database: runbook 003's statements, and what they do to the queue."""
+"""Contacts' preferences in the database: what runbook 003's statements do to the queue."""
 
 from collections.abc import Iterator, Mapping
 

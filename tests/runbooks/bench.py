@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.statuses import Channel
 from sender.lanes import LaneBook
 from sender.outbox import ClaimedMessage, Order, read_claim, read_lanes, write_order
+from sender.quiet_hours import NO_DEFAULT
 from sender.rules import Deferral, Refusal, judge
 from tests.runbooks.extraction import Statement
 
@@ -106,7 +108,9 @@ class Bench:
 
     def obstacle(self, number: int) -> Refusal | Deferral | None:
         """Give what the sender's own rules hold against sending a due message now."""
-        return judge(self.claim()[number], has_provider=True)
+        return judge(
+            self.claim()[number], has_provider=True, now=datetime.now(UTC), quiet=NO_DEFAULT
+        )
 
 
 def seat(connection: Connection[Any], statements: Mapping[str, Statement], scratch: Path) -> Bench:
