@@ -188,10 +188,31 @@ class SenderSettings(_Environment):
         description="How providers reach the HTTP face; Twilio gets it as its callback.",
     )
     admin_token: SecretStr | None = Field(
-        default=None, validation_alias=_variable("OUTBOUND_ADMIN_TOKEN")
+        default=None,
+        validation_alias=_variable("OUTBOUND_ADMIN_TOKEN"),
+        description="Bearer token of everything below /api/; unset: that is closed.",
+    )
+    previous_admin_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=_variable("OUTBOUND_PREVIOUS_ADMIN_TOKEN"),
+        description="Accepted too, while the token is changed.",
     )
     log_format: str = Field(
         default="text", pattern="^(text|json)$", validation_alias=_variable("OUTBOUND_LOG_FORMAT")
+    )
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        validation_alias=_variable("OUTBOUND_LOG_LEVEL"),
+        description="The least serious level that is written; `info` has a line per attempt.",
+    )
+    sentry_dsn: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_variable("SENTRY_DSN"),
+        description="Where errors are reported, with 002's tags; unset: nowhere.",
+    )
+    sentry_environment: str = Field(
+        default="production", validation_alias=_variable("SENTRY_ENVIRONMENT")
     )
 
 
@@ -227,7 +248,7 @@ class ProviderSettings(_Environment):
     secrets_key: SecretStr = Field(
         default=SecretStr(""),
         validation_alias=_variable("OUTBOUND_SECRETS_KEY"),
-        description="Key of pgp_sym_encrypt for the webhook secrets in whatsapp_provider_config.",
+        description="Key of pgp_sym_encrypt for what whatsapp_provider_config has encrypted.",
     )
     whatsapp_error_policy: ErrorPolicy = Field(
         default=ErrorPolicy.RUNBOOK, validation_alias=_variable("WHATSAPP_ERROR_POLICY")
@@ -241,6 +262,11 @@ class ProviderSettings(_Environment):
     twilio_auth_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=_variable("TWILIO_AUTH_TOKEN")
     )
+    twilio_previous_auth_token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_variable("TWILIO_PREVIOUS_AUTH_TOKEN"),
+        description="Still accepted under callbacks while the token is changed.",
+    )
     twilio_from: str = Field(default="", validation_alias=_variable("TWILIO_FROM_NUMBER"))
     sendgrid_api_url: str = Field(
         default="https://api.sendgrid.com",
@@ -249,6 +275,16 @@ class ProviderSettings(_Environment):
     )
     sendgrid_api_key: SecretStr = Field(
         default=SecretStr(""), validation_alias=_variable("SENDGRID_API_KEY")
+    )
+    sendgrid_webhook_public_key: str = Field(
+        default="",
+        validation_alias=_variable("SENDGRID_WEBHOOK_PUBLIC_KEY"),
+        description="Verification key of the signed event webhook, base64 as SendGrid shows it.",
+    )
+    sendgrid_previous_webhook_public_key: str = Field(
+        default="",
+        validation_alias=_variable("SENDGRID_PREVIOUS_WEBHOOK_PUBLIC_KEY"),
+        description="Still accepted while the key is changed.",
     )
     sendgrid_from: str = Field(default="", validation_alias=_variable("SENDGRID_FROM_ADDRESS"))
 

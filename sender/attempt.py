@@ -19,6 +19,7 @@ from outbound_slo.vocabulary.errors import (
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
 from sender.breaker import Breaker
+from sender.journal import name_message
 from sender.metrics import SenderMetrics
 from sender.outbox import ClaimedMessage, Settlement
 from sender.providers.answer import SendResult
@@ -96,6 +97,7 @@ class Attempter:
         channel = Channel(message.channel)
         breaker = self._breakers[channel]
         span = self._open_story(message, breaker)
+        name_message(message, span.trace_id)
         with self._tracing.span(
             PROVIDER_SPAN[channel], self._provider_tags(message), parent=span.context
         ) as call:

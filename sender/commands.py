@@ -17,6 +17,8 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel
 from sender.enqueue import NewMessage, enqueue
 from sender.logs import configure_logs
+from sender.redaction import Redactor, find_secrets
+from sender.sentry import open_report
 
 
 def send_messages() -> None:
@@ -30,8 +32,14 @@ def send_messages() -> None:
         providers=ProviderSettings.read(),
         tracing=TracingSettings.read(),
     )
-    configure_logs(configuration.sender.log_format)
-    run_sender(configuration)
+    settings = configuration.sender
+    redactor = Redactor(find_secrets(configuration.database, settings, configuration.providers))
+    dsn = settings.sentry_dsn.get_secret_value()
+    with open_report(dsn, settings.sentry_environment, redactor) as report:
+        configure_logs(
+            settings.log_format, level=settings.log_level, redactor=redactor, report=report
+        )
+        run_sender(configuration)
 
 
 def enqueue_message(

@@ -20,7 +20,9 @@ from sender.attempt import Attempted, Attempter
 from sender.bell import Bell
 from sender.breaker import Breaker
 from sender.faults import is_passing
+from sender.journal import tell_attempt
 from sender.lanes import LaneBook, Verdict
+from sender.logs import WORKER
 from sender.metrics import SenderMetrics
 from sender.outbox import (
     ClaimedMessage,
@@ -34,7 +36,7 @@ from sender.outbox import (
 )
 from tracing.setup import Tracing
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(component=WORKER)
 
 DATABASE_PAUSE_S = 1.0
 """Seconds to wait before asking a database again that did not answer."""
@@ -286,18 +288,10 @@ class Worker:
         except Exception:  # noqa: BLE001 - one message's crash must not end the loop
             # The message stays in SENDING and the sweep finds it: a fault of ours is not hidden
             # behind a retry.
-            _log.exception("attempt crashed", messageId=message.id)
+            _log.exception("attempt crashed", messageId=message.id, channel=message.channel)
             self._in_flight[message.org_id] -= 1
             return
-        settlement = attempted.settlement
-        if settlement.error_code is not None:
-            _log.warning(
-                "handleFailure",
-                messageId=message.id,
-                errorCode=settlement.error_code,
-                outcome=settlement.outcome.value,
-                traceId=attempted.span.trace_id,
-            )
+        tell_attempt(message, attempted.settlement)
         await self._finished.put(attempted)
 
     async def _settle_forever(self) -> None:
