@@ -1,37 +1,40 @@
 """The inbox of webhooks: stored before they are answered, applied after, by whoever comes first."""
 
 import asyncio
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg.rows import DictRow, dict_row
-from psycopg.types.json import Jsonb
 
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import ErrorPolicy
-from outbound_slo.vocabulary.spans import SpanName, Tag
-from outbound_slo.vocabulary.statuses import Channel, MessageStatus
-from sender.callbacks import Inbound, Receipt, read_meta_inbound, read_receipts
+from sender.callbacks import Caller, read_news
 from sender.faults import is_passing
+from sender.intake import Arrival, Intake
+from sender.metrics import SenderMetrics
 from sender.outbox import Pool
-from sender.storable import make_storable
-from tracing.propagation import NEW_TRACE, context_from
+from sender.reactions import Dispatch, Told, log_told, react
+from sender.sendgrid_events import keep_events, read_event_ids
+from sender.settlement import Settled, Tidings, settle
+from sender.webhook_spans import tell
+from sender.wire import decode
 from tracing.setup import Tracing
 
 _log = structlog.get_logger()
 _QUERIES = load_queries("sender", "sql/callbacks.sql")
 
-_CHANNELS = {"whatsapp": Channel.WHATSAPP, "twilio": Channel.SMS}
+BATCH = 200
+"""Webhooks applied in one transaction at most."""
 
-BATCH = 50
-"""Webhooks applied in one transaction."""
+BATCH_BYTES = 64_000
+"""Size of their bodies as PostgreSQL stores them, long ones compressed to a tenth: two thousand
+statuses or so. The first one is taken whatever its size."""
 
 MAX_TRIES = 20
 """Tries to apply a stored webhook; after that it stays for a person to look at."""
@@ -39,44 +42,48 @@ MAX_TRIES = 20
 IDLE_S = 5.0
 """Seconds between looks for webhooks that another process stored and did not apply."""
 
+KEEP_S = 7 * 86400.0
+"""Seconds that applied webhooks are kept: as long as Meta repeats one that was not answered."""
 
-def judge_repetition(said: str, old_status: str, was_read: bool) -> Tag | None:
-    """Say why a receipt changed nothing.
+PURGE_ROWS = 5000
+"""Rows removed in one statement, so that none holds others up for long."""
 
-    Args:
-        said: What it brings: SENT, DELIVERED, READ or FAILED.
-        old_status: The message's status before.
-        was_read: The message was known as read.
 
-    Returns:
-        The tag for a repeated or a late receipt; None for one that only confirms what the
-        provider's answer had told.
-
-    """
-    if said == "READ" or (said == old_status and said != MessageStatus.SENT.value):
-        late = was_read and said == MessageStatus.DELIVERED.value
-        return Tag.WEBHOOK_OUT_OF_ORDER if late else Tag.WEBHOOK_DUPLICATE
-    return None if said == old_status else Tag.WEBHOOK_OUT_OF_ORDER
+@dataclass(frozen=True, slots=True)
+class _Webhook:
+    id: int
+    caller: Caller
+    signed_by: tuple[str, ...] | None
+    received_at: datetime
+    body: str
 
 
 class Inbox:
     """Stores and applies webhooks."""
 
-    def __init__(self, pool: Pool, tracing: Tracing, policy: ErrorPolicy) -> None:
+    def __init__(
+        self, pool: Pool, tracing: Tracing, policy: ErrorPolicy, metrics: SenderMetrics
+    ) -> None:
         """Use the sender's pool."""
         self._pool = pool
         self._tracing = tracing
         self._policy = policy
+        self._metrics = metrics
         self._news = asyncio.Event()
+        self._intake = Intake(pool, self._news.set)
 
-    async def store(self, provider: str, body: Mapping[str, Any]) -> None:
-        """Keep a webhook; when this returns it is safe to answer the provider."""
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                _QUERIES["store_webhook"].encode(),
-                {"provider": provider, "body": Jsonb(make_storable(body))},
-            )
-        self._news.set()
+    async def store(self, arrival: Arrival) -> None:
+        """Keep a webhook; when this returns it is safe to answer the provider.
+
+        Raises:
+            psycopg.Error: It is not stored.
+
+        """
+        await self._intake.store(arrival)
+
+    async def note_rejected(self, caller: Caller) -> None:
+        """Note that a webhook was refused for its signature: re-sends hold then."""
+        await self._intake.note_rejected(caller)
 
     async def run(self) -> None:
         """Apply webhooks until cancelled."""
@@ -120,105 +127,97 @@ class Inbox:
             return await self._apply(1, give_up=True)
 
     async def _apply(self, limit: int, *, give_up: bool = False) -> int:
-        story: list[tuple[Mapping[str, Any], datetime, int]] = []
+        """Take and apply webhooks in one transaction; spans and counters follow its commit."""
+        started_ns = time.time_ns()
         async with self._pool.connection() as connection:
-            await connection.execute(_QUERIES["plan_by_index"].encode())
-            cursor = connection.cursor(row_factory=dict_row)
-            await cursor.execute(
-                _QUERIES["take_webhooks"].encode(), {"limit": limit, "max_tries": MAX_TRIES}
-            )
-            rows = await cursor.fetchall()
-            if not rows:
+            webhooks = await self._take(connection, limit)
+            if not webhooks:
                 return 0
             try:
-                async with connection.transaction():
-                    for row in rows:
-                        story.extend(await self._apply_one(connection, row))
+                if give_up:
+                    # A savepoint: the webhook stays locked when a statement fails.
+                    async with connection.transaction():
+                        settled, told = await self._apply_all(connection, webhooks)
+                else:
+                    settled, told = await self._apply_all(connection, webhooks)
             except Exception as fault:
                 if not give_up or (isinstance(fault, psycopg.Error) and is_passing(fault)):
                     raise
-                _log.exception("webhook can't be applied", webhook=rows[0]["id"])
+                [bad] = webhooks
+                _log.exception("webhook can't be applied", webhook=bad.id)
                 await connection.execute(
-                    _QUERIES["fail_webhook"].encode(),
-                    {"id": rows[0]["id"], "error": str(fault)[:500]},
+                    _QUERIES["fail_webhook"].encode(), {"id": bad.id, "error": str(fault)[:500]}
                 )
-                return len(rows)
+                return 1
             await connection.execute(
-                _QUERIES["finish_webhooks"].encode(), {"ids": [row["id"] for row in rows]}
+                _QUERIES["finish_webhooks"].encode(), {"ids": [webhook.id for webhook in webhooks]}
             )
-        for update, received_at, started in story:
-            self._tell(update, received_at, started)
-        return len(rows)
+        self._count(settled, told)
+        log_told(told)
+        await tell(self._tracing, settled, started_ns)
+        return len(webhooks)
 
-    async def _apply_one(
-        self, connection: AsyncConnection[Any], row: DictRow
-    ) -> list[tuple[Mapping[str, Any], datetime, int]]:
-        started = time.time_ns()
-        received_s = row["received_at"].timestamp()
-        receipts = read_receipts(row["provider"], row["body"], received_s, self._policy)
-        if row["provider"] == "whatsapp":
-            await self._keep_inbound(connection, read_meta_inbound(row["body"], received_s))
-        channel = _CHANNELS[row["provider"]]
-        updates = await self._settle(connection, receipts, channel) if receipts else []
-        return [(update, row["received_at"], started) for update in updates]
-
-    async def _settle(
-        self, connection: AsyncConnection[Any], receipts: Sequence[Receipt], channel: Channel
-    ) -> list[DictRow]:
-        cursor = connection.cursor(row_factory=dict_row)
-        rows = json.dumps([asdict(receipt) for receipt in receipts])
-        await cursor.execute(
-            _QUERIES["apply_receipts"].encode(), {"rows": rows, "channel": channel.value}
+    async def _take(self, connection: AsyncConnection[Any], limit: int) -> list[_Webhook]:
+        await connection.execute(_QUERIES["plan_by_index"].encode())
+        cursor = await connection.execute(
+            _QUERIES["take_webhooks"].encode(),
+            {"limit": limit, "max_tries": MAX_TRIES, "bytes": BATCH_BYTES},
         )
-        return await cursor.fetchall()
-
-    async def _keep_inbound(
-        self, connection: AsyncConnection[Any], inbound: Sequence[Inbound]
-    ) -> None:
-        if not inbound:
-            return
-        cursor = await connection.execute(_QUERIES["organisations_of_numbers"].encode())
-        organisations = dict(await cursor.fetchall())
-        known = [
-            asdict(message) | {"org_id": organisations[message.phone_number_id]}
-            for message in inbound
-            if message.phone_number_id in organisations
+        return [
+            _Webhook(
+                number,
+                Caller(provider),
+                None if signed_by is None else tuple(signed_by),
+                received_at,
+                body,
+            )
+            for number, provider, body, signed_by, received_at in await cursor.fetchall()
         ]
-        if len(known) < len(inbound):
-            _log.warning("inbound messages to unknown numbers", count=len(inbound) - len(known))
-        rows = json.dumps(known)
-        await connection.execute(_QUERIES["store_inbound"].encode(), {"rows": rows})
-        await connection.execute(_QUERIES["open_windows"].encode(), {"rows": rows})
 
-    def _tell(self, update: Mapping[str, Any], received_at: datetime, started: int) -> None:
-        """Continue the attempt's own trace, whichever POST the receipt came in."""
-        identity: dict[Tag, object] = {
-            Tag.WEBHOOK: True,
-            Tag.MESSAGE_ID: update["id"],
-            Tag.PROVIDER_MESSAGE_ID: update["provider_id"],
-        }
-        parent = context_from(update["traceparent"]) or NEW_TRACE
-        arrival = int(received_at.timestamp() * 1e9)
-        hop = self._tracing.span(
-            SpanName.WEBHOOK_IN, identity, parent=parent, start_ns=min(arrival, started)
+    async def _apply_all(
+        self, connection: AsyncConnection[Any], webhooks: Sequence[_Webhook]
+    ) -> tuple[list[Settled], Told]:
+        dispatches: list[Dispatch] = []
+        tidings: list[Tidings] = []
+        for webhook in webhooks:
+            caller, signed_by = webhook.caller, webhook.signed_by
+            body = decode(webhook.body)
+            if caller is Caller.SENDGRID:
+                body = await self._leave_out_known(connection, body)
+            news = read_news(caller, body, webhook.received_at.timestamp(), self._policy)
+            dispatches.append(Dispatch(caller, signed_by, news))
+            tidings += [
+                Tidings(caller, signed_by, webhook.received_at, receipt)
+                for receipt in news.receipts
+            ]
+        settled = await settle(connection, tidings)
+        return settled, await react(connection, dispatches)
+
+    async def _leave_out_known(self, connection: AsyncConnection[Any], body: object) -> object:
+        cursor = await connection.execute(
+            _QUERIES["keep_new_events"].encode(),
+            {"provider": Caller.SENDGRID.value, "ids": read_event_ids(body)},
         )
-        with (
-            hop,
-            self._tracing.span(SpanName.WEBHOOK_PROCESS, identity, start_ns=started) as process,
-        ):
-            if not update["moved"]:
-                reason = judge_repetition(update["said"], update["old_status"], update["was_read"])
-                if reason is not None:
-                    process.tag(reason, value=True)
-            tags: dict[Tag, object] = {
-                Tag.NEW_STATUS: update["said"],
-                Tag.ERROR_CODE: update["failure_code"],
-            }
-            with self._tracing.span(SpanName.STATUS_UPDATE, tags) as change:
-                if update["said"] == MessageStatus.FAILED.value:
-                    change.fail("delivery_failed")
+        return keep_events(body, {name for (name,) in await cursor.fetchall()})
+
+    def _count(self, settled: Sequence[Settled], told: Told) -> None:
+        effects = Counter((one.tidings.caller, one.effect) for one in settled)
+        for (caller, effect), count in effects.items():
+            self._metrics.receipts.labels(caller.value, effect.value).inc(count)
+        for provider, kind, severity, *_ in told.notices:
+            self._metrics.provider_notices.labels(provider, kind, severity).inc()
+        for channel, stop in told.wishes:
+            wish = "stop" if stop else "resume"
+            self._metrics.recipient_wishes.labels(channel.lower(), wish).inc()
 
     async def purge(self) -> None:
-        """Remove applied webhooks that are older than seven days."""
+        """Remove applied webhooks that are older than `KEEP_S`, and ids that come no more."""
         async with self._pool.connection() as connection:
-            await connection.execute(_QUERIES["purge_webhooks"].encode())
+            await connection.execute(_QUERIES["purge_events"].encode())
+        removed = PURGE_ROWS
+        while removed == PURGE_ROWS:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(
+                    _QUERIES["purge_webhooks"].encode(), {"keep_s": KEEP_S, "limit": PURGE_ROWS}
+                )
+                removed = cursor.rowcount

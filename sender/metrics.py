@@ -7,9 +7,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from outbound_slo.vocabulary import metrics as names
 from outbound_slo.vocabulary.metrics import Metric
+from outbound_slo.vocabulary.notices import NoticeKind, NoticeSeverity
 from outbound_slo.vocabulary.statuses import Channel
 from sender import rules
 from sender.breaker import TOO_FEW, Breaker
+from sender.callbacks import Caller
+from sender.receipts import Effect
 
 API_VERSION_ENDS = {
     "v18.0": date(2026, 1, 26),
@@ -42,6 +45,9 @@ class SenderMetrics:
         self.breaker_buffered_calls = _gauge(names.BREAKER_BUFFERED_CALLS, registry)
         self.breaker_not_permitted = _counter(names.BREAKER_NOT_PERMITTED, registry)
         self.webhooks = _counter(names.WEBHOOKS, registry)
+        self.receipts = _counter(names.RECEIPTS, registry)
+        self.provider_notices = _counter(names.PROVIDER_NOTICES, registry)
+        self.recipient_wishes = _counter(names.RECIPIENT_WISHES, registry)
         self.signature_failures = _counter(names.SIGNATURE_FAILURES, registry)
         self.in_flight = _gauge(names.IN_FLIGHT, registry)
         self.claimed = _counter(names.CLAIMED, registry)
@@ -71,11 +77,9 @@ class SenderMetrics:
             self.breaker_not_permitted.labels(channel.label)
             for kind in ("failed", "successful"):
                 self.breaker_buffered_calls.labels(channel.label, kind)
-        for provider in ("whatsapp", "twilio"):
-            for result in ("accepted", "rejected", "malformed"):
-                self.webhooks.labels(provider, result)
         for result in ("requeued", "failed"):
             self.recovered.labels(result)
+        self._open_callback_series()
         self._dropped_seen = 0
 
     def watch_breaker(self, channel: Channel, breaker: Breaker, clock: Callable[[], float]) -> None:
@@ -88,6 +92,18 @@ class SenderMetrics:
         failed.set_function(lambda: breaker.buffered()[0])
         successful = self.breaker_buffered_calls.labels(name, "successful")
         successful.set_function(lambda: breaker.buffered()[1])
+
+    def _open_callback_series(self) -> None:
+        for caller in Caller:
+            for result in ("accepted", "rejected", "malformed"):
+                self.webhooks.labels(caller.value, result)
+            for effect in Effect:
+                self.receipts.labels(caller.value, effect.value)
+            for wish in ("stop", "resume"):
+                self.recipient_wishes.labels(caller.channel.label, wish)
+        for kind in NoticeKind:
+            for severity in NoticeSeverity:
+                self.provider_notices.labels(Caller.WHATSAPP.value, kind.value, severity.value)
 
     def note_api_version(self, version: str, today: date) -> None:
         """Show the days left to the configured Graph API version, where its end is known."""

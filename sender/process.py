@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ import psycopg_pool
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from outbound_slo.database import connect, describe
 from outbound_slo.settings import (
@@ -28,11 +29,15 @@ from outbound_slo.settings import (
 )
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel
-from sender.api import Probes, build_api
+from sender.admission import AdminTokens
+from sender.api import Counter, build_api
 from sender.attempt import Attempter, AttemptRules, Provider
 from sender.bell import Bell
 from sender.breaker import Breaker, BreakerPolicy
+from sender.desk import Desk
+from sender.health_routes import Probes
 from sender.inbox import Inbox
+from sender.message_routes import MessageRules
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool, configure
 from sender.providers.answer import HttpCaller
@@ -40,7 +45,9 @@ from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
 from sender.quiet_hours import QuietPolicy, QuietWindow
+from sender.rehearsal import Rehearser
 from sender.secrets import SecretStore
+from sender.signatures import SendGridKey, load_sendgrid_key
 from sender.upkeep import keep_up
 from sender.webhook_routes import WebhookSecrets
 from sender.worker import Worker, WorkerRules
@@ -132,19 +139,41 @@ def build_providers(
 
 
 def build_secrets(settings: ProviderSettings, pool: Pool, public_url: str) -> WebhookSecrets:
-    """Collect what webhooks are checked with."""
-    current = settings.whatsapp_app_secret.get_secret_value()
-    previous = settings.whatsapp_previous_app_secret.get_secret_value()
+    """Collect what webhooks are checked with.
+
+    Raises:
+        UserMistake: A key of SendGrid's is not one.
+
+    """
+    app_secrets = (settings.whatsapp_app_secret, settings.whatsapp_previous_app_secret)
+    auth_tokens = (settings.twilio_auth_token, settings.twilio_previous_auth_token)
+    keys = {
+        "SENDGRID_WEBHOOK_PUBLIC_KEY": settings.sendgrid_webhook_public_key,
+        "SENDGRID_PREVIOUS_WEBHOOK_PUBLIC_KEY": settings.sendgrid_previous_webhook_public_key,
+    }
     return WebhookSecrets(
         whatsapp=SecretStore(
-            pool,
-            fixed=[secret for secret in (current, previous) if secret],
-            key=settings.secrets_key.get_secret_value(),
+            pool, fixed=_open_up(app_secrets), key=settings.secrets_key.get_secret_value()
         ),
         whatsapp_verify_token=settings.whatsapp_verify_token.get_secret_value(),
-        twilio=settings.twilio_auth_token.get_secret_value(),
-        twilio_url=f"{public_url.rstrip('/')}{TWILIO_PATH}",
+        twilio=_open_up(auth_tokens),
+        twilio_url=f"{public_url.rstrip('/')}{TWILIO_PATH}" if public_url else "",
+        sendgrid=[_load_key(name, text) for name, text in keys.items() if text],
     )
+
+
+def _open_up(secrets: Iterable[SecretStr]) -> list[str]:
+    return [text for secret in secrets if (text := secret.get_secret_value())]
+
+
+def _load_key(name: str, text: str) -> SendGridKey:
+    try:
+        return load_sendgrid_key(text)
+    except ValueError as error:
+        raise UserMistake(
+            f"{name} has a value that does not fit: {error}",
+            "Copy the verification key of the signed event webhook from SendGrid's settings",
+        ) from error
 
 
 async def _run(configuration: SenderConfiguration, listener: socket.socket) -> None:
@@ -188,13 +217,16 @@ async def _serve(
         metrics.watch_breaker(channel, breaker, time.monotonic)
     bell = Bell(configuration.database.url)
     worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics, bell)
-    inbox = Inbox(pool, tracing, known.whatsapp_error_policy)
+    inbox = Inbox(pool, tracing, known.whatsapp_error_policy, metrics)
     probes = Probes(
         database_answers=lambda: _answers(pool),
         worker_runs=lambda: not settings.worker_enabled or not worker_task.done(),
         refresh_metrics=lambda: metrics.note_dropped_spans(tracing.dropped()),
     )
-    api = build_api(inbox, build_secrets(known, pool, settings.public_url), metrics, probes)
+    desk = Desk(configuration.database.url)
+    counter = _build_counter(configuration, desk, breakers, tracing)
+    secrets = build_secrets(known, pool, settings.public_url)
+    api = build_api(inbox, secrets, metrics, probes, counter)
     server = _Server(_server_config(api))
     background = [
         asyncio.create_task(inbox.run()),
@@ -202,6 +234,7 @@ async def _serve(
         asyncio.create_task(bell.listen()),
     ]
     worker_task = asyncio.create_task(_work(worker, settings.worker_enabled, providers))
+    desk.open()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
@@ -213,10 +246,35 @@ async def _serve(
     finally:
         server.should_exit = True
         await serving
+        await asyncio.to_thread(desk.close)
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
     _log.info("sender stopped")
+
+
+def _build_counter(
+    configuration: SenderConfiguration,
+    desk: Desk,
+    breakers: Mapping[Channel, Breaker],
+    tracing: Tracing,
+) -> Counter:
+    settings = configuration.sender
+    policy = configuration.providers.whatsapp_error_policy
+    tokens = [settings.admin_token, settings.previous_admin_token]
+    breaker = breakers.get(Channel.WHATSAPP)
+    return Counter(
+        desk=desk,
+        tokens=AdminTokens([token.get_secret_value() for token in tokens if token]),
+        tracing=tracing,
+        rules=MessageRules(policy, settings.recovery_window_s),
+        rehearser=Rehearser(
+            has_provider=breaker is not None,
+            quiet=_quiet_policy(settings),
+            breaker=lambda: breaker.state(time.monotonic()) if breaker else None,
+            clock=lambda: datetime.now(UTC),
+        ),
+    )
 
 
 async def _work(worker: Worker, enabled: bool, providers: Mapping[Channel, Provider]) -> None:

@@ -274,6 +274,21 @@ SIGNATURE_FAILURES = Metric(
     "whatsapp_webhook_signature_failures_total", _C, "Webhooks whose signature did not match.",
     (), _SND, "001",
 )  # fmt: skip
+RECEIPTS = Metric(
+    "outbound_receipts_total", _C,
+    "Receipts in webhooks by effect: moved a message, confirmed, repeated, late, unmatched.",
+    ("provider", "effect"), _SND, "house; D12, D17",
+)  # fmt: skip
+PROVIDER_NOTICES = Metric(
+    "outbound_provider_notices_total", _C,
+    "Notices by webhook about accounts, numbers and templates; a repeated one counts once.",
+    ("provider", "kind", "severity"), _SND, "house",
+)  # fmt: skip
+RECIPIENT_WISHES = Metric(
+    "outbound_recipient_wishes_total", _C,
+    "Recipients who asked through the provider to stop or to resume messages.",
+    ("channel", "wish"), _SND, "003; D35",
+)  # fmt: skip
 PROVIDER_CALL = Metric(
     "outbound_provider_call_duration_seconds", _H, "Seconds of one HTTP call to the provider.",
     ("channel",), _SND, "002",

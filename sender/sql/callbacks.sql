@@ -1,8 +1,21 @@
--- Statements that store webhooks and apply what they say.
+-- Statements that store webhooks and apply what they say. Messages are locked in the order of their
+-- ids and before their attempts, here and in the worker's statements: so nobody waits in a circle.
 
 -- name: store_webhook
 -- Keep a webhook's body before it is answered: the provider never sends it again.
-INSERT INTO provider_webhook (provider, body) VALUES (%(provider)s, %(body)s) RETURNING id
+INSERT INTO provider_webhook (provider, body, signed_by)
+VALUES (%(provider)s, %(body)s::json, %(signed_by)s)
+
+-- name: note_accepted
+-- Providers whose webhooks were just accepted.
+INSERT INTO provider_webhook_health AS h (provider, last_accepted_at)
+SELECT provider, now() FROM unnest(%(providers)s::text[]) AS p (provider) ORDER BY provider
+ON CONFLICT (provider) DO UPDATE SET last_accepted_at = EXCLUDED.last_accepted_at
+
+-- name: note_rejected
+-- A provider's webhook that was just refused for its signature.
+INSERT INTO provider_webhook_health AS h (provider, last_rejected_at) VALUES (%(provider)s, now())
+ON CONFLICT (provider) DO UPDATE SET last_rejected_at = EXCLUDED.last_rejected_at
 
 -- name: plan_by_index
 -- The planner takes any list of receipts for a hundred rows, and reads whole tables for one.
@@ -10,13 +23,22 @@ SET LOCAL enable_seqscan = off;
 SET LOCAL enable_bitmapscan = off
 
 -- name: take_webhooks
--- Stored webhooks that nobody has applied yet; held until the transaction ends.
-SELECT id, provider, body, received_at
-  FROM provider_webhook
- WHERE processed_at IS NULL AND tries < %(max_tries)s
- ORDER BY id
- LIMIT %(limit)s
-   FOR UPDATE SKIP LOCKED
+-- Stored webhooks that nobody has applied yet, oldest first, as many as are small enough together;
+-- held until the transaction ends.
+WITH open AS (
+    SELECT id, pg_column_size(body) AS size
+      FROM provider_webhook
+     WHERE processed_at IS NULL AND tries < %(max_tries)s
+     ORDER BY id
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+), fitting AS (
+    SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM open) AS o
+     WHERE before < %(bytes)s
+)
+SELECT w.id, w.provider, w.body::text AS body, w.signed_by, w.received_at
+  FROM fitting JOIN provider_webhook AS w ON w.id = fitting.id
+ ORDER BY w.id
 
 -- name: finish_webhooks
 -- Mark webhooks as applied.
@@ -27,92 +49,109 @@ UPDATE provider_webhook SET processed_at = now(), error = NULL WHERE id = ANY (%
 UPDATE provider_webhook SET tries = tries + 1, error = %(error)s WHERE id = %(id)s
 
 -- name: purge_webhooks
--- Applied webhooks are kept for the seven days in which a provider may repeat them.
+-- Applied webhooks are kept for a while, for people who want to know what a provider told.
 DELETE FROM provider_webhook
  WHERE id IN (SELECT id FROM provider_webhook
-               WHERE processed_at < now() - interval '7 days' ORDER BY id LIMIT 1000)
+               WHERE processed_at < now() - %(keep_s)s * interval '1 second'
+               ORDER BY id LIMIT %(limit)s)
+
+-- name: purge_events
+-- Ids of events that a provider repeats no more.
+DELETE FROM provider_event_seen WHERE seen_at < now() - interval '48 hours'
 
 -- name: apply_receipts
--- Settle messages by their receipts, each naming an attempt by the provider's id or by our own
--- reference, which others who share the account could copy: it only names an attempt of this channel
--- that has no provider's id yet. Never backwards; a receipt for an attempt before the current one changes nothing.
-WITH receipt AS (
+-- Settle messages by their receipts (the rule is `advance` in receipts.py), each naming an attempt by
+-- the provider's id or by our own reference, which others who share the account could copy: it only
+-- names an attempt of this channel that has no provider's id yet. A tenant's secret speaks for that
+-- tenant's messages alone. A receipt counts if no attempt after the one it names went out.
+WITH receipt AS MATERIALIZED (
     SELECT *
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
-           provider_message_id text, message_id bigint, attempt_no integer, sent_s float8,
-           delivered_s float8, read_s float8, failed_s float8, error_code text,
-           error_message text, close_budget boolean)
-), named AS (
-    SELECT r.provider_message_id AS provider_id, r.sent_s, r.delivered_s, r.read_s, r.failed_s,
-           r.error_code AS failure_code, r.error_message AS failure_text, r.close_budget,
-           a.outbound_message_id AS id, a.attempt_no AS no, a.traceparent
+           place integer, channel text, owners text[], provider_message_id text, message_id bigint,
+           attempt_no integer, sent boolean, delivered_s float8, read_s float8, failed boolean,
+           error_code text, error_message text, close_budget boolean)
+), named AS MATERIALIZED (
+    SELECT r.*, a.outbound_message_id AS id, a.attempt_no AS no, a.traceparent, a.started_at,
+           LEAST(r.delivered_s, r.read_s) AS arrived_s
       FROM receipt AS r
      CROSS JOIN LATERAL (
-           SELECT outbound_message_id, attempt_no, traceparent FROM outbound_attempt
-            WHERE provider_message_id = r.provider_message_id
+           SELECT outbound_message_id, attempt_no, traceparent, started_at FROM outbound_attempt
+            WHERE provider_message_id = r.provider_message_id AND channel = r.channel
            UNION ALL
-           SELECT outbound_message_id, attempt_no, traceparent FROM outbound_attempt
+           SELECT outbound_message_id, attempt_no, traceparent, started_at FROM outbound_attempt
             WHERE outbound_message_id = r.message_id AND attempt_no = r.attempt_no
-              AND channel = %(channel)s AND provider_message_id IS NULL
+              AND channel = r.channel AND provider_message_id IS NULL
             LIMIT 1) AS a
-), latest AS (
-    SELECT DISTINCT ON (id) * FROM named ORDER BY id, no DESC
-), before AS (
-    SELECT m.id, m.status, m.read_at IS NOT NULL AS was_read
-      FROM latest AS n JOIN outbound_message AS m ON m.id = n.id
+), before AS MATERIALIZED (
+    SELECT m.id, m.org_id, m.status, m.error_code, m.attempt_seq, m.delivered_at, m.read_at
+      FROM outbound_message AS m
+     WHERE m.id IN (SELECT id FROM named)
      ORDER BY m.id
-       FOR UPDATE OF m
+       FOR UPDATE
+), judged AS MATERIALIZED (
+    SELECT n.*, b.status AS old_status, b.error_code AS old_code, b.delivered_at, b.read_at,
+           n.no >= b.attempt_seq
+           OR b.attempt_seq - n.no = (
+               SELECT count(*) FROM outbound_attempt AS later
+                WHERE later.outbound_message_id = n.id AND later.attempt_no > n.no
+                  AND later.outcome IN ('REFUSED', 'DEFERRED')) AS counts
+      FROM named AS n
+      JOIN before AS b ON b.id = n.id
+     WHERE n.owners IS NULL OR b.org_id = ANY (n.owners)
+), latest AS (
+    SELECT DISTINCT ON (id) * FROM judged WHERE counts ORDER BY id, no DESC, place
 ), attempt AS (
     UPDATE outbound_attempt AS a
        SET outcome = 'SENT',
-           provider_message_id = COALESCE(a.provider_message_id, n.provider_id),
+           provider_message_id = COALESCE(a.provider_message_id, j.provider_message_id),
            finished_at = COALESCE(a.finished_at, now()),
            next_retry_at = NULL,
            updated_at = now()
-      FROM named AS n
-     WHERE a.outbound_message_id = n.id AND a.attempt_no = n.no
+      FROM judged AS j
+     WHERE a.outbound_message_id = j.id AND a.attempt_no = j.no
        AND a.outcome IN ('IN_FLIGHT', 'UNKNOWN')
 ), moved AS (
     UPDATE outbound_message AS m
        SET status = CASE
-               WHEN COALESCE(n.delivered_s, n.read_s) IS NOT NULL THEN 'DELIVERED'
-               WHEN m.status = 'DELIVERED' THEN 'DELIVERED'
-               WHEN n.failed_s IS NOT NULL THEN 'FAILED'
+               WHEN n.arrived_s IS NOT NULL THEN 'DELIVERED'
+               WHEN n.failed THEN 'FAILED'
                ELSE 'SENT' END,
-           provider_message_id = COALESCE(m.provider_message_id, n.provider_id),
-           sent_at = COALESCE(m.sent_at, LEAST(now(), to_timestamp(
-               COALESCE(n.sent_s, n.delivered_s, n.read_s, n.failed_s)))),
-           delivered_at = COALESCE(m.delivered_at, to_timestamp(COALESCE(n.delivered_s, n.read_s))),
-           read_at = COALESCE(m.read_at, to_timestamp(n.read_s)),
-           error_code = CASE
-               WHEN m.status = 'DELIVERED' OR COALESCE(n.delivered_s, n.read_s) IS NOT NULL THEN NULL
-               ELSE n.failure_code END,
-           error_message = CASE
-               WHEN m.status = 'DELIVERED' OR COALESCE(n.delivered_s, n.read_s) IS NOT NULL THEN NULL
-               ELSE n.failure_text END,
+           provider_message_id = COALESCE(m.provider_message_id, n.provider_message_id),
+           -- Our own clock: it is the same whichever receipt came first.
+           sent_at = COALESCE(m.sent_at, n.started_at),
+           delivered_at = LEAST(m.delivered_at, to_timestamp(n.arrived_s)),
+           read_at = LEAST(m.read_at, to_timestamp(n.read_s)),
+           error_code = CASE WHEN n.arrived_s IS NULL THEN n.error_code END,
+           error_message = CASE WHEN n.arrived_s IS NULL THEN n.error_message END,
            attempt_count = CASE
-               WHEN n.failed_s IS NOT NULL AND n.close_budget AND m.status <> 'DELIVERED'
-                    AND COALESCE(n.delivered_s, n.read_s) IS NULL
-               THEN GREATEST(m.attempt_count, m.max_attempts) ELSE m.attempt_count END,
+               WHEN n.arrived_s IS NOT NULL THEN LEAST(m.attempt_count, n.no)
+               WHEN n.failed AND n.close_budget THEN GREATEST(m.attempt_count, m.max_attempts)
+               ELSE m.attempt_count END,
            updated_at = now()
       FROM latest AS n
      WHERE m.id = n.id
-       AND n.no >= m.attempt_seq
-       AND (m.status IN ('QUEUED', 'SENDING')
-            OR (m.status = 'SENT'
-                AND COALESCE(n.delivered_s, n.read_s, n.failed_s) IS NOT NULL)
-            OR (m.status = 'DELIVERED' AND n.read_s IS NOT NULL AND m.read_at IS NULL))
-    RETURNING m.id, m.status
+       AND CASE
+               WHEN n.arrived_s IS NOT NULL
+               THEN m.status <> 'DELIVERED'
+                    OR to_timestamp(n.arrived_s) < m.delivered_at
+                    OR to_timestamp(n.read_s) < COALESCE(m.read_at, 'infinity')
+               WHEN m.status IN ('QUEUED', 'SENDING')
+                    OR m.status = 'FAILED' AND m.error_code = 'outcome_unknown'
+               THEN n.failed OR n.sent
+               ELSE n.failed AND m.status = 'SENT' END
 )
-SELECT n.provider_id, n.id, n.traceparent, n.failure_code, b.status AS old_status, b.was_read,
-       moved.id IS NOT NULL AS moved,
-       CASE WHEN n.read_s IS NOT NULL THEN 'READ'
-            WHEN n.delivered_s IS NOT NULL THEN 'DELIVERED'
-            WHEN n.failed_s IS NOT NULL THEN 'FAILED'
-            ELSE 'SENT' END AS said
-  FROM named AS n
-  JOIN before AS b ON b.id = n.id
-  LEFT JOIN moved ON moved.id = n.id
+SELECT place, id, traceparent, counts, old_status, old_code,
+       EXTRACT(EPOCH FROM delivered_at)::float8 AS delivered_s,
+       EXTRACT(EPOCH FROM read_at)::float8 AS read_s
+  FROM judged
+
+-- name: keep_new_events
+-- Which of these events have not come before.
+INSERT INTO provider_event_seen (provider, event_id)
+SELECT %(provider)s, event_id FROM unnest(%(ids)s::text[]) AS e (event_id)
+ GROUP BY event_id ORDER BY event_id
+ON CONFLICT DO NOTHING
+RETURNING event_id
 
 -- name: open_windows
 -- An inbound message opens the sender's 24-hour service window with that recipient.
@@ -120,6 +159,7 @@ INSERT INTO whatsapp_session_window (org_id, phone_number, last_inbound_at, wind
 SELECT org_id, phone_number, max(to_timestamp(at_s)), max(to_timestamp(at_s)) + interval '24 hours'
   FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (org_id text, phone_number text, at_s float8)
  GROUP BY org_id, phone_number
+ ORDER BY org_id, phone_number
 ON CONFLICT (org_id, phone_number) DO UPDATE
    SET last_inbound_at = GREATEST(whatsapp_session_window.last_inbound_at, EXCLUDED.last_inbound_at),
        window_expires_at = GREATEST(
@@ -132,18 +172,103 @@ INSERT INTO message (org_id, channel, direction, from_address, body, provider_me
 SELECT org_id, 'WHATSAPP', 'INBOUND', phone_number, body, provider_message_id, to_timestamp(at_s)
   FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
        org_id text, phone_number text, body text, provider_message_id text, at_s float8)
+ ORDER BY provider_message_id
 ON CONFLICT (provider_message_id) DO NOTHING
 
--- name: organisations_of_numbers
--- Which organisation a business phone number belongs to.
-SELECT phone_number_id, org_id FROM whatsapp_provider_config
-
--- name: read_secrets
--- Webhook secrets that hold now: the current ones, and those replaced in the last seven days.
-SELECT pgp_sym_decrypt(webhook_secret_encrypted, %(key)s)
-  FROM whatsapp_provider_config WHERE enabled AND webhook_secret_encrypted IS NOT NULL
-UNION
-SELECT pgp_sym_decrypt(previous_webhook_secret_encrypted, %(key)s)
+-- name: read_owners
+-- Whose business numbers and accounts these are.
+SELECT org_id, phone_number_id, business_account_id
   FROM whatsapp_provider_config
- WHERE enabled AND previous_webhook_secret_encrypted IS NOT NULL
-   AND previous_webhook_secret_until > now()
+ WHERE phone_number_id = ANY (%(marks)s) OR business_account_id = ANY (%(marks)s)
+ ORDER BY org_id
+
+-- name: keep_wishes
+-- Note what recipients wish, the latest wish of each; gives those that are news. One that answers a
+-- message is to that message's organisation; one without any is to all of them (org_id '').
+WITH wish AS (
+    SELECT COALESCE(m.org_id, r.org_id, '') AS org_id, r.channel,
+           COALESCE(m.to_recipient, r.recipient) AS recipient,
+           r.stop, to_timestamp(r.at_s) AS wished_at, r.source
+      FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+           org_id text, message_id bigint, channel text, recipient text, stop boolean,
+           at_s float8, source text)
+      LEFT JOIN outbound_message AS m ON m.id = r.message_id AND m.channel = r.channel
+), latest AS (
+    SELECT DISTINCT ON (org_id, channel, recipient) *
+      FROM wish ORDER BY org_id, channel, recipient, wished_at DESC, stop DESC
+)
+INSERT INTO recipient_wish AS known (org_id, channel, recipient, stop, wished_at, source)
+SELECT org_id, channel, recipient, stop, wished_at, source
+  FROM latest ORDER BY org_id, channel, recipient
+ON CONFLICT (org_id, channel, recipient) DO UPDATE
+   SET stop = EXCLUDED.stop, wished_at = EXCLUDED.wished_at, source = EXCLUDED.source
+ WHERE EXCLUDED.wished_at > known.wished_at
+RETURNING org_id, channel, recipient, stop, source
+
+-- name: stop_everywhere
+-- Runbook 003's opt-out: refuses what is queued for the recipient, and all that comes.
+SELECT mark_opted_out(%(recipient)s, %(source)s)
+
+-- name: resume_everywhere
+-- Take an opt-out back, if it came by the same way.
+UPDATE contact_preferences
+   SET opted_out = false, opt_out_at = NULL, opt_out_reason = NULL, updated_at = now()
+ WHERE wa_id = %(recipient)s AND opted_out AND opt_out_reason = %(source)s
+
+-- name: stop_for_organisation
+-- The recipient withdraws the consent given to one organisation.
+INSERT INTO consentement AS known (org_id, recipient, channel, status, source)
+VALUES (%(org_id)s, %(recipient)s, %(channel)s, 'REVOKED', %(source)s)
+ON CONFLICT (org_id, recipient, channel) DO UPDATE
+   SET status = 'REVOKED', source = EXCLUDED.source, updated_at = now()
+ WHERE known.status = 'GRANTED'
+
+-- name: resume_for_organisation
+-- Give the consent again, if it was withdrawn by the same way.
+UPDATE consentement SET status = 'GRANTED', updated_at = now()
+ WHERE org_id = %(org_id)s AND recipient = %(recipient)s AND channel = %(channel)s
+   AND status = 'REVOKED' AND source = %(source)s
+
+-- name: keep_notices
+-- Keep what a provider tells of accounts, numbers and templates; gives those that are news.
+INSERT INTO provider_notice (
+       provider, kind, severity, account, subject, event, description, told_at, fingerprint)
+SELECT %(provider)s, kind, severity, account, subject, event, description, to_timestamp(told_s),
+       fingerprint
+  FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+       kind text, severity text, account text, subject text, event text, description text,
+       told_s float8, fingerprint text)
+ ORDER BY fingerprint
+ON CONFLICT (fingerprint) DO NOTHING
+RETURNING kind, severity, account, subject, event
+
+-- name: keep_template_states
+-- Keep the latest state of templates.
+INSERT INTO whatsapp_template AS known (
+       business_account_id, name, language, template_id, status, status_at, reason)
+SELECT DISTINCT ON (account, name, language)
+       account, name, language, template_id, status, to_timestamp(at_s), reason
+  FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+       account text, name text, language text, template_id text, status text, reason text,
+       at_s float8)
+ WHERE status IS NOT NULL
+ ORDER BY account, name, language, at_s DESC
+ON CONFLICT (business_account_id, name, language) DO UPDATE
+   SET status = EXCLUDED.status, status_at = EXCLUDED.status_at, reason = EXCLUDED.reason,
+       template_id = COALESCE(EXCLUDED.template_id, known.template_id), updated_at = now()
+ WHERE EXCLUDED.status_at > COALESCE(known.status_at, '-infinity')
+
+-- name: keep_template_qualities
+-- Keep the latest quality of templates.
+INSERT INTO whatsapp_template AS known (
+       business_account_id, name, language, template_id, quality, quality_at)
+SELECT DISTINCT ON (account, name, language)
+       account, name, language, template_id, quality, to_timestamp(at_s)
+  FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+       account text, name text, language text, template_id text, quality text, at_s float8)
+ WHERE quality IS NOT NULL
+ ORDER BY account, name, language, at_s DESC
+ON CONFLICT (business_account_id, name, language) DO UPDATE
+   SET quality = EXCLUDED.quality, quality_at = EXCLUDED.quality_at,
+       template_id = COALESCE(EXCLUDED.template_id, known.template_id), updated_at = now()
+ WHERE EXCLUDED.quality_at > COALESCE(known.quality_at, '-infinity')

@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -11,8 +12,11 @@ import psycopg_pool
 import pytest
 
 from outbound_slo.vocabulary.errors import ErrorPolicy
-from sender.callbacks import Receipt, read_receipts
+from sender.callbacks import Caller, read_news
 from sender.inbox import Inbox
+from sender.intake import Arrival
+from sender.metrics import SenderMetrics
+from sender.news import News
 from sender.outbox import Pool
 from tests.tracing_parts import trace_in_memory
 from tracing.setup import Tracing, start_tracing
@@ -50,20 +54,24 @@ def _fill(database: str, status: str, outcome: str, provider_id: str | None) -> 
 
 def _apply(
     database: str,
-    posts: Sequence[dict[str, Any]],
+    posts: Sequence[object],
     tracing: Tracing | None = None,
-    provider: str = "whatsapp",
-) -> None:
+    caller: Caller = Caller.WHATSAPP,
+    signed_by: tuple[str, ...] | None = None,
+) -> SenderMetrics:
+    metrics = SenderMetrics()
+
     async def apply() -> None:
         pool: Pool = psycopg_pool.AsyncConnectionPool(database, min_size=1, open=False)
         async with pool:
-            inbox = Inbox(pool, tracing or start_tracing(strict=True), ErrorPolicy.RUNBOOK)
+            inbox = Inbox(pool, tracing or start_tracing(strict=True), ErrorPolicy.RUNBOOK, metrics)
             for post in posts:
-                await inbox.store(provider, post)
+                await inbox.store(Arrival(caller, json.dumps(post), signed_by))
                 while await inbox.apply_some():
                     pass
 
     asyncio.run(apply())
+    return metrics
 
 
 def _open_webhooks(database: str) -> list[int]:
@@ -163,14 +171,12 @@ def test_one_webhook_that_crashes_its_reader_holds_up_nobody(
 ) -> None:
     _fill(database, "SENT", "SENT", "wamid.1")
 
-    def crash(
-        provider: str, body: Mapping[str, object], received_s: float, policy: ErrorPolicy
-    ) -> Sequence[Receipt]:
+    def crash(caller: Caller, body: object, received_s: float, policy: ErrorPolicy) -> News:
         if body == {"entry": ["crash"]}:
             raise RecursionError
-        return read_receipts(provider, body, received_s, policy)
+        return read_news(caller, body, received_s, policy)
 
-    monkeypatch.setattr("sender.inbox.read_receipts", crash)
+    monkeypatch.setattr("sender.inbox.read_news", crash)
     _apply(database, [{"entry": ["crash"]}, _post("delivered")])
     assert _state(database)[0] == "DELIVERED"
     assert _open_webhooks(database) == [20]
@@ -185,7 +191,7 @@ def test_our_reference_in_anothers_receipt_moves_nothing(database: str) -> None:
 def test_a_callback_of_another_channel_moves_nothing(database: str) -> None:
     _fill(database, "SENDING", "UNKNOWN", None)
     body = {"MessageSid": "SM1", "MessageStatus": "delivered", "m": "1", "a": "1"}
-    _apply(database, [body], provider="twilio")
+    _apply(database, [body], caller=Caller.TWILIO)
     assert _state(database)[0] == "SENDING"
 
 

@@ -6,18 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outbound_slo.vocabulary.errors import ErrorPolicy
-from sender.callbacks import (
-    MalformedWebhookError,
-    Receipt,
-    read_json,
-    read_meta_inbound,
-    read_meta_receipts,
-    read_reference,
-    read_twilio_receipt,
-    sign_twilio,
-    verify_meta,
-    verify_twilio,
-)
+from sender.meta_callbacks import read_meta, read_meta_inbound, read_meta_receipts, read_reference
+from sender.receipts import Receipt
+from sender.twilio_callbacks import read_twilio_receipt
+from sender.wire import MalformedWebhookError, decode
 
 POLICY = ErrorPolicy.RUNBOOK
 
@@ -37,35 +29,6 @@ def _post(*statuses: dict[str, object], messages: list[Any] | None = None) -> di
         "object": "whatsapp_business_account",
         "entry": [{"id": "1", "changes": [change]}],
     }
-
-
-def test_twilios_own_example_of_a_signature_is_accepted() -> None:
-    # The example of Twilio's security page: its URL, its fields, its token, its result.
-    url = "https://mycompany.com/myapp.php?foo=1&bar=2"
-    form = {
-        "CallSid": "CA1234567890ABCDE",
-        "Caller": "+14158675309",
-        "Digits": "1234",
-        "From": "+14158675309",
-        "To": "+18005551212",
-    }
-    assert sign_twilio(url, form, "12345") == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
-    assert verify_twilio(url, form, "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "12345")
-    assert not verify_twilio(
-        url, form | {"Digits": "1235"}, "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "12345"
-    )
-
-
-def test_either_of_two_secrets_is_accepted_and_no_other() -> None:
-    # printf '{"entry":[]}' | openssl dgst -sha256 -hmac s3cret
-    signature = "sha256=55e94cedb4167d0e4e8c20f779a70292819e38da2afea51bf02dc6ecc52542ba"
-    body = b'{"entry":[]}'
-    assert verify_meta(body, signature, ["new", "s3cret"])
-    assert verify_meta(body, signature, ["s3cret"])
-    assert not verify_meta(body, signature, ["new"])
-    assert not verify_meta(body + b" ", signature, ["s3cret"])
-    assert not verify_meta(body, "", ["s3cret"])
-    assert not verify_meta(body, "sha256=é", ["s3cret"])
 
 
 def test_a_thousand_statuses_in_one_post_are_all_read() -> None:
@@ -116,8 +79,6 @@ def test_an_inbound_message_is_read_with_its_number() -> None:
     ("raw", "text"),
     [
         (b"{", "not JSON"),
-        (b"[]", "not a JSON object"),
-        (b"{}", "no list 'entry'"),
         (b'{"entry": [], "x": NaN}', "not JSON"),
         (b'{"entry": [], "x": -Infinity}', "not JSON"),
         (b'{"entry": [], "x": 1e999}', "not JSON"),
@@ -126,21 +87,21 @@ def test_an_inbound_message_is_read_with_its_number() -> None:
 )
 def test_a_malformed_body_is_named(raw: bytes, text: str) -> None:
     with pytest.raises(MalformedWebhookError, match=text):
-        read_json(raw)
+        decode(raw)
 
 
 def test_a_nul_that_the_database_could_not_store_is_left_out() -> None:
-    body = read_json(json.dumps({"entry": [], "note": "a\x00b"}).encode())
+    body = decode(json.dumps({"entry": [], "note": "a\x00b"}).encode())
     assert body["note"] == "ab"
 
 
 def test_a_text_that_only_speaks_of_a_nul_is_kept() -> None:
-    body = read_json(json.dumps({"entry": [], "note": "a\\u0000b"}).encode())
+    body = decode(json.dumps({"entry": [], "note": "a\\u0000b"}).encode())
     assert body["note"] == "a\\u0000b"
 
 
 def test_half_of_a_surrogate_pair_is_replaced() -> None:
-    assert read_json(b'{"entry": [], "note": "a\\ud83d", "\\udfff": 1}') == {
+    assert decode(b'{"entry": [], "note": "a\\ud83d", "\\udfff": 1}') == {
         "entry": [],
         "note": "a?",
         "?": 1,
@@ -187,8 +148,7 @@ anything = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["entry", "object"]), anything))
 def test_no_shape_of_json_crashes_the_readers(body: dict[str, object]) -> None:
-    read_meta_receipts(body, 0.0, POLICY)
-    read_meta_inbound(body, 0.0)
+    read_meta(body, 0.0, POLICY)
 
 
 def test_twilio_statuses_become_receipts() -> None:

@@ -1,0 +1,45 @@
+"""The spans of webhooks: each continues its attempt's own trace, whichever POST it came in."""
+
+import asyncio
+from collections.abc import Sequence
+
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from sender.receipts import EFFECT_TAGS, Said
+from sender.settlement import Settled
+from tracing.propagation import NEW_TRACE, context_from
+from tracing.setup import Tracing
+
+AT_ONCE = 100
+"""Receipts told before others get their turn on the event loop."""
+
+
+async def tell(tracing: Tracing, settled: Sequence[Settled], started_ns: int) -> None:
+    """Tell of every receipt that named an attempt; `started_ns` is when its batch was begun."""
+    for number, one in enumerate(settled):
+        if one.message_id is not None:
+            _tell_one(tracing, one, one.message_id, started_ns)
+        if number % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+
+
+def _tell_one(tracing: Tracing, settled: Settled, message_id: int, started_ns: int) -> None:
+    receipt = settled.tidings.receipt
+    identity: dict[Tag, object] = {
+        Tag.WEBHOOK: True,
+        Tag.MESSAGE_ID: message_id,
+        Tag.PROVIDER_MESSAGE_ID: receipt.provider_message_id,
+    }
+    parent = context_from(settled.traceparent) or NEW_TRACE
+    arrival = int(settled.tidings.received_at.timestamp() * 1e9)
+    hop = tracing.span(
+        SpanName.WEBHOOK_IN, identity, parent=parent, start_ns=min(arrival, started_ns)
+    )
+    with hop, tracing.span(SpanName.WEBHOOK_PROCESS, identity, start_ns=started_ns) as process:
+        reason = EFFECT_TAGS.get(settled.effect)
+        if reason is not None:
+            process.tag(reason, value=True)
+        said = receipt.said
+        tags: dict[Tag, object] = {Tag.NEW_STATUS: said.value, Tag.ERROR_CODE: receipt.error_code}
+        with tracing.span(SpanName.STATUS_UPDATE, tags) as change:
+            if said is Said.FAILED:
+                change.fail("delivery_failed")
