@@ -18,7 +18,7 @@ QUEUE_CAPACITY = 65_536
 """Spans waiting for export at most: four seconds of 1,000 messages/s at fifteen spans each."""
 QUEUE_BYTES = 32 * 1024 * 1024
 """Bytes waiting for export at most, whichever bound is met first."""
-BATCH_SIZE = 1024
+BATCH_SIZE = 4096
 BATCH_BYTES = 1024 * 1024
 """A batch ends with the span that takes it beyond this."""
 BATCH_INTERVAL_S = 0.5

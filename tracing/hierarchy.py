@@ -6,7 +6,7 @@ Pure functions, on the hot path: a legal span or value costs one dictionary look
 from outbound_slo.vocabulary.spans import SPANS, TAGS, SpanName, Tag
 from tracing.values import TagValue
 
-LARGEST_INTEGER = 2**63 - 1
+_LARGEST_INTEGER = 2**63 - 1
 _LARGEST_REMINDER = 60
 
 
@@ -55,7 +55,7 @@ def settle_value(tag: Tag, value: object) -> TagValue:
     if expected is bool and isinstance(value, bool):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        if expected is int and abs(value) <= LARGEST_INTEGER:
+        if expected is int and abs(value) <= _LARGEST_INTEGER:
             return int(value)
         if expected is float:
             return float(value)

@@ -6,6 +6,7 @@ The tags that could carry more are scrubbed wherever they are set, so that no ca
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from outbound_slo.vocabulary.spans import Tag
@@ -27,6 +28,7 @@ def scrub_text(text: str) -> str:
     return _PHONE.sub("[number]", without_secrets)[:_LONGEST_BODY]
 
 
+@lru_cache(maxsize=256)
 def scrub_url(url: str) -> str:
     """Cut query, fragment and credentials from an address: tokens travel there."""
     return _USER_IN_URL.sub("", url.partition("?")[0].partition("#")[0])

@@ -6,7 +6,6 @@ trace (D11). Nothing here raises: a broken header or column costs the link, neve
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
@@ -69,15 +68,9 @@ NEW_TRACE = TraceContext()
 """Pass as `parent` to start a trace of its own, whatever span is current."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Another trace that a span belongs with: the request's, the previous attempt's."""
-
-    context: TraceContext
-
-
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _INVALID_VERSION = "ff"
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _LONGEST_TRACEPARENT = 512
 # Correlation ids are short; what is longer is not one, and would be copied into every span of the
 # message.
@@ -106,10 +99,10 @@ def context_from(
     return TraceContext(baggage=kept) if kept else None
 
 
-def link_to(traceparent: str | None) -> Link | None:
+def link_to(traceparent: str | None) -> TraceContext | None:
     """Give a link to another trace (the request, an earlier attempt); None if malformed."""
     ids = _read_traceparent(traceparent)
-    return None if ids is None else Link(TraceContext(REMOTE, *ids))
+    return None if ids is None else TraceContext(REMOTE, *ids)
 
 
 def read_baggage(header: str | None) -> dict[str, str]:
@@ -148,5 +141,6 @@ def _read_traceparent(traceparent: str | None) -> tuple[bytes, bytes] | None:
     # Version 00 has exactly four fields; later ones may add more.
     if version == _INVALID_VERSION or (version == "00" and rest):
         return None
-    ids = bytes.fromhex(trace_id), bytes.fromhex(span_id)
-    return ids if any(ids[0]) and any(ids[1]) else None
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
+        return None
+    return bytes.fromhex(trace_id), bytes.fromhex(span_id)

@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from outbound_slo.vocabulary.spans import (
     BAGGAGE_TAGS,
@@ -24,9 +23,9 @@ from tracing import wire
 from tracing.collector import Collector, CollectorOptions
 from tracing.export import QUEUE_CAPACITY, SpanCounts, SpanExport
 from tracing.hierarchy import IllegalStoryError, check_parent
-from tracing.propagation import REMOTE, Link, TraceContext
+from tracing.propagation import REMOTE, TraceContext
 from tracing.resource import describe_service
-from tracing.story import CURRENT, Deliver, StorySpan
+from tracing.story import CURRENT, Deliver, StorySpan, Telling
 
 _log = logging.getLogger(__name__)
 
@@ -54,19 +53,17 @@ class _Place:
 
     parents: frozenset[str | None]
     identity: bytes
-    has_twin: bool
+    shares_tags: bool
 
 
-_PLACES: Mapping[SpanName, _Place] = MappingProxyType(
-    {
-        name: _Place(
-            row.parents | ({REMOTE} if row.remote_parents else frozenset()),
-            wire.write_identity(name.value, _OTLP_KINDS[row.kind]),
-            name in PROVIDER_SPANS,
-        )
-        for name, row in SPANS.items()
-    }
-)
+_PLACES: Mapping[SpanName, _Place] = {
+    name: _Place(
+        row.parents | ({REMOTE} if row.remote_parents else frozenset()),
+        wire.write_identity(name.value, _OTLP_KINDS[row.kind]),
+        name in PROVIDER_SPANS,
+    )
+    for name, row in SPANS.items()
+}
 
 
 class Tracing:
@@ -77,8 +74,7 @@ class Tracing:
     ) -> None:
         self._export = export
         self._strict = strict
-        self._deliver = _deliver_to(sinks)
-        self._quiet = not sinks and not strict
+        self._telling = Telling(_deliver_to(sinks), self._complain, quiet=not sinks and not strict)
         self._known_mistakes: set[str] = set()
 
     def span(
@@ -87,7 +83,7 @@ class Tracing:
         tags: Mapping[Tag, object] | None = None,
         *,
         parent: TraceContext | None = None,
-        links: Sequence[Link] = (),
+        links: Sequence[TraceContext] = (),
         start_ns: int | None = None,
     ) -> StorySpan:
         """Start a span; use it in a `with` statement, or call `end()` on it.
@@ -111,22 +107,21 @@ class Tracing:
         place = _PLACES[name]
         if above.name not in place.parents:
             self._refuse_place(name, above.name)
+        telling = self._telling
         span = StorySpan(
+            telling,
             name,
+            place.identity,
             above.trace_bytes or (_ids.getrandbits(_TRACE_BITS) or 1).to_bytes(16, "big"),
             (_ids.getrandbits(_SPAN_BITS) or 1).to_bytes(8, "big"),
             above,
-            place.identity,
-            time.time_ns() if start_ns is None else start_ns,
             links,
-            self._deliver,
-            self._complain,
-            quiet=self._quiet,
+            time.time_ns() if start_ns is None else start_ns,
         )
-        if self._quiet:
+        if telling.quiet:
             return span
-        if place.has_twin and isinstance(above, StorySpan):
-            span.pair_with(above)
+        if place.shares_tags:
+            span.share_tags(above)
         if parent is not None and parent.baggage:
             span.tags({BAGGAGE_TAGS[key]: value for key, value in parent.baggage.items()})
         if tags:

@@ -3,7 +3,6 @@
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
@@ -13,15 +12,36 @@ from tracing import wire
 from tracing.attributes import ATTRIBUTE_WRITERS
 from tracing.hierarchy import IllegalStoryError
 from tracing.privacy import scrub_text
-from tracing.propagation import NEW_TRACE, REMOTE, Link, TraceContext
+from tracing.propagation import NEW_TRACE, REMOTE, TraceContext
 
-Complain = Callable[[IllegalStoryError], None]
 Deliver = Callable[[bytes], None]
+"""Takes a finished span, an OTLP `Span` as bytes."""
 
 CURRENT: ContextVar[TraceContext] = ContextVar("current_span", default=NEW_TRACE)
 """The span whose `with` block this task or thread is in."""
 
 _LATEST_NS = 2**64 - 1
+
+
+class Telling:
+    """What all spans of one service share: where they go, and what to do about a mistake."""
+
+    __slots__ = ("complain", "deliver", "quiet")
+
+    def __init__(
+        self, deliver: Deliver | None, complain: Callable[[IllegalStoryError], None], *, quiet: bool
+    ) -> None:
+        """Share these.
+
+        Args:
+            deliver: Takes each span when it ends; None if nobody wants them.
+            complain: What to do about an illegal tag.
+            quiet: Neither keep nor judge tags: nobody will see them.
+
+        """
+        self.deliver = deliver
+        self.complain = complain
+        self.quiet = quiet
 
 
 class StorySpan(TraceContext):
@@ -32,64 +52,54 @@ class StorySpan(TraceContext):
     """
 
     __slots__ = (
-        "_complain",
-        "_deliver",
-        "_failed",
+        "_above",
         "_held",
         "_identity",
         "_links",
-        "_parent",
         "_start_ns",
         "_status",
+        "_telling",
         "_token",
         "_twin",
-        "ended",
     )
 
     def __init__(
         self,
+        telling: Telling,
         name: SpanName,
+        identity: bytes,
         trace_bytes: bytes,
         span_bytes: bytes,
-        parent: TraceContext,
-        identity: bytes,
+        above: TraceContext,
+        links: Sequence[TraceContext],
         start_ns: int,
-        links: Sequence[Link],
-        deliver: Deliver | None,
-        complain: Complain,
-        *,
-        quiet: bool,
     ) -> None:
         """Start a span; made by `Tracing.span`, not by hand.
 
         Args:
+            telling: What it shares with the other spans.
             name: Which span this is.
+            identity: Name and kind as OTLP bytes.
             trace_bytes: The trace's 16 bytes.
             span_bytes: The span's 8 bytes.
-            parent: Where it stands.
-            identity: Name and kind as OTLP bytes.
-            start_ns: When it began, nanoseconds since the epoch.
+            above: Where it stands.
             links: Other traces it belongs with.
-            deliver: Takes the span's bytes when it ends; None if nobody wants them.
-            complain: What to do about an illegal tag.
-            quiet: Neither keep nor judge tags: nobody will see them.
+            start_ns: When it began, nanoseconds since the epoch.
 
         """
         self.name = name
         self.trace_bytes = trace_bytes
         self.span_bytes = span_bytes
-        self.baggage = parent.baggage
-        self.ended = False
-        self._parent = parent
+        self.baggage = above.baggage
+        self._telling = telling
         self._identity = identity
-        self._start_ns = start_ns
+        self._above = above
         self._links = links
-        self._deliver = deliver
-        self._complain = complain
-        self._held: dict[Tag, bytes] | None = None if quiet else {}
-        self._twin: StorySpan | None = None
-        self._status = wire.UNSET_STATUS
-        self._failed = False
+        self._start_ns = start_ns
+        # Attributes as bytes, by tag; None when the span has ended, or nobody wants them.
+        self._held: dict[Tag, bytes] | None = None if telling.quiet else {}
+        self._status: bytes | None = None
+        self._twin: dict[Tag, bytes] | None = None
         self._token: Token[TraceContext] | None = None
 
     @property
@@ -99,16 +109,17 @@ class StorySpan(TraceContext):
 
     @property
     def span_context(self) -> TraceContext:
-        """The span's ids, for a `Link`."""
+        """The span's ids, for `links=`."""
         return self
 
-    def pair_with(self, twin: "StorySpan") -> None:
-        """Take over `SHARED_TAGS` from the span above, and keep them equal on both (D27)."""
-        if self._held is None or twin._held is None:  # noqa: SLF001 - a span of the same class
+    def share_tags(self, above: TraceContext) -> None:
+        """Take `SHARED_TAGS` over from the span above, and keep them equal on both (D27)."""
+        if not isinstance(above, StorySpan) or self._held is None:
             return
-        self._twin = twin
-        for tag in SHARED_TAGS & twin._held.keys():  # noqa: SLF001 - as above
-            self._held[tag] = twin._held[tag]  # noqa: SLF001 - as above
+        twin = above._held  # noqa: SLF001 - a span of this class
+        if twin is not None:
+            self._twin = twin
+            self._held.update({tag: twin[tag] for tag in SHARED_TAGS if tag in twin})
 
     def tag(self, tag: Tag, value: object) -> None:
         """Set a tag; None leaves it unset. `SHARED_TAGS` of a provider span go to its parent too.
@@ -124,20 +135,19 @@ class StorySpan(TraceContext):
         """Set several tags, as `tag` does."""
         held = self._held
         if held is None:
-            if self.ended:
-                self._complain(IllegalStoryError(f"span {self.name} has ended; it takes no tag"))
+            if not self._telling.quiet:
+                self._complain(f"span {self.name} has ended; it takes no tag")
             return
-        twin = self._twin
         for tag, value in tags.items():
-            if value is None:
-                continue
-            try:
-                held[tag] = ATTRIBUTE_WRITERS[tag](value)
-            except IllegalStoryError as mistake:
-                self._complain(mistake)
-                continue
-            if twin is not None and tag in SHARED_TAGS and twin._held is not None:  # noqa: SLF001 - a span of the same class
-                twin._held[tag] = held[tag]  # noqa: SLF001 - as above
+            if value is not None:
+                try:
+                    held[tag] = ATTRIBUTE_WRITERS[tag](value)
+                except IllegalStoryError as mistake:
+                    self._telling.complain(mistake)
+        if self._twin is not None:
+            for tag in SHARED_TAGS:
+                if tag in held:
+                    self._twin[tag] = held[tag]
 
     def fail(self, error: str, message: str | None = None) -> None:
         """Mark this step as failed.
@@ -150,31 +160,30 @@ class StorySpan(TraceContext):
             message: The provider's own text; numbers and tokens in it are replaced.
 
         """
-        self._failed = True
         self.tags({Tag.ERROR: error, Tag.ERROR_TYPE: error, Tag.ERROR_MESSAGE: message})
-        if self._held is not None:
-            self._status = wire.write_error_status(scrub_text(message or error))
+        self._status = wire.write_error_status(scrub_text(message or error))
 
     def end(self, end_ns: int | None = None) -> None:
         """End the span, now or at `end_ns` (nanoseconds since the epoch), if it was not entered.
 
         A span ends once; later calls change nothing.
         """
-        if self.ended:
+        held = self._held
+        if held is None:
             return
-        self.ended = True
-        held, self._held, self._twin = self._held, None, None
-        if held is None or self._deliver is None:
+        self._held = self._twin = None
+        deliver = self._telling.deliver
+        if deliver is None:
             return
-        ending = time.time_ns() if end_ns is None else end_ns
+        if end_ns is None:
+            end_ns = time.time_ns()
         try:
-            written = self._write(held, self._start_ns, ending)
+            deliver(self._write(held, self._start_ns, end_ns))
         except struct.error:
             # A clock or a caller far off must not cost the attempt whose story this is.
-            place = f"span {self.name} has a time that no clock shows"
-            self._complain(IllegalStoryError(f"{place}, not {self._start_ns} to {ending}"))
-            written = self._write(held, _representable(self._start_ns), _representable(ending))
-        self._deliver(written)
+            times = f"{self._start_ns} to {end_ns}"
+            self._complain(f"span {self.name} has a time that no clock shows, not {times}")
+            deliver(self._write(held, _representable(self._start_ns), _representable(end_ns)))
 
     def __enter__(self) -> Self:
         self._token = CURRENT.set(self)
@@ -186,12 +195,15 @@ class StorySpan(TraceContext):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._token is not None:
-            # Left in another task than it was entered in: there it is not current anyway.
-            with suppress(ValueError):
-                CURRENT.reset(self._token)
-            self._token = None
-        if kind is not None and not self._failed:
+        token, self._token = self._token, None
+        if token is not None:
+            # suppress() would cost as much as the rest of this.
+            try:  # noqa: SIM105 - as said
+                CURRENT.reset(token)
+            except ValueError:
+                # Left in another task than it was entered in: there it is not current anyway.
+                pass
+        if kind is not None and self._status is None:
             # The class only: the text of an exception may carry addresses, tokens or message
             # content.
             self.tag(Tag.EXCEPTION, kind.__name__)
@@ -199,31 +211,24 @@ class StorySpan(TraceContext):
         self.end()
 
     def _write(self, held: Mapping[Tag, bytes], start_ns: int, end_ns: int) -> bytes:
-        parent = self._parent
-        links = (
-            b"".join(
-                wire.write_link(
-                    link.context.trace_bytes,
-                    link.context.span_bytes,
-                    remote=link.context.name == REMOTE,
-                )
-                for link in self._links
-            )
-            if self._links
-            else b""
-        )
+        above = self._above
+        rest = self._status or wire.UNSET_STATUS
+        for link in self._links:
+            rest += wire.write_link(link.trace_bytes, link.span_bytes, remote=link.name is REMOTE)
         return wire.write_span(
             self.trace_bytes,
             self.span_bytes,
-            parent.span_bytes,
+            above.span_bytes,
+            above.name is REMOTE,
             self._identity,
             start_ns,
             end_ns,
             held.values(),
-            links,
-            self._status,
-            remote_parent=parent.name == REMOTE,
+            rest,
         )
+
+    def _complain(self, text: str) -> None:
+        self._telling.complain(IllegalStoryError(text))
 
 
 def _representable(time_ns: int) -> int:

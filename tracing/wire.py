@@ -14,19 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 LONGEST_TEXT = 2048
 """Characters of a text attribute; the rest is cut off."""
 
+_LARGEST_INTEGER = 2**63 - 1
 _MASK_64 = 2**64 - 1
-_ONE_BYTE = 0x80
+_ONE_BYTE, _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = 1 << 7, 1 << 14, 1 << 21, 1 << 28
 _MANY = 4096
+_SMALL = 1024
 
 _TIMES = struct.Struct("<BQBQ")
 _DOUBLE = struct.Struct("<Bd")
-_FLAGS = struct.Struct("<HI")
 
 _START_TIME = 0x39
 _END_TIME = 0x41
 _DOUBLE_VALUE = 0x21
-_SPAN_FLAGS = 0x0185
-_LINK_FLAGS = 0x35
 _SAMPLED = 0x01
 _KNOWS_REMOTE = 0x100
 _IS_REMOTE = 0x200
@@ -39,6 +38,12 @@ AttributeWriter = Callable[[object], bytes]
 
 def write_varint(number: int) -> bytes:
     """Write a whole number as protobuf does; negative ones take ten bytes."""
+    # Ids of messages and lengths of batches, without a loop.
+    if _TWO_BYTES <= number < _FOUR_BYTES:
+        first, second, third = number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14
+        if number < _THREE_BYTES:
+            return bytes((first, second, third))
+        return bytes((first, second, third & 0x7F | 0x80, number >> 21))
     number &= _MASK_64
     written = bytearray()
     while number >= _ONE_BYTE:
@@ -90,11 +95,18 @@ class _Prefixes(dict[int, bytes]):
         return prefix
 
 
-def text_writer(key: str) -> Callable[[str], bytes]:
-    """Give a writer of one span attribute that holds text of `LONGEST_TEXT` characters at most."""
+def text_writer(key: str, settle: Callable[[object], str]) -> AttributeWriter:
+    """Give a writer of one span attribute that holds text.
+
+    Args:
+        key: The attribute's key.
+        settle: Makes text of any value that is no plain `str`, or raises; its text is written.
+
+    """
     prefixes = _Prefixes(key, b"\x0a", with_length=True)
 
-    def write(text: str) -> bytes:
+    def write(value: object) -> bytes:
+        text = value if type(value) is str else settle(value)
         if len(text) > LONGEST_TEXT:
             text = text[:LONGEST_TEXT]
         try:
@@ -106,34 +118,43 @@ def text_writer(key: str) -> Callable[[str], bytes]:
     return write
 
 
-def integer_writer(key: str) -> Callable[[int], bytes]:
-    """Give a writer of one span attribute that holds a 64-bit integer."""
+def integer_writer(key: str, settle: Callable[[object], int]) -> AttributeWriter:
+    """Give a writer of one span attribute that holds a 64-bit integer; `settle` as for text."""
     prefixes = _Prefixes(key, b"\x18", with_length=False)
+    small = tuple(prefixes[len(number)] + number for number in _LENGTHS[:_SMALL])
 
-    def write(number: int) -> bytes:
-        content = _LENGTHS[number] if 0 <= number < _MANY else write_varint(number)
+    def write(value: object) -> bytes:
+        number = value if type(value) is int and 0 <= value <= _LARGEST_INTEGER else settle(value)
+        if 0 <= number < _SMALL:
+            return small[number]
+        content = write_varint(number)
         return prefixes[len(content)] + content
 
     return write
 
 
-def double_writer(key: str) -> Callable[[float], bytes]:
-    """Give a writer of one span attribute that holds a floating point number."""
+def double_writer(key: str, settle: Callable[[object], float]) -> AttributeWriter:
+    """Give a writer of one span attribute that holds a floating point number; `settle` as above."""
     prefix = _Prefixes(key, b"", with_length=False)[_DOUBLE.size]
 
-    def write(number: float) -> bytes:
+    def write(value: object) -> bytes:
+        number = value if type(value) is float else settle(value)
         return prefix + _DOUBLE.pack(_DOUBLE_VALUE, number)
 
     return write
 
 
-def boolean_writer(key: str) -> Callable[[bool], bytes]:
-    """Give a writer of one span attribute that holds true or false."""
+def boolean_writer(key: str, settle: Callable[[object], bool]) -> AttributeWriter:
+    """Give a writer of one span attribute that holds true or false; `settle` as above."""
     prefix = _Prefixes(key, b"\x10", with_length=False)[1]
     no, yes = prefix + b"\x00", prefix + b"\x01"
 
-    def write(value: bool) -> bytes:
-        return yes if value else no
+    def write(value: object) -> bytes:
+        if value is True:
+            return yes
+        if value is False:
+            return no
+        return yes if settle(value) else no
 
     return write
 
@@ -143,13 +164,6 @@ def write_identity(name: str, kind: int) -> bytes:
     return write_field(0x2A, name.encode()) + b"\x30" + write_varint(kind)
 
 
-def write_link(trace_id: bytes, span_id: bytes, *, remote: bool) -> bytes:
-    """Write a link to another span, as a field of a span."""
-    flags = _SAMPLED_FLAGS[remote]
-    link = b"".join((b"\x0a\x10", trace_id, b"\x12\x08", span_id, b"\x35", flags))
-    return write_field(0x6A, link)
-
-
 def write_error_status(description: str) -> bytes:
     """Write the status ERROR with its description, as a field of a span."""
     return write_field(0x7A, write_field(0x12, write_text(description)) + ERROR_STATUS)
@@ -157,24 +171,28 @@ def write_error_status(description: str) -> bytes:
 
 # W3C's sampled flag in the low byte, as the OTLP specification has it (the Python SDK leaves that
 # byte empty), and whether the parent, or the link's end, lies in another process.
-_SAMPLED_FLAGS = tuple(
+_FLAGS_LOCAL, _FLAGS_REMOTE = (
     struct.pack("<I", _SAMPLED | _KNOWS_REMOTE | remote) for remote in (0, _IS_REMOTE)
 )
-_SPAN_FLAGS_FIELDS = tuple(b"\x85\x01" + flags for flags in _SAMPLED_FLAGS)
+
+
+def write_link(trace_id: bytes, span_id: bytes, *, remote: bool) -> bytes:
+    """Write a link to another span, as a field of a span."""
+    flags = _FLAGS_REMOTE if remote else _FLAGS_LOCAL
+    # 33 bytes: two ids with their tags and lengths, four bytes of flags with theirs.
+    return b"".join((b"\x6a\x21\x0a\x10", trace_id, b"\x12\x08", span_id, b"\x35", flags))
 
 
 def write_span(
     trace_id: bytes,
     span_id: bytes,
     parent_id: bytes,
+    parent_is_remote: bool,
     identity: bytes,
     start_ns: int,
     end_ns: int,
     attributes: Iterable[bytes],
-    links: bytes,
-    status: bytes,
-    *,
-    remote_parent: bool,
+    rest: bytes,
 ) -> bytes:
     """Write one OTLP `Span`.
 
@@ -182,13 +200,12 @@ def write_span(
         trace_id: 16 bytes.
         span_id: 8 bytes.
         parent_id: 8 bytes; empty for a root.
+        parent_is_remote: The parent lies in another process.
         identity: From `write_identity`.
         start_ns: Nanoseconds since the epoch.
         end_ns: Nanoseconds since the epoch.
         attributes: What the attribute writers gave.
-        links: What `write_link` gave, joined.
-        status: `UNSET_STATUS`, or from `write_error_status`.
-        remote_parent: The parent lies in another process.
+        rest: The status (`UNSET_STATUS`, or from `write_error_status`), and the links.
 
     Raises:
         struct.error: A time before 1970 or after 2554.
@@ -205,9 +222,9 @@ def write_span(
             identity,
             _TIMES.pack(_START_TIME, start_ns, _END_TIME, end_ns),
             *attributes,
-            links,
-            status,
-            _SPAN_FLAGS_FIELDS[remote_parent],
+            rest,
+            b"\x85\x01",
+            _FLAGS_REMOTE if parent_is_remote else _FLAGS_LOCAL,
         )
     )
 

@@ -55,7 +55,7 @@ def test_a_traceparent_is_written_as_it_was_read() -> None:
     link = link_to(GOOD)
 
     assert link is not None
-    assert link.context.traceparent == GOOD
+    assert link.traceparent == GOOD
 
 
 def test_baggage_travels_without_a_trace() -> None:
