@@ -68,6 +68,11 @@ def find_fault(
         return ContentFault(
             f"The payload's text is a JSON {_name_type(text)}", "Give the text as a string"
         )
+    texts = (("text", text), ("subject", subject), ("template code", template_code))
+    unstorable = (_find_unstorable(name, value) for name, value in texts if value)
+    broken = next((fault for fault in unstorable if fault), None)
+    if broken:
+        return broken
     if channel is Channel.WHATSAPP and template_code:
         return _find_template_fault(template_code, payload)
     written = (text or subject or "").strip()
@@ -83,9 +88,6 @@ def _missing_content(channel: Channel) -> str:
 
 
 def _find_text_fault(channel: Channel, text: str, subject: str | None) -> ContentFault | None:
-    unstorable = _find_unstorable("text", text) or _find_unstorable("subject", subject or "")
-    if unstorable:
-        return unstorable
     if channel is Channel.EMAIL:
         return _find_email_fault(text, subject)
     limit = WHATSAPP_TEXT if channel is Channel.WHATSAPP else SMS_TEXT
@@ -105,8 +107,8 @@ def _find_email_fault(text: str, subject: str | None) -> ContentFault | None:
         )
     if subject and ("\n" in subject or "\r" in subject):
         return ContentFault("The subject has a line break", "Write it on one line")
-    # Characters are cheaper to count than bytes, and bytes are never fewer.
-    if len(text) > EMAIL_BYTES or len(text.encode()) > EMAIL_BYTES:
+    # A character has four bytes at most, and characters are cheaper to count.
+    if len(text) * 4 > EMAIL_BYTES and len(text.encode()) > EMAIL_BYTES:
         return ContentFault(
             f"The text has more than {EMAIL_BYTES} bytes", "Link to what does not fit"
         )

@@ -23,6 +23,16 @@ MAX_ATTEMPTS = 5
 MOST_ATTEMPTS = 1000
 """Largest budget: more is a mistake in the writing, not patience."""
 
+_NAMES = (
+    "org_id",
+    "idempotency_key",
+    "session_id",
+    "run_id",
+    "hypothesis_id",
+    "traceparent",
+    "created_by",
+)
+
 LONGEST_NAME = 512
 """Characters of an organisation, a key and the like: what an index of PostgreSQL holds safely."""
 
@@ -134,7 +144,7 @@ def _check_values(message: NewMessage) -> None:
         raise UserMistake("org_id is empty", "Name the organisation that sends")
     if message.idempotency_key is not None and not message.idempotency_key.strip():
         raise UserMistake("idempotency_key is empty", "Leave it out, or give each message its own")
-    for name in ("org_id", "idempotency_key", "session_id", "run_id", "hypothesis_id"):
+    for name in _NAMES:
         value = getattr(message, name)
         if value is not None and len(value) > LONGEST_NAME:
             raise UserMistake(

@@ -12,6 +12,7 @@ from outbound_slo.schema import all_migrations
 from tests.integration.sending import PROGRAM, own_environment
 
 ROOT = Path(__file__).parents[2]
+ENQUEUE = ["enqueue", "--to", "+33612345678", "--org", "o", "--template", "reminder"]
 
 
 def _run(
@@ -54,6 +55,8 @@ def _run(
             {},
             "'fax' is no channel",
         ),
+        ([*ENQUEUE, "--priority", "asap"], {}, "--priority 'asap' is no priority"),
+        ([*ENQUEUE, "--expires-in", "soon"], {}, "--expires-in 'soon' is no length of time"),
         (["generate", "--root", "/usr"], {}, "/usr is no checkout"),
     ],
 )
@@ -91,6 +94,24 @@ def test_a_message_is_queued_once_for_one_key(database: str) -> None:
             "SELECT channel, template_code, payload_json, status FROM outbound_message"
         ).fetchall()
     assert rows == [("WHATSAPP", "reminder", {"parameters": ["Ann", "9:00"]}, "QUEUED")]
+
+
+def test_a_message_carries_what_the_command_line_says_of_it(database: str) -> None:
+    ended = _run(
+        *ENQUEUE,
+        *("--priority", "urgent", "--at", "2030-01-01T09:00:00+01:00", "--max-attempts", "2"),
+        *("--expires-at", "2030-01-01T08:30:00Z", "--override-quiet-hours"),
+        *("--language", "fr", "--parameter", "Ada"),
+        environment={"DATABASE_URL": database},
+    )
+    assert ended.returncode == 0, ended.stderr
+    with psycopg.connect(database) as connection:
+        row = connection.execute(
+            "SELECT priority, max_attempts, quiet_hours_override, payload_json,"
+            " scheduled_at = '2030-01-01 08:00Z', expires_at - scheduled_at = interval '30 minutes'"
+            " FROM outbound_message"
+        ).fetchone()
+    assert row == (0, 2, True, {"language": "fr", "parameters": ["Ada"]}, True, True)
 
 
 def test_a_sender_without_an_outbox_says_what_to_do(empty_database: str) -> None:

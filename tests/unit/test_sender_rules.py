@@ -63,7 +63,7 @@ def _judge(
 
 def _code(**changes: Any) -> HouseCode | None:  # noqa: ANN401 - as above
     found = _judge(**changes)
-    return found and found.code
+    return None if found is None else found.code
 
 
 def test_a_template_with_consent_may_go_without_a_window() -> None:
@@ -175,7 +175,7 @@ def test_contacts_without_preferences_have_quiet_hours_only_if_the_settings_say_
     assert _judge(now=NIGHT) is None
     assert _code(now=NIGHT, quiet=set_up) is HouseCode.QUIET_HOURS
     # Who has chosen none, has none.
-    free = QUIET | {"quiet_until": None}
+    free = {**QUIET, "quiet_until": None}
     assert _judge(**free, now=NIGHT, quiet=set_up) is None
 
 
