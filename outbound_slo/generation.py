@@ -7,6 +7,7 @@ import typer
 
 import alerts.artefacts
 import dashboards.artefacts
+import sender.artefacts
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.settings_page import build_settings_page
 from outbound_slo.states_page import build_states_page
@@ -17,6 +18,7 @@ BUILDERS: tuple[Builder, ...] = (
     build_states_page,
     alerts.artefacts.build_artefacts,
     dashboards.artefacts.build_artefacts,
+    sender.artefacts.build_openapi_page,
 )
 
 

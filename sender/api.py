@@ -1,75 +1,76 @@
-"""The HTTP face: webhooks, health and metrics."""
+"""The HTTP face: what people, programs, providers and monitoring ask of a sender process."""
 
-import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
-import psycopg
-import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi import FastAPI
 
+from sender.admission import AdminTokens, Gate
+from sender.desk import Desk
+from sender.diagnostic_routes import build_dashboard_routes, build_diagnostic_routes
+from sender.health_routes import Probes, build_health_routes
 from sender.inbox import Inbox
+from sender.message_routes import MessageRules, build_message_routes
 from sender.metrics import SenderMetrics
+from sender.problems import Problem, add_handlers
+from sender.rehearsal import Rehearser
 from sender.webhook_routes import WebhookSecrets, add_webhook_routes
+from tracing.setup import Tracing
 
-_log = structlog.get_logger()
+_DESCRIPTION = """Queue messages, ask about them, and send them again.
+
+Everything below `/api/` needs the admin token. Refusals are problem details (RFC 9457)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Probes:
-    """What the health endpoints ask."""
+class Counter:
+    """What the routes below `/api/` work with."""
 
-    database_answers: Callable[[], Awaitable[bool]]
-    worker_runs: Callable[[], bool]
-    refresh_metrics: Callable[[], None]
+    desk: Desk
+    tokens: AdminTokens
+    tracing: Tracing
+    rules: MessageRules
+    rehearser: Rehearser
+
+
+class SenderApi(FastAPI):
+    """The application, with a document that shows problems as what they are."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            template = "#/components/schemas/{model}"
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schema = Problem.model_json_schema(ref_template=template)
+            schemas |= schema.pop("$defs", {})
+            schemas["Problem"] = schema
+            document["components"]["schemas"] = dict(sorted(schemas.items()))
+        return super().openapi()
 
 
 def build_api(
-    inbox: Inbox, secrets: WebhookSecrets, metrics: SenderMetrics, probes: Probes
+    inbox: Inbox,
+    secrets: WebhookSecrets,
+    metrics: SenderMetrics,
+    probes: Probes,
+    counter: Counter,
 ) -> FastAPI:
     """Build the application."""
-    app = FastAPI(title="outbound-slo sender", docs_url=None, redoc_url=None)
-    app.add_exception_handler(psycopg.Error, _tell_outage)
-    _add_health(app, metrics, probes)
+    app = SenderApi(
+        title="outbound-slo sender",
+        version="1",
+        description=_DESCRIPTION,
+        generate_unique_id_function=lambda route: route.name,
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_handlers(app)
+    policy = counter.rules.policy
+    app.include_router(build_message_routes(counter.desk, counter.tracing, counter.rules))
+    app.include_router(build_diagnostic_routes(counter.desk, counter.rehearser, policy))
+    app.include_router(build_dashboard_routes(counter.desk))
+    app.include_router(build_health_routes(metrics, probes))
     add_webhook_routes(app, inbox, secrets, metrics)
+    app.add_middleware(Gate, tokens=counter.tokens)
     return app
-
-
-async def _tell_outage(_request: Request, fault: Exception) -> Response:
-    """Let the provider come again: it repeats what was answered with 5xx, for days."""
-    _log.warning("webhook not stored", error=type(fault).__name__)
-    return PlainTextResponse("The database does not answer", status_code=503)
-
-
-def _add_health(app: FastAPI, metrics: SenderMetrics, probes: Probes) -> None:
-    @app.get("/healthz")
-    async def tell_alive() -> dict[str, str]:
-        """Tell that the process runs."""
-        return {"status": "UP"}
-
-    @app.get("/readyz")
-    @app.get("/actuator/health")
-    async def tell_ready() -> Response:
-        """Tell whether the database answers and the worker runs (000's actuator)."""
-        database = await probes.database_answers()
-        worker = probes.worker_runs()
-        ready = database and worker
-        body = {
-            "status": "UP" if ready else "DOWN",
-            "components": {
-                "db": {"status": "UP" if database else "DOWN"},
-                "outboundWorker": {"status": "UP" if worker else "DOWN"},
-            },
-        }
-        return Response(
-            json.dumps(body), status_code=200 if ready else 503, media_type="application/json"
-        )
-
-    @app.get("/metrics")
-    @app.get("/actuator/prometheus")
-    async def show_metrics() -> Response:
-        """Show what the process counts about itself."""
-        probes.refresh_metrics()
-        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
