@@ -53,6 +53,11 @@ def _variable(name: str) -> AliasChoices:
     return AliasChoices(name)
 
 
+def _blame(name: str) -> str:
+    """Give the general name of an OTLP variable unless its special form is what was set."""
+    return name if name in os.environ else name.replace("_TRACES_", "_")
+
+
 class _Environment(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
 
@@ -70,7 +75,7 @@ class _Environment(BaseSettings):
             return cls()
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0])
+            name = _blame(str(first["loc"][0]))
             if first["type"] == "missing":
                 raise UserMistake(f"{name} is not set", "Set it in the environment") from error
             raise UserMistake(
@@ -85,6 +90,11 @@ class DatabaseSettings(_Environment):
     url: str = Field(validation_alias=_variable("DATABASE_URL"))
 
 
+def _otlp(name: str) -> AliasChoices:
+    """Name a variable of OTLP, whose form for traces alone goes first."""
+    return AliasChoices(f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}")
+
+
 class TracingSettings(_Environment):
     """Where spans go and where they are asked for (000; OpenTelemetry's standard variables)."""
 
@@ -94,6 +104,40 @@ class TracingSettings(_Environment):
         description="Base URL of an OTLP/HTTP collector; unset: spans are made but not exported.",
     )
     service_name: str = Field(default="backend", validation_alias=_variable("OTEL_SERVICE_NAME"))
+    resource_attributes: str = Field(
+        default="",
+        validation_alias=_variable("OTEL_RESOURCE_ATTRIBUTES"),
+        description="Further attributes of the service: `key=value,key=value`.",
+    )
+    disabled: bool = Field(
+        default=False,
+        validation_alias=_variable("OTEL_SDK_DISABLED"),
+        description="True exports nothing, whatever the endpoint.",
+    )
+    headers: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_otlp("HEADERS"),
+        description="Sent to the collector: `name=value,name=value`, special characters as `%2C`.",
+    )
+    compression: str | None = Field(
+        default=None,
+        pattern="^(gzip|none)$",
+        validation_alias=_otlp("COMPRESSION"),
+        description="Unset: gzip, but nothing for a collector on this machine.",
+    )
+    certificate: str | None = Field(
+        default=None,
+        validation_alias=_otlp("CERTIFICATE"),
+        description="File of the certificates to trust instead of the usual ones.",
+    )
+    client_certificate: str | None = Field(
+        default=None,
+        validation_alias=_otlp("CLIENT_CERTIFICATE"),
+        description="File of our own certificate, for a collector that asks for one.",
+    )
+    client_key: str | None = Field(
+        default=None, validation_alias=_otlp("CLIENT_KEY"), description="File of its key."
+    )
 
 
 class SenderSettings(_Environment):

@@ -32,8 +32,10 @@ def build_settings_page() -> Mapping[str, str]:
 def _rows(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
     for field in fields.values():
         alias = field.validation_alias
-        name = str(alias.choices[0]) if isinstance(alias, AliasChoices) else ""
-        yield f"| `{name}` | {_show_default(field)} | {_show_form(field)} |\n"
+        # The general name before the special one, which is asked first.
+        names = alias.choices[::-1] if isinstance(alias, AliasChoices) else []
+        shown = ", ".join(f"`{name}`" for name in names)
+        yield f"| {shown} | {_show_default(field)} | {_show_form(field)} |\n"
 
 
 def _show_default(field: FieldInfo) -> str:

@@ -51,7 +51,7 @@ from sender.signatures import SendGridKey, load_sendgrid_key
 from sender.upkeep import keep_up
 from sender.webhook_routes import WebhookSecrets
 from sender.worker import Worker, WorkerRules
-from tracing.setup import Tracing, start_tracing
+from tracing.setup import Tracing, trace_service
 
 _log = structlog.get_logger()
 
@@ -178,9 +178,8 @@ def _load_key(name: str, text: str) -> SendGridKey:
 
 async def _run(configuration: SenderConfiguration, listener: socket.socket) -> None:
     settings = configuration.sender
-    tracing = start_tracing(
-        configuration.tracing.service_name,
-        configuration.tracing.endpoint,
+    tracing = trace_service(
+        configuration.tracing,
         resource={"service.instance.id": f"{socket.gethostname()}:{os.getpid()}"},
     )
     pool: Pool = psycopg_pool.AsyncConnectionPool(

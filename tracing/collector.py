@@ -1,15 +1,18 @@
 """The collector at the other end: one export request at a time, over OTLP/HTTP."""
 
 import gzip
+import re
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 
+from outbound_slo.settings import TracingSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 PROTOBUF = "application/x-protobuf"
@@ -19,6 +22,7 @@ EXPORT_TIMEOUT_S = 5.0
 _TRACES_PATH = "/v1/traces"
 _AGENT = "outbound-slo"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # OTLP's list of answers that are worth another try.
 _PASSING = frozenset({429, 502, 503, 504})
 _FIRST_WAIT_S = 0.5
@@ -49,6 +53,33 @@ class CollectorOptions:
     client_key: str | None = None
     timeout_s: float = EXPORT_TIMEOUT_S
     resource_attributes: str = ""
+
+
+def read_options(settings: TracingSettings) -> CollectorOptions:
+    """Give the options that the environment asks for.
+
+    Raises:
+        UserMistake: The headers are no list of `name=value`, or a file is not there.
+
+    """
+    for variable, path in (
+        ("CERTIFICATE", settings.certificate),
+        ("CLIENT_CERTIFICATE", settings.client_certificate),
+        ("CLIENT_KEY", settings.client_key),
+    ):
+        if path and not Path(path).is_file():
+            raise UserMistake(
+                f"OTEL_EXPORTER_OTLP_{variable} names {path!r}, and there is no such file",
+                "Give the path of a PEM file",
+            )
+    return CollectorOptions(
+        headers=_read_headers(settings.headers.get_secret_value()),
+        compression=settings.compression,
+        certificate=settings.certificate,
+        client_certificate=settings.client_certificate,
+        client_key=settings.client_key,
+        resource_attributes=settings.resource_attributes,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +159,22 @@ class Collector:
             return Posted(fault=type(error).__name__), 0.0
         except Exception as error:  # noqa: BLE001 - urllib3's own, from a broken answer: the thread must go on
             return Posted(fault=type(error).__name__), None
+
+
+def _read_headers(text: str) -> dict[str, str]:
+    headers = {}
+    for number, entry in enumerate(text.split(","), 1):
+        name, equals, value = entry.partition("=")
+        if not entry.strip():
+            continue
+        if not equals or not _HEADER_NAME.fullmatch(name.strip()):
+            # The entry itself may be a token.
+            raise UserMistake(
+                f"entry {number} of OTEL_EXPORTER_OTLP_HEADERS is not name=value",
+                "Write it as name=value,name=value, with special characters as %2C",
+            )
+        headers[name.strip()] = unquote(value.strip())
+    return headers
 
 
 def _read_address(endpoint: str) -> tuple[str, str]:

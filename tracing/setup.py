@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from outbound_slo.settings import TracingSettings
 from outbound_slo.vocabulary.spans import (
     BAGGAGE_TAGS,
     PROVIDER_SPANS,
@@ -20,7 +21,7 @@ from outbound_slo.vocabulary.spans import (
     Tag,
 )
 from tracing import wire
-from tracing.collector import Collector, CollectorOptions
+from tracing.collector import Collector, CollectorOptions, read_options
 from tracing.export import QUEUE_CAPACITY, SpanCounts, SpanExport
 from tracing.hierarchy import IllegalStoryError, check_parent
 from tracing.propagation import REMOTE, TraceContext
@@ -217,6 +218,25 @@ def start_tracing(
         Collector(endpoint, options), wire.RequestWriter(attributes, SCOPE), capacity=queue_capacity
     )
     return Tracing(export, (export.take, *sinks), strict=strict)
+
+
+def trace_service(settings: TracingSettings, resource: Mapping[str, str]) -> Tracing:
+    """Start tracing as OpenTelemetry's variables say.
+
+    Args:
+        settings: From the environment.
+        resource: Further resource attributes, as `service.instance.id`.
+
+    Raises:
+        UserMistake: A variable has a value that nothing can work with.
+
+    """
+    return start_tracing(
+        settings.service_name,
+        None if settings.disabled else settings.endpoint,
+        resource=resource,
+        options=read_options(settings),
+    )
 
 
 def _deliver_to(sinks: Sequence[Deliver]) -> Deliver | None:

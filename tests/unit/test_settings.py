@@ -1,4 +1,5 @@
 import pytest
+from pydantic import AliasChoices
 
 from outbound_slo.settings import (
     ALL_SETTINGS,
@@ -6,6 +7,7 @@ from outbound_slo.settings import (
     DatabaseSettings,
     ProviderSettings,
     SenderSettings,
+    TracingSettings,
     known_variables,
     refuse_unknown,
 )
@@ -94,9 +96,31 @@ def test_settings_cannot_be_changed_after_reading() -> None:
 def test_the_page_lists_every_variable_once() -> None:
     [page] = build_settings_page().values()
     for name in known_variables():
-        assert page.count(f"| `{name}` |") == 1
+        assert page.count(f"`{name}`") == 1
 
 
 def test_no_two_settings_read_one_variable() -> None:
-    fields = sum(len(group.model_fields) for group in ALL_SETTINGS)
-    assert fields == len(known_variables())
+    read = [
+        name
+        for group in ALL_SETTINGS
+        for field in group.model_fields.values()
+        if isinstance(field.validation_alias, AliasChoices)
+        for name in field.validation_alias.choices
+    ]
+    assert sorted(map(str, read)) == sorted(known_variables())
+
+
+def test_a_mistake_names_the_variable_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli")
+
+    with pytest.raises(UserMistake, match="^OTEL_EXPORTER_OTLP_COMPRESSION has a value that"):
+        TracingSettings.read()
+
+
+def test_a_variable_for_traces_alone_goes_before_the_general_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    assert TracingSettings.read().compression == "gzip"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none")
+    assert TracingSettings.read().compression == "none"
