@@ -113,7 +113,7 @@ def test_no_two_settings_read_one_variable() -> None:
 def test_a_mistake_names_the_variable_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli")
 
-    with pytest.raises(UserMistake, match="^OTEL_EXPORTER_OTLP_COMPRESSION has a value that"):
+    with pytest.raises(UserMistake, match=r"^OTEL_EXPORTER_OTLP_COMPRESSION has a value that"):
         TracingSettings.read()
 
 
