@@ -88,6 +88,7 @@ def write_problem(
 _DESCRIPTIONS = {
     400: "The body is no JSON, or a parameter can't be read.",
     401: "No admin token, or not the right one.",
+    403: "The verify token is not ours.",
     404: "There is no such thing, or it belongs to another organisation.",
     409: "It stands against the state of the message.",
     413: "The body is too large.",

@@ -4,7 +4,7 @@ import hmac
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs, parse_qsl
 
 import orjson
@@ -17,6 +17,7 @@ from sender.callbacks import Caller
 from sender.inbox import Inbox
 from sender.intake import Arrival
 from sender.metrics import SenderMetrics
+from sender.problems import declare
 from sender.secrets import SecretStore
 from sender.sendgrid_events import is_timely
 from sender.signatures import (
@@ -139,8 +140,24 @@ def add_webhook_routes(
     _add_sendgrid(app, reception, secrets)
 
 
+def _describe(*media_types: str) -> dict[str, Any]:
+    """Describe a route for the OpenAPI document; the signature stands for the admin token."""
+    content: dict[str, object] = {media_type: {"schema": {}} for media_type in media_types}
+    return {
+        "tags": ["webhooks"],
+        "response_class": Response,
+        "responses": declare(400, 401, 413, 503),
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+    }
+
+
 def _add_whatsapp(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> None:
-    @app.get("/webhooks/whatsapp")
+    @app.get(
+        "/webhooks/whatsapp",
+        tags=["webhooks"],
+        response_class=PlainTextResponse,
+        responses=declare(403, 422),
+    )
     async def confirm_subscription(
         mode: Annotated[str, Query(alias="hub.mode")] = "",
         token: Annotated[str, Query(alias="hub.verify_token")] = "",
@@ -152,7 +169,7 @@ def _add_whatsapp(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -
             raise HTTPException(403, "hub.verify_token is not ours")
         return PlainTextResponse(challenge)
 
-    @app.post("/webhooks/whatsapp")
+    @app.post("/webhooks/whatsapp", **_describe("application/json"))
     async def receive_whatsapp(request: Request) -> Response:
         """Store a webhook, then answer; what it tells is applied after."""
         raw = await reception.read_body(request)
@@ -177,7 +194,11 @@ def _add_whatsapp(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -
 
 
 def _add_twilio(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> None:
-    @app.post("/webhooks/twilio")
+    @app.post(
+        "/webhooks/twilio",
+        status_code=204,
+        **_describe("application/x-www-form-urlencoded", "application/json"),
+    )
     async def receive_twilio(request: Request) -> Response:
         """Store a status callback or an inbound SMS, then answer."""
         raw = await reception.read_body(request)
@@ -226,7 +247,7 @@ def _is_twilios(
 
 
 def _add_sendgrid(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> None:
-    @app.post("/webhooks/sendgrid")
+    @app.post("/webhooks/sendgrid", status_code=204, **_describe("application/json"))
     async def receive_sendgrid(request: Request) -> Response:
         """Store a POST of the signed event webhook, then answer."""
         raw = await reception.read_body(request)
