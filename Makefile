@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check static unit generate constraints clean
+.PHONY: help venv demo test test-all check static unit generate bench-tracing constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ test: static ## All checks and all tests on real parts, with the coverage of eve
 
 test-all: test ## The same, then the whole campaign of faults; its table goes to FAULT_TABLE too
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults --campaign --fault-table $(FAULT_TABLE) $(ARGS)
+
+bench-tracing: $(INSTALLED) ## What tracing costs beside the stock OpenTelemetry SDK; ARGS="--rounds N"
+	@$(BIN)/python -m benchmarks.tracing $(ARGS)
 
 constraints: ## Pin what the environment holds now
 	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
