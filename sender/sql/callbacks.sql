@@ -18,9 +18,12 @@ INSERT INTO provider_webhook_health AS h (provider, last_rejected_at) VALUES (%(
 ON CONFLICT (provider) DO UPDATE SET last_rejected_at = EXCLUDED.last_rejected_at
 
 -- name: plan_by_index
--- The planner takes any list of receipts for a hundred rows, and reads whole tables for one.
+-- The planner takes any list of receipts for a hundred rows, and reads whole tables for one. Lists
+-- are joined to each other by hash, which the claim's connections have switched off, and to tables by
+-- arrays of keys, which hold however small the table was when the statement was planned.
 SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off
+SET LOCAL enable_bitmapscan = off;
+SET LOCAL enable_hashjoin = on
 
 -- name: take_webhooks
 -- Stored webhooks that nobody has applied yet, oldest first, as many as are small enough together;
@@ -85,7 +88,7 @@ WITH receipt AS MATERIALIZED (
 ), before AS MATERIALIZED (
     SELECT m.id, m.org_id, m.status, m.error_code, m.attempt_seq, m.delivered_at, m.read_at
       FROM outbound_message AS m
-     WHERE m.id IN (SELECT id FROM named)
+     WHERE m.id = ANY (ARRAY (SELECT id FROM named))
      ORDER BY m.id
        FOR UPDATE
 ), judged AS MATERIALIZED (
@@ -108,7 +111,8 @@ WITH receipt AS MATERIALIZED (
            next_retry_at = NULL,
            updated_at = now()
       FROM judged AS j
-     WHERE a.outbound_message_id = j.id AND a.attempt_no = j.no
+     WHERE a.outbound_message_id = ANY (ARRAY (SELECT id FROM judged))
+       AND a.outbound_message_id = j.id AND a.attempt_no = j.no
        AND a.outcome IN ('IN_FLIGHT', 'UNKNOWN')
 ), moved AS (
     UPDATE outbound_message AS m
@@ -129,7 +133,8 @@ WITH receipt AS MATERIALIZED (
                ELSE m.attempt_count END,
            updated_at = now()
       FROM latest AS n
-     WHERE m.id = n.id
+     WHERE m.id = ANY (ARRAY (SELECT id FROM latest))
+       AND m.id = n.id
        AND CASE
                WHEN n.arrived_s IS NOT NULL
                THEN m.status <> 'DELIVERED'
