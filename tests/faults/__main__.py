@@ -25,7 +25,7 @@ def main() -> int:
     lines, found = [], []
     with tempfile.TemporaryDirectory() as temporary, running_server() as server:
         for name in options.scenario:
-            plan = CATALOGUE[name].build(options.seed, scale)
+            plan = CATALOGUE[name].plan(options.seed, scale)
             directory = (options.logs or Path(temporary)) / name
             verdict = run(plan, server, directory)
             lines.append(describe(name, plan.done, verdict))

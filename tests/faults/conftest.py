@@ -1,4 +1,4 @@
-"""The campaign: a small part of each scenario in every run, the whole of it on demand.
+"""The campaign: a small part of each mixture in every run, every scenario whole on demand.
 
 `--campaign` runs every scenario whole, `--fault-table FILE` writes the table there too, and
 `--fault-seed N` draws other plans.
@@ -28,11 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each module's scenarios to its tests: those of every run, or all."""
+    """Give each module's scenarios to its tests: the mixtures, or all."""
     if "scenario" not in metafunc.fixturenames:
         return
     whole = _scale(metafunc.config) is Scale.WHOLE
-    chosen = [one for one in metafunc.module.SCENARIOS if whole or one.always]
+    chosen = [one for one in metafunc.module.SCENARIOS if whole or one.mixture]
     metafunc.parametrize("scenario", chosen, ids=[one.name for one in chosen])
 
 
@@ -57,7 +57,7 @@ def verdict(
 ) -> Verdict:
     """Run a scenario and give the verdict; its line goes into the table."""
     seed = request.config.getoption("fault_seed", default=1)
-    plan = scenario.build(seed, _scale(request.config))
+    plan = scenario.plan(seed, _scale(request.config))
     found = run(plan, fault_server, tmp_path)
     line = asdict(describe(scenario.name, plan.done, found))
     request.node.user_properties.append((_PROPERTY, line))

@@ -57,9 +57,12 @@ class Feeder:
 
     def _feed(self) -> None:
         try:
-            while not (self._enough.is_set() and self._next >= self._load.at_least):
-                self._put(max(1, round(self._load.per_second * _TICK_S)))
-                time.sleep(_TICK_S)
+            batch = max(1, round(self._load.per_second * _TICK_S))
+            while self._next < self._load.at_most:
+                if self._enough.is_set() and self._next >= self._load.at_least:
+                    break
+                self._put(batch)
+                time.sleep(batch / self._load.per_second)
         except BaseException as failure:  # noqa: BLE001 - raised again where the thread is joined
             self._failure = failure
 

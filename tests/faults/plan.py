@@ -146,6 +146,7 @@ class Load:
 
     Attributes:
         at_least: Messages, however soon the last blow has fallen.
+        at_most: Messages, however long the blows take on a slow machine.
         per_second: Rate; kept as far as the machine keeps up.
         recipients: Phone numbers that share the messages: few of them make many followers.
         sms_share: Share that goes by SMS.
@@ -155,7 +156,8 @@ class Load:
     """
 
     at_least: int = 200
-    per_second: float = 80.0
+    at_most: int = 100_000
+    per_second: float = 60.0
     recipients: int = 120
     sms_share: float = 0.2
     email_share: float = 0.1
@@ -224,7 +226,7 @@ class Plan:
     load: Load = Load()
     senders: tuple[SenderSpec, ...] = (SenderSpec(),)
     behaviour: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    simulator_latency_ms: float = 40.0
+    simulator_latency_ms: float = 60.0
     allowance: Allowance = Allowance()
 
 

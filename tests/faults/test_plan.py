@@ -11,16 +11,16 @@ from tests.faults.table import describe, render
 @pytest.mark.parametrize("name", CATALOGUE)
 @pytest.mark.parametrize("scale", Scale)
 def test_a_seed_repeats_its_plan(name: str, scale: Scale) -> None:
-    assert CATALOGUE[name].build(7, scale) == CATALOGUE[name].build(7, scale)
+    assert CATALOGUE[name].plan(7, scale) == CATALOGUE[name].plan(7, scale)
 
 
 def test_other_seeds_give_other_moments() -> None:
-    build = CATALOGUE["kill"].build
-    assert build(1, Scale.WHOLE).steps != build(2, Scale.WHOLE).steps
+    kill = CATALOGUE["kill"]
+    assert kill.plan(1, Scale.WHOLE).steps != kill.plan(2, Scale.WHOLE).steps
 
 
 def test_the_whole_of_the_kills_is_fifty_rounds() -> None:
-    steps = CATALOGUE["kill"].build(1, Scale.WHOLE).steps
+    steps = CATALOGUE["kill"].plan(1, Scale.WHOLE).steps
     assert sum(type(step.blow).__name__ == "KillSender" for step in steps) == 50
 
 

@@ -35,7 +35,7 @@ def restarts(seed: int, scale: Scale) -> Plan:
 
 def stopped(seed: int, scale: Scale) -> Plan:
     """Stop PostgreSQL for longer than the recovery window."""
-    seconds = pick(scale, small=4, whole=30)
+    seconds = pick(scale, small=8, whole=30)
     halts = [Halt.FAST, Halt.IMMEDIATE] if scale is Scale.WHOLE else [Halt.FAST]
     return Plan(
         f"PostgreSQL stopped for {seconds:g} s under two senders, {len(halts)} times",
@@ -55,12 +55,6 @@ def backends_cut(seed: int, scale: Scale) -> Plan:
         tuple(Step(rng.uniform(0.1, 0.8), CutBackends()) for _ in range(rounds)),
         senders=(SenderSpec(), SenderSpec()),
     )
-
-
-def restarts_and_cuts(seed: int, scale: Scale) -> Plan:
-    """Mix restarts and cuts, for every test run."""
-    first, second = restarts(seed, scale), backends_cut(seed, scale)
-    return replace(first, done=f"{first.done}; {second.done}", steps=second.steps + first.steps)
 
 
 def end_in_outage(seed: int, scale: Scale) -> Plan:
@@ -90,11 +84,21 @@ def operator(seed: int, scale: Scale) -> Plan:
     )
 
 
+def outages(seed: int, scale: Scale) -> Plan:
+    """Mix cuts, restarts, an outage and an end in an outage, for every test run."""
+    parts = [part(seed, scale) for part in (backends_cut, restarts, stopped, end_in_outage)]
+    return replace(
+        parts[2],
+        done="; ".join(part.done for part in parts),
+        steps=sum((part.steps for part in parts), ()),
+    )
+
+
 SCENARIOS = [
-    Scenario("database-restarts", restarts, always=False),
+    Scenario("database-restarts", restarts),
     Scenario("database-stopped", stopped),
-    Scenario("backends-cut", backends_cut, always=False),
-    Scenario("database-mixture", restarts_and_cuts),
+    Scenario("backends-cut", backends_cut),
     Scenario("end-in-outage", end_in_outage),
-    Scenario("operator", operator),
+    Scenario("outages", outages, mixture=True),
+    Scenario("operator", operator, mixture=True),
 ]

@@ -35,6 +35,7 @@ def kill(seed: int, scale: Scale) -> Plan:
         seed,
         tuple(steps),
         behaviour={"silent_rate": 0.2},
+        simulator_latency_ms=100,
     )
 
 
@@ -74,7 +75,7 @@ def freeze(seed: int, scale: Scale) -> Plan:
     rounds = int(pick(scale, small=1, whole=10))
     rng = draw(seed)
     steps = [
-        Step(rng.uniform(0.3, 1.0), FreezeSender(1, rng.uniform(4.5, 6.0))) for _ in range(rounds)
+        Step(rng.uniform(0.3, 1.0), FreezeSender(1, rng.uniform(7.5, 9.0))) for _ in range(rounds)
     ]
     return Plan(
         f"SIGSTOP of one of two senders beyond the recovery window, {rounds} times",
@@ -111,6 +112,32 @@ def clock_behind(seed: int, scale: Scale) -> Plan:
     )
 
 
+def kill_and_freeze(seed: int, scale: Scale) -> Plan:
+    """Kill one sender and freeze the other, for every test run."""
+    killed, frozen = kill(seed, scale), freeze(seed, scale)
+    return replace(
+        frozen,
+        done=f"{killed.done}; {frozen.done}",
+        steps=frozen.steps + killed.steps,
+        simulator_latency_ms=killed.simulator_latency_ms,
+    )
+
+
+def crowd(seed: int, scale: Scale) -> Plan:
+    """Mix the race, a wrong clock and a collector that hangs, for every test run."""
+    plan = race(seed, scale)
+    senders = (
+        SenderSpec(),
+        SenderSpec(clock_offset_s=60.0),
+        SenderSpec(collector=Service.SILENT),
+    )
+    return replace(
+        plan,
+        done=f"{plan.done}; one's clock a minute ahead; one's trace collector hangs",
+        senders=senders,
+    )
+
+
 def without(service: str, spec: SenderSpec, what: str) -> Builder:
     """Build a scenario in which a service is not there; a sender has to end well without it too."""
 
@@ -128,20 +155,21 @@ def without(service: str, spec: SenderSpec, what: str) -> Builder:
 
 SCENARIOS = [
     Scenario("kill", kill),
-    Scenario("kill-among-three", kill_among_three, always=False),
-    Scenario("race", race),
+    Scenario("kill-among-three", kill_among_three),
     Scenario("freeze", freeze),
+    Scenario("kill-and-freeze", kill_and_freeze, mixture=True),
+    Scenario("race", race),
     Scenario("clock-ahead", clock_ahead),
-    Scenario("clock-behind", clock_behind, always=False),
+    Scenario("clock-behind", clock_behind),
     Scenario(
         "collector-gone",
         without("trace collector", SenderSpec(collector=Service.GONE), "gone"),
-        always=False,
     ),
     Scenario(
         "collector-silent",
         without("trace collector", SenderSpec(collector=Service.SILENT), "hanging"),
     ),
+    Scenario("crowd", crowd, mixture=True),
 ]
 
 if REDIS_VARIABLE in known_variables():

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults.plan import Plan, Scale
 
@@ -16,14 +16,22 @@ class Scenario:
     Attributes:
         name: How it is called on the command line and in the table.
         build: Draws its plan from a seed.
-        always: Whether a small part of it is in every test run; what is not there is covered by
-            a mixture that is.
+        mixture: It puts several others together. Mixtures are in every test run, their parts only
+            in the whole campaign, which tells them apart.
 
     """
 
     name: str
     build: Builder
-    always: bool = True
+    mixture: bool = False
+
+    def plan(self, seed: int, scale: Scale) -> Plan:
+        """Draw a plan; a small one has a small load too, since other tests run beside it."""
+        plan = self.build(seed, scale)
+        if scale is Scale.WHOLE:
+            return plan
+        load = replace(plan.load, at_least=150, at_most=350, per_second=25.0)
+        return replace(plan, load=load)
 
 
 def draw(seed: int) -> random.Random:
