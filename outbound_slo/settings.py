@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -258,6 +259,17 @@ class SenderSettings(_Environment):
     sentry_environment: str = Field(
         default="production", validation_alias=_variable("SENTRY_ENVIRONMENT")
     )
+
+    @model_validator(mode="after")
+    def _outlast_requests(self) -> Self:
+        """Refuse a window in which an attempt may still be under way: it would count as lost."""
+        if self.recovery_window_s <= self.request_timeout_s:
+            raise UserMistake(
+                f"OUTBOUND_RECOVERY_WINDOW_SECONDS is {self.recovery_window_s:g}, no longer than "
+                f"OUTBOUND_REQUEST_TIMEOUT_SECONDS, which is {self.request_timeout_s:g}",
+                "Make the window longer, or the time-out shorter",
+            )
+        return self
 
 
 class ProviderSettings(_Environment):

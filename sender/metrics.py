@@ -53,6 +53,7 @@ class SenderMetrics:
         self.claimed = _counter(names.CLAIMED, registry)
         self.last_settled = _gauge(names.LAST_PROCESSED, registry)
         self.recovered = _counter(names.RECOVERED, registry)
+        self.resends_held = _gauge(names.RESENDS_HELD, registry)
         self.refusals = _counter(names.REFUSALS, registry)
         self.deferrals = _counter(names.DEFERRALS, registry)
         self.dropped_spans = _counter(names.DROPPED_SPANS, registry)
@@ -66,6 +67,7 @@ class SenderMetrics:
         )
         for channel in Channel:
             self.claimed.labels(channel.label)
+            self.resends_held.labels(channel.label)
             self.provider_call.labels(channel.label)
             for code in rules.REFUSALS:
                 self.refusals.labels(channel.label, code.value)

@@ -258,6 +258,13 @@ async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> list[Mess
         return [MessageStatus(status) for _, status in await cursor.fetchall()]
 
 
+async def count_held(pool: Pool, *, window_s: float) -> dict[Channel, int]:
+    """Count what stays in SENDING beyond the window, since webhooks might still tell of it."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_QUERIES["count_held"].encode(), {"window_s": window_s})
+        return {Channel(channel): count for channel, count in await cursor.fetchall()}
+
+
 async def wake_forgotten(pool: Pool, limit: int = 500) -> int:
     """Wake parked messages that nothing is in flight for any more; gives their number."""
     async with pool.connection() as connection:

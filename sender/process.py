@@ -17,6 +17,7 @@ import psycopg
 import psycopg_pool
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -79,7 +80,9 @@ def run_sender(configuration: SenderConfiguration) -> None:
     _check_database(configuration.database.url)
     listener = _listen(configuration.sender.http_host, configuration.sender.http_port)
     with contextlib.closing(listener):
-        asyncio.run(_run(configuration, listener))
+        # Most of what a send costs here is the event loop's own work.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(configuration, listener))
 
 
 def _check_database(url: str) -> None:

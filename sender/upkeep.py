@@ -5,10 +5,10 @@ import asyncio
 import psycopg
 import structlog
 
-from outbound_slo.vocabulary.statuses import MessageStatus
+from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from sender.inbox import Inbox
 from sender.metrics import SenderMetrics
-from sender.outbox import Pool, expire, recover, renew_quotas, wake_forgotten
+from sender.outbox import Pool, count_held, expire, recover, renew_quotas, wake_forgotten
 
 _log = structlog.get_logger()
 
@@ -36,6 +36,13 @@ async def _sweep(
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
         metrics.recovered.labels(result).inc()
         _log.warning("recovered a stale message", status=status.value)
+    held = await count_held(pool, window_s=recovery_window_s)
+    for channel in Channel:
+        metrics.resends_held.labels(channel.label).set(held.get(channel, 0))
+    if held:
+        _log.warning(
+            "not sent again while webhooks are silent or refused", count=sum(held.values())
+        )
     ended = await expire(pool)
     if ended:
         _log.warning("ended messages that expired before they could be sent", count=ended)

@@ -85,6 +85,8 @@ def build_environment(
         "OUTBOUND_RETRY_JITTER": f"{pace.backoff_spread:g}",
         "OUTBOUND_BREAKER_OPEN_SECONDS": f"{pace.breaker_open_s:g}",
         "OUTBOUND_RECOVERY_WINDOW_SECONDS": f"{pace.recovery_window_s:g}",
+        # A call has to be over before the window takes its message for a lost one.
+        "OUTBOUND_REQUEST_TIMEOUT_SECONDS": f"{min(10.0, pace.recovery_window_s / 2):g}",
         "OUTBOUND_EXPORTER_PORT": str(addresses.exporter_port),
         "OUTBOUND_METRICS_UPDATE_INTERVAL_MS": str(round(pace.refresh_s * 1000)),
         "WHATSAPP_API_URL": addresses.provider,

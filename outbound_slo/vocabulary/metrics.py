@@ -311,6 +311,11 @@ RECOVERED = Metric(
     "Messages taken out of SENDING by the sweep, by what became of them (requeued, failed).",
     ("result",), _SND, "000; D9, D12",
 )  # fmt: skip
+RESENDS_HELD = Metric(
+    "outbound_sender_resends_held", _G,
+    "Messages of unknown outcome that are not sent again while webhooks are silent or refused.",
+    ("channel",), _SND, "D12",
+)  # fmt: skip
 DROPPED_SPANS = Metric(
     "outbound_dropped_spans_total", _C, "Spans lost because the trace collector was not there.",
     (), _SND, "DESIGN 6",

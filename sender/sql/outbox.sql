@@ -369,12 +369,18 @@ SELECT id FROM moved
 -- name: recover
 -- Messages in SENDING beyond the recovery window (000: 10 minutes). Whether the provider has them
 -- is not known, so the attempt says so and may become a duplicate; without budget they end here.
+-- While webhooks are silent or refused, nothing is sent again: one of them might tell (D12).
 WITH stale AS (
-    SELECT id
-      FROM outbound_message
-     WHERE status = 'SENDING'
-       AND updated_at < now() - %(window_s)s * interval '1 second'
-     ORDER BY updated_at
+    SELECT m.id
+      FROM outbound_message AS m
+     WHERE m.status = 'SENDING'
+       AND m.updated_at < now() - %(window_s)s * interval '1 second'
+       AND (m.attempt_count >= m.max_attempts
+            OR outbound_resend_allowed(m.channel, COALESCE((
+                   SELECT a.started_at FROM outbound_attempt AS a
+                    WHERE a.outbound_message_id = m.id AND a.attempt_no = m.attempt_seq),
+                   m.updated_at)))
+     ORDER BY m.updated_at
      LIMIT %(limit)s
        FOR UPDATE SKIP LOCKED
 ), moved AS (
@@ -401,6 +407,15 @@ WITH stale AS (
        AND a.outcome IN ('IN_FLIGHT', 'UNKNOWN')
 )
 SELECT id, status FROM moved
+
+-- name: count_held
+-- Messages that the recovery would have sent again, were webhooks in order.
+SELECT m.channel, count(*)
+  FROM outbound_message AS m
+ WHERE m.status = 'SENDING'
+   AND m.updated_at < now() - %(window_s)s * interval '1 second'
+   AND m.attempt_count < m.max_attempts
+ GROUP BY m.channel
 
 -- name: renew_quotas
 -- Start a new window where the old one has ended.

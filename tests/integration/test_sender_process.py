@@ -212,7 +212,9 @@ def test_a_killed_senders_message_is_sent_again_after_the_window_and_marked(
     os.kill(victim.pid, signal.SIGKILL)
     sending.supervisor.stop_child(victim)
     sending.set_faults()
-    sending.start_sender(OUTBOUND_RECOVERY_WINDOW_SECONDS="1")
+    sending.start_sender(
+        OUTBOUND_RECOVERY_WINDOW_SECONDS="1", OUTBOUND_REQUEST_TIMEOUT_SECONDS="0.5"
+    )
     wait_until(lambda: _all_are(sending, [number], "SENT"), "the second attempt")
     rows = sending.execute(
         "SELECT attempt_no, outcome, possible_duplicate FROM outbound_attempt ORDER BY attempt_no"

@@ -124,3 +124,13 @@ def test_a_variable_for_traces_alone_goes_before_the_general_one(
     assert TracingSettings.read().compression == "gzip"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none")
     assert TracingSettings.read().compression == "none"
+
+
+def test_a_recovery_window_that_a_call_outlasts_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OUTBOUND_RECOVERY_WINDOW_SECONDS", "10")
+    with pytest.raises(UserMistake, match="no longer than OUTBOUND_REQUEST_TIMEOUT_SECONDS"):
+        SenderSettings.read()
+    monkeypatch.setenv("OUTBOUND_REQUEST_TIMEOUT_SECONDS", "9.9")
+    assert SenderSettings.read().recovery_window_s == 10
