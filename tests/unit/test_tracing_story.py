@@ -1,7 +1,10 @@
 """Spans as they come out: parents, tags, failures, contexts across tasks, and mistakes."""
 
 import asyncio
+import contextvars
 import logging
+import subprocess
+import sys
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
@@ -235,3 +238,81 @@ def test_ids_work_without_any_export(endpoint: str | None) -> None:
 def test_an_endpoint_that_is_no_url_is_the_users_mistake(endpoint: str) -> None:
     with pytest.raises(UserMistake, match=r"is not an http\(s\) URL\. Give one like"):
         start_tracing(endpoint=endpoint)
+
+
+def test_a_tag_after_the_end_is_a_mistake_and_a_second_end_is_none() -> None:
+    tracing, memory = trace_in_memory()
+    with tracing.span(PROCESS) as attempt:
+        pass
+
+    attempt.end()
+    with pytest.raises(IllegalStoryError, match=r"span outbound-message-process has ended"):
+        attempt.tag(Tag.STATUS, "SENT")
+
+    assert len(memory.spans) == 1
+
+
+def test_a_provider_span_that_outlives_the_attempt_leaves_it_as_it_was_told() -> None:
+    tracing, memory = trace_in_memory()
+    attempt = tracing.span(PROCESS, {Tag.MESSAGE_TO: "+33612345678"}, parent=NEW_TRACE)
+    send = tracing.span(SEND, parent=attempt.context)
+    attempt.end()
+    send.tag(Tag.STATUS, "SENT")
+    send.end()
+
+    spans = memory.by_name()
+    assert "status" not in spans[PROCESS].tags
+    assert spans[SEND].tags == {"message.to": "+33612345678", "status": "SENT"}
+
+
+def test_a_time_that_no_clock_shows_does_not_cost_the_span(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracing, memory = trace_in_memory(strict=False)
+    with caplog.at_level(logging.ERROR, logger="tracing"):
+        tracing.span(PROCESS, parent=NEW_TRACE, start_ns=-5).end(2**70)
+
+    [span] = memory.spans
+    assert (span.start_ns, span.end_ns) == (0, 2**64 - 1)
+    assert "has a time that no clock shows" in caplog.text
+
+
+def test_a_span_left_in_another_task_than_it_was_entered_in_ends_all_the_same() -> None:
+    tracing, memory = trace_in_memory()
+    attempt = tracing.span(PROCESS, parent=NEW_TRACE)
+    contextvars.copy_context().run(attempt.__enter__)
+    attempt.__exit__(None, None, None)
+
+    assert [span.name for span in memory.spans] == [PROCESS]
+
+
+def test_without_a_collector_nothing_is_kept_and_nothing_judged() -> None:
+    tracing = start_tracing()
+    with tracing.span(PROCESS, {Tag.MESSAGE_ID: "no integer"}) as attempt:
+        attempt.tag(Tag.STATUS, 7)
+        attempt.fail("oops")
+        with tracing.span(SEND, {Tag.HAS_TEMPLATE: True}) as send:
+            pass
+
+    assert send.trace_id == attempt.trace_id
+    assert send.span_id != attempt.span_id
+
+
+FORKING = """
+import os
+from outbound_slo.vocabulary.spans import SpanName
+from tracing.setup import start_tracing
+child = os.fork()
+with start_tracing().span(SpanName.OUTBOUND_MESSAGE_PROCESS) as attempt:
+    print(attempt.trace_id)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_gives_ids_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, check=True
+    )
+
+    assert len(set(done.stdout.split())) == 2
