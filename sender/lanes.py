@@ -111,6 +111,7 @@ class LaneBook:
     _looked_s: float = float("-inf")
     _look_every_s: float = LOOK_S
     _turn: int = 0
+    _places: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def needs_look(self, now: float) -> bool:
         """Whether the last look is too old."""
@@ -240,8 +241,12 @@ class LaneBook:
         """Give each lane as many; where there are more lanes than places, they take turns."""
         if not keys or part <= 0:
             return []
-        start = self._turn * part % len(keys)
+        # A place of its own for each group: counted together, groups would keep step and one lane
+        # could miss every one of its turns.
+        group = keys[0][:2]
+        start = self._places.get(group, 0) % len(keys)
         served = [*keys[start:], *keys[:start]][:part]
+        self._places[group] = start + len(served)
         each = -(-part // len(served))
         shares = []
         for key in served:
