@@ -17,6 +17,7 @@ from outbound_slo.vocabulary.errors import ErrorPolicy
 from sender.callbacks import Caller, read_news
 from sender.faults import is_passing
 from sender.intake import Arrival, Intake
+from sender.journal import tell_receipts
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool
 from sender.reactions import Dispatch, Told, log_told, react
@@ -153,6 +154,7 @@ class Inbox:
                 _QUERIES["finish_webhooks"].encode(), {"ids": [webhook.id for webhook in webhooks]}
             )
         self._count(settled, told)
+        tell_receipts(settled)
         log_told(told)
         await tell(self._tracing, settled, started_ns)
         return len(webhooks)

@@ -5,14 +5,19 @@ Every line that is written while a message is worked on bears its `messageId`, `
 the trace of the request that queued the message, and only then the attempt's own trace.
 """
 
+from collections.abc import Iterable
+
 import structlog
 
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel
 from sender.logs import WORKER
 from sender.outbox import ClaimedMessage, Settlement
+from sender.receipts import Effect, Said
 from sender.redaction import hide_people
+from sender.settlement import Settled
 
 _log = structlog.get_logger(component=WORKER)
+_webhook_log = structlog.get_logger()
 
 PROVIDER_NAMES = {
     Channel.WHATSAPP: "WhatsApp",
@@ -26,13 +31,13 @@ _TRACE_PLACE = 1
 
 def correlate(message: ClaimedMessage, trace_id: str) -> str:
     """Choose the id that connects a message with what other services say of it."""
-    queued_by = (message.traceparent or "").split("-")
-    return (
-        message.session_id
-        or message.run_id
-        or (queued_by[_TRACE_PLACE] if len(queued_by) > _TRACE_PLACE else "")
-        or trace_id
-    )
+    return message.session_id or message.run_id or _read_trace(message.traceparent) or trace_id
+
+
+def _read_trace(traceparent: str | None) -> str:
+    """Give the trace id of a W3C traceparent; nothing where it has none."""
+    parts = (traceparent or "").split("-")
+    return parts[_TRACE_PLACE] if len(parts) > _TRACE_PLACE else ""
 
 
 def name_message(message: ClaimedMessage, trace_id: str) -> None:
@@ -69,3 +74,25 @@ def tell_attempt(message: ClaimedMessage, settlement: Settlement) -> None:
             _log.warning("handleFailure", **fields)
         case _:
             _log.error("handleFailure", provider=PROVIDER_NAMES[channel], **fields)
+
+
+def tell_receipts(settled: Iterable[Settled]) -> None:
+    """Write a line for each message that a receipt has moved: an ERROR where it failed."""
+    for one in settled:
+        if one.effect is not Effect.MOVED:
+            continue
+        receipt = one.tidings.receipt
+        fields: dict[str, object] = {
+            "provider": PROVIDER_NAMES[one.tidings.caller.channel],
+            "channel": one.tidings.caller.channel.value,
+            "messageId": one.message_id,
+            "traceId": _read_trace(one.traceparent),
+        }
+        if receipt.said is Said.FAILED:
+            text = hide_people(receipt.error_message or "")
+            _webhook_log.error(
+                "handleFailure", errorCode=receipt.error_code, errorMessage=text, **fields
+            )
+        else:
+            # A campaign has three of them per message: the spans and counters tell of them all.
+            _webhook_log.debug("receipt", said=receipt.said.value, **fields)

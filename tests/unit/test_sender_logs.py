@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import structlog
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from outbound_slo.vocabulary.statuses import AttemptOutcome, MessageStatus
-from sender.journal import correlate, name_message, tell_attempt
+from sender.callbacks import Caller
+from sender.journal import correlate, name_message, tell_attempt, tell_receipts
 from sender.logs import configure_logs, escape, write_text
 from sender.outbox import Settlement
+from sender.receipts import Effect, Receipt
 from sender.redaction import HIDDEN, Redactor, find_secrets, hide_people
+from sender.settlement import Settled, Tidings
 from tests.unit.test_sender_rules import GOOD
 
 TRACE = "a" * 32
@@ -235,3 +239,27 @@ def test_a_providers_words_are_told_without_the_recipient(stream: io.StringIO) -
 
 def test_people_are_hidden_and_codes_are_not() -> None:
     assert hide_people("131026 to 33612345678") == "131026 to [number]"
+
+
+def _settled(effect: Effect, **receipt: object) -> Settled:
+    told = Receipt("wamid.1", **receipt)  # type: ignore[arg-type]  # the fields' own types
+    tidings = Tidings(Caller.WHATSAPP, None, datetime(2026, 9, 1, tzinfo=UTC), told)
+    return Settled(tidings, effect, 12345, f"00-{TRACE}-{'b' * 16}-01")
+
+
+def test_a_failure_told_by_webhook_is_an_error_with_the_messages_ids(stream: io.StringIO) -> None:
+    _start(stream)
+    failed = {"failed_s": 1.0, "error_code": "131026", "error_message": "to +33612345678"}
+    tell_receipts(
+        [
+            _settled(Effect.MOVED, **failed),
+            _settled(Effect.REPEATED, **failed),
+            _settled(Effect.MOVED, delivered_s=1.0),
+        ]
+    )
+    [line] = stream.getvalue().splitlines()
+    assert " ERROR " in line
+    assert "handleFailure errorCode=131026" in line
+    assert "provider=WhatsApp" in line
+    assert line.endswith(f"messageId=12345 traceId={TRACE}")
+    assert "33612345678" not in line
