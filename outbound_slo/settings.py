@@ -6,6 +6,7 @@ has is refused, since a misspelt switch that does nothing is found out at night.
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Self
@@ -38,6 +39,12 @@ def _split_seconds(value: object) -> object:
     return value
 
 
+def _check_window(text: str) -> str:
+    if text and not _WINDOW.fullmatch(text):
+        raise ValueError(f"{text!r} is no part of a day such as 22:00-07:00")
+    return text
+
+
 def _check_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name!r} is no time zone such as Africa/Kigali")
@@ -47,6 +54,7 @@ def _check_zone(name: str) -> str:
 Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_seconds)]
 
+_WINDOW = re.compile(r"([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d")
 _HTTP_ADDRESS = r"^https?://[^\s/?#]+"
 
 
@@ -212,9 +220,8 @@ class SenderSettings(_Environment):
         validation_alias=_variable("OUTBOUND_BREAKER_HALF_OPEN_SECONDS"),
         description="Time for the half-open calls to answer; then the breaker opens again.",
     )
-    quiet_hours_default: str = Field(
+    quiet_hours_default: Annotated[str, AfterValidator(_check_window)] = Field(
         default="",
-        pattern=r"^(|([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d)$",
         validation_alias=_variable("OUTBOUND_QUIET_HOURS_DEFAULT"),
         description="As 22:00-07:00: quiet hours of numbers without a row in contact_preferences.",
     )

@@ -32,6 +32,14 @@ def test_defaults_are_the_runbooks() -> None:
     assert ProviderSettings.read().whatsapp_error_policy is ErrorPolicy.RUNBOOK
 
 
+def test_quiet_hours_are_read_as_a_part_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOUND_QUIET_HOURS_DEFAULT", "21:30-07:00")
+    monkeypatch.setenv("OUTBOUND_QUIET_HOURS_ZONE", "Africa/Kigali")
+    settings = SenderSettings.read()
+    assert settings.quiet_hours_default == "21:30-07:00"
+    assert settings.quiet_hours_zone == "Africa/Kigali"
+
+
 def test_a_list_of_seconds_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTBOUND_RETRY_BACKOFF_SECONDS", "1, 2.5,4")
     assert SenderSettings.read().backoff_seconds == (1.0, 2.5, 4.0)
@@ -50,6 +58,9 @@ def test_a_list_of_seconds_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("OUTBOUND_REQUEST_TIMEOUT_SECONDS", "inf"),
         ("OUTBOUND_LOG_FORMAT", "xml"),
         ("OUTBOUND_HTTP_PORT", "70000"),
+        ("OUTBOUND_QUIET_HOURS_DEFAULT", "22-7"),
+        ("OUTBOUND_QUIET_HOURS_DEFAULT", "22:00-24:00"),
+        ("OUTBOUND_QUIET_HOURS_ZONE", "Africa/Kigaly"),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
