@@ -11,10 +11,11 @@ FAULT_TABLE ?= fault-table.md
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PACKAGES := outbound_slo sender exporter tracing alerts dashboards tests
+PEERS := $(VENV)/.peers
+PACKAGES := outbound_slo sender exporter tracing alerts dashboards benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check static unit generate bench-tracing constraints clean
+.PHONY: help venv demo test test-all check static unit generate bench-tracing bench-sender bench-soak constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +63,16 @@ test-all: test ## The same, then the whole campaign of faults; its table goes to
 
 bench-tracing: $(INSTALLED) ## What tracing costs beside the stock OpenTelemetry SDK; ARGS="--rounds N"
 	@$(BIN)/python -m benchmarks.tracing $(ARGS)
+
+$(PEERS): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench-sender: $(PEERS) ## The sender beside its peers and under burdens, about an hour; ARGS="--only wake"
+	@$(BIN)/python -m benchmarks.sender $(ARGS)
+
+bench-soak: $(INSTALLED) ## A million messages through one sender; ARGS="--messages N"
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 constraints: ## Pin what the environment holds now
 	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt
