@@ -33,8 +33,8 @@ _QUERIES = load_queries("sender", "sql/callbacks.sql")
 BATCH = 200
 """Webhooks applied in one transaction at most."""
 
-BATCH_BYTES = 64_000
-"""Size of their bodies as PostgreSQL stores them, long ones compressed to a tenth: two thousand
+BATCH_BYTES = 100_000
+"""Size of their bodies as PostgreSQL stores them, long ones compressed to a tenth: four thousand
 statuses or so. The first one is taken whatever its size."""
 
 MAX_TRIES = 20

@@ -18,12 +18,12 @@ INSERT INTO provider_webhook_health AS h (provider, last_rejected_at) VALUES (%(
 ON CONFLICT (provider) DO UPDATE SET last_rejected_at = EXCLUDED.last_rejected_at
 
 -- name: plan_by_index
--- The planner takes any list of receipts for a hundred rows, and reads whole tables for one. Lists
--- are joined to each other by hash, which the claim's connections have switched off, and to tables by
--- arrays of keys, which hold however small the table was when the statement was planned.
+-- The planner takes any list of receipts for a hundred rows, and reads whole tables for one. Every
+-- join below goes from a list to an index; two lists are never joined to each other.
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_bitmapscan = off;
-SET LOCAL enable_hashjoin = on
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off
 
 -- name: take_webhooks
 -- Stored webhooks that nobody has applied yet, oldest first, as many as are small enough together;
@@ -85,22 +85,21 @@ WITH receipt AS MATERIALIZED (
             WHERE outbound_message_id = r.message_id AND attempt_no = r.attempt_no
               AND channel = r.channel AND provider_message_id IS NULL
             LIMIT 1) AS a
-), before AS MATERIALIZED (
-    SELECT m.id, m.org_id, m.status, m.error_code, m.attempt_seq, m.delivered_at, m.read_at
-      FROM outbound_message AS m
-     WHERE m.id = ANY (ARRAY (SELECT id FROM named))
+), known AS MATERIALIZED (
+    SELECT n.*, m.org_id, m.status AS old_status, m.error_code AS old_code, m.delivered_at,
+           m.read_at, m.attempt_seq
+      FROM named AS n JOIN outbound_message AS m ON m.id = n.id
      ORDER BY m.id
-       FOR UPDATE
+       FOR UPDATE OF m
 ), judged AS MATERIALIZED (
-    SELECT n.*, b.status AS old_status, b.error_code AS old_code, b.delivered_at, b.read_at,
-           n.no >= b.attempt_seq
-           OR b.attempt_seq - n.no = (
+    SELECT j.*,
+           j.no >= j.attempt_seq
+           OR j.attempt_seq - j.no = (
                SELECT count(*) FROM outbound_attempt AS later
-                WHERE later.outbound_message_id = n.id AND later.attempt_no > n.no
+                WHERE later.outbound_message_id = j.id AND later.attempt_no > j.no
                   AND later.outcome IN ('REFUSED', 'DEFERRED')) AS counts
-      FROM named AS n
-      JOIN before AS b ON b.id = n.id
-     WHERE n.owners IS NULL OR b.org_id = ANY (n.owners)
+      FROM known AS j
+     WHERE j.owners IS NULL OR j.org_id = ANY (j.owners)
 ), latest AS (
     SELECT DISTINCT ON (id) * FROM judged WHERE counts ORDER BY id, no DESC, place
 ), attempt AS (
@@ -111,8 +110,7 @@ WITH receipt AS MATERIALIZED (
            next_retry_at = NULL,
            updated_at = now()
       FROM judged AS j
-     WHERE a.outbound_message_id = ANY (ARRAY (SELECT id FROM judged))
-       AND a.outbound_message_id = j.id AND a.attempt_no = j.no
+     WHERE a.outbound_message_id = j.id AND a.attempt_no = j.no
        AND a.outcome IN ('IN_FLIGHT', 'UNKNOWN')
 ), moved AS (
     UPDATE outbound_message AS m
@@ -133,8 +131,7 @@ WITH receipt AS MATERIALIZED (
                ELSE m.attempt_count END,
            updated_at = now()
       FROM latest AS n
-     WHERE m.id = ANY (ARRAY (SELECT id FROM latest))
-       AND m.id = n.id
+     WHERE m.id = n.id
        AND CASE
                WHEN n.arrived_s IS NOT NULL
                THEN m.status <> 'DELIVERED'
