@@ -135,3 +135,18 @@ CREATE TRIGGER whatsapp_rate_limit_freedom_noted
           AND NEW.messages_sent_count < NEW.quota_limit
           AND COALESCE(NEW.throttle_until <= now(), true))
     EXECUTE FUNCTION whatsapp_rate_limit_note_freedom();
+
+-- Messages that could go now: due, with nothing planned in their way. A throttle, a used-up quota
+-- and a channel that is switched off are planned, and their end is when a message became due.
+CREATE VIEW outbound_message_waiting AS
+SELECT m.id, m.org_id, m.channel, m.turn, m.attempt_count, m.updated_at,
+       GREATEST(m.due_at, q.throttle_until, q.freed_at) AS due_at,
+       GREATEST(m.due_since, q.throttle_until, q.freed_at) AS due_since
+  FROM outbound_message AS m
+  LEFT JOIN whatsapp_rate_limit AS q ON m.channel = 'WHATSAPP' AND q.org_id = m.org_id
+  LEFT JOIN whatsapp_provider_config AS p ON m.channel = 'WHATSAPP' AND p.org_id = m.org_id
+ WHERE m.status = 'QUEUED'
+   AND m.due_at <= now()
+   AND COALESCE(q.throttle_until <= now(), true)
+   AND COALESCE(q.messages_sent_count < q.quota_limit OR q.reset_at <= now(), true)
+   AND COALESCE(p.enabled, true);

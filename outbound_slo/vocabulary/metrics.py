@@ -90,6 +90,16 @@ OLDEST_AGE = Metric(
     "Age in seconds of the oldest message per state: queued (since created), due, sending.",
     ("channel", "state"), _EXP, "house",
 )  # fmt: skip
+BLOCKED = Metric(
+    "outbound_messages_blocked", _G,
+    "Due messages that wait for another one to their recipient to settle.",
+    ("channel",), _EXP, "D19",
+)  # fmt: skip
+OLDEST_BLOCKED = Metric(
+    "outbound_oldest_blocked_age_seconds", _G,
+    "Seconds since the first message that waits for another one was due.",
+    ("channel",), _EXP, "D19",
+)  # fmt: skip
 QUOTA_USED = Metric(
     "whatsapp_quota_used", _G, "Messages counted against the configured quota.",
     ("org_id",), _EXP, "000, 002; D39",

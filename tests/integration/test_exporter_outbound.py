@@ -101,7 +101,7 @@ def test_every_query_of_the_pack_works_on_the_migrated_schema(service: Service) 
     numbers = refresh_and_read(service)
 
     success = pick(numbers, "outbound_exporter_query_success")
-    assert len(success) == 13
+    assert len(success) == 14
     assert set(success.values()) == {1.0}
     assert total(numbers, "outbound_exporter_query_errors_total") == 0
 
@@ -171,6 +171,39 @@ def test_a_message_is_stuck_for_exactly_the_reasons_that_hold(
     # The runbooks' name counts the message once, however many rules it meets.
     assert total(numbers, "outbound_message_stuck_total") == (1 if reasons else 0)
     assert total(numbers, "whatsapp_message_stuck_alert") == int("sending_too_long" in reasons)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "throttle_until = now() + interval '1 hour'",
+        "throttle_until = now() - interval '1 minute'",
+        "messages_sent_count = 5, quota_limit = 5",
+        "freed_at = now() - interval '1 minute'",
+    ],
+)
+def test_what_a_throttle_or_a_quota_holds_or_held_until_now_is_not_stuck(
+    service: Service, connection: Connection, limit: str
+) -> None:
+    add(connection, created="3 hours", updated="1 minute")
+    connection.execute(
+        "INSERT INTO whatsapp_rate_limit (org_id) SELECT org_id FROM outbound_message"
+    )
+    assert total(refresh_and_read(service), "outbound_messages_stuck") == 2
+    connection.execute(f"UPDATE whatsapp_rate_limit SET {limit}".encode())
+    assert total(refresh_and_read(service), "outbound_messages_stuck") == 0
+
+
+def test_blocked_messages_are_counted_with_the_age_of_the_oldest(
+    service: Service, connection: Connection
+) -> None:
+    add(connection, 3, created="100 seconds")
+    assert total(refresh_and_read(service), "outbound_messages_blocked") == 0
+    connection.execute("UPDATE outbound_message SET turn = 'PARKED'")
+    numbers = refresh_and_read(service)
+    assert total(numbers, "outbound_messages_blocked", channel="whatsapp") == 3
+    assert total(numbers, "outbound_oldest_blocked_age_seconds", channel="whatsapp") >= 100
+    assert total(numbers, "outbound_oldest_blocked_age_seconds", channel="sms") == 0
 
 
 def test_the_runbooks_stuck_alert_is_whatsapps(service: Service, connection: Connection) -> None:

@@ -16,29 +16,23 @@ SELECT lower(channel) AS channel,
  GROUP BY 1, 2
 
 -- name: stuck
--- One row per rule that finds something (D9, D23). A planned wait, that is a due_at in the future,
--- meets no rule; back-offs that have passed do not make due_since any later.
+-- One row per rule that finds something (D9, D23). A planned wait (a due_at in the future, a throttle,
+-- a used-up quota) meets no rule; back-offs that have passed do not make due_since any later.
 SELECT lower(channel) AS channel, 'sending' AS status, 'sending_too_long' AS reason,
        count(*) AS messages
   FROM outbound_message
  WHERE status = 'SENDING' AND updated_at < now() - interval '5 minutes'
  GROUP BY channel
 UNION ALL
-SELECT lower(channel), 'queued', 'overdue', count(*)
-  FROM outbound_message
- WHERE status = 'QUEUED' AND due_at < now() - interval '5 minutes'
- GROUP BY channel
-UNION ALL
-SELECT lower(channel), 'queued', 'queued_too_long', count(*)
-  FROM outbound_message
- WHERE status = 'QUEUED' AND due_at <= now() AND due_since < now() - interval '2 hours'
- GROUP BY channel
-UNION ALL
-SELECT lower(channel), 'queued', 'no_progress', count(*)
-  FROM outbound_message
- WHERE status = 'QUEUED' AND due_at <= now() AND attempt_count >= 3
-   AND updated_at < now() - interval '2 hours'
- GROUP BY channel
+SELECT lower(channel), 'queued', reason, count(*)
+  FROM outbound_message_waiting
+ CROSS JOIN LATERAL (VALUES
+       ('overdue', due_at < now() - interval '5 minutes'),
+       ('queued_too_long', due_since < now() - interval '2 hours'),
+       ('no_progress', attempt_count >= 3 AND updated_at < now() - interval '2 hours')
+       ) AS rule (reason, met)
+ WHERE met
+ GROUP BY channel, reason
 
 -- name: stuck_messages
 -- Each stuck message once, whichever rules it meets: reasons overlap, so they cannot be added.
@@ -47,11 +41,18 @@ SELECT 'sending' AS status, count(*) AS messages
  WHERE status = 'SENDING' AND updated_at < now() - interval '5 minutes'
 UNION ALL
 SELECT 'queued', count(*)
+  FROM outbound_message_waiting
+ WHERE due_at < now() - interval '5 minutes'
+    OR due_since < now() - interval '2 hours'
+    OR (attempt_count >= 3 AND updated_at < now() - interval '2 hours')
+
+-- name: blocked
+-- Messages behind another one to their recipient, and since when the first of them is due (D19).
+SELECT lower(channel) AS channel, count(*) AS messages,
+       GREATEST(EXTRACT(EPOCH FROM now() - min(due_at)), 0) AS seconds
   FROM outbound_message
- WHERE status = 'QUEUED' AND due_at <= now()
-   AND (due_at < now() - interval '5 minutes'
-        OR due_since < now() - interval '2 hours'
-        OR (attempt_count >= 3 AND updated_at < now() - interval '2 hours'))
+ WHERE status = 'QUEUED' AND turn = 'PARKED'
+ GROUP BY channel
 
 -- name: waiting_retries
 -- Messages that had an attempt and wait on the queue for the next (000).
