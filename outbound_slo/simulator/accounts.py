@@ -1,8 +1,10 @@
 """The WhatsApp Business Account that the simulator plays: numbers, templates, service windows."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from outbound_slo.simulator.limits import Limits, Throttle
 
 WINDOW_SECONDS = 24 * 3600
 """How long free text is allowed after the user's last message, by Meta's service window."""
@@ -14,6 +16,7 @@ class TemplateStatus(StrEnum):
     APPROVED = "APPROVED"
     PAUSED = "PAUSED"
     DISABLED = "DISABLED"
+    REJECTED = "REJECTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,19 @@ class Template:
     category: str = "UTILITY"
 
 
+_TELLING_NAMES = (
+    ("paused_", TemplateStatus.PAUSED),
+    ("disabled_", TemplateStatus.DISABLED),
+    ("rejected_", TemplateStatus.REJECTED),
+)
+
+
 class MetaAccount:
     """What Meta knows about one business.
 
-    Without a list of templates every name is known; without a list of numbers every id
-    made of digits is ours.
+    Without a list of templates every name is known but those that begin with `missing_`, and
+    `paused_`, `disabled_` and `rejected_` say how a template stands; without a list of numbers
+    every id made of digits is ours.
     """
 
     def __init__(
@@ -40,8 +51,10 @@ class MetaAccount:
         phone_number_ids: Iterable[str] = (),
         templates: Iterable[Template] = (),
         enforces_window: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         """Set up the account; see the class."""
+        self.throttle = Throttle(limits or Limits())
         self.account_id = account_id
         self._numbers = frozenset(phone_number_ids)
         self._templates = {template.name: template for template in templates}
@@ -59,9 +72,19 @@ class MetaAccount:
 
     def find_template(self, name: str) -> Template | None:
         """Return a template by name, or None where the account has others but not this one."""
-        if not self._templates:
-            return Template(name)
-        return self._templates.get(name)
+        if self._templates:
+            return self._templates.get(name)
+        if name.startswith("missing_"):
+            return None
+        for beginning, status in _TELLING_NAMES:
+            if name.startswith(beginning):
+                return Template(name, status)
+        return Template(name)
+
+    def note_status(self, name: str, status: TemplateStatus) -> None:
+        """Change how one template stands; nothing happens where every name is known."""
+        if name in self._templates:
+            self._templates[name] = replace(self._templates[name], status=status)
 
     def has_object(self, object_id: str) -> bool:
         """Tell whether a number or account id belongs to this business."""

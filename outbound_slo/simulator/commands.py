@@ -7,9 +7,12 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
+import uvloop
 
 from outbound_slo.simulator.accounts import Template
+from outbound_slo.simulator.ledger import LedgerKind
 from outbound_slo.simulator.lifecycle import Behaviour
+from outbound_slo.simulator.limits import Limits
 from outbound_slo.simulator.meta import GraphVersions
 from outbound_slo.simulator.options import Credentials, Options
 from outbound_slo.simulator.server import serve_simulator
@@ -40,6 +43,19 @@ def run_simulator(
     sendgrid_api_key: Annotated[
         str, typer.Option(envvar="SENDGRID_API_KEY", help="Accepted key; empty: any.")
     ] = "",
+    sendgrid_events_url: Annotated[
+        str, typer.Option(help="Where SendGrid's events are posted; none if empty.")
+    ] = "",
+    sendgrid_signing_key: Annotated[
+        str,
+        typer.Option(
+            envvar="SIMULATOR_SENDGRID_SIGNING_KEY",
+            help="PEM private key that signs SendGrid's events; empty: a new one.",
+        ),
+    ] = "",
+    twilio_inbound_url: Annotated[
+        str, typer.Option(help="Where inbound SMS are posted; none if empty.")
+    ] = "",
     latency_ms: Milliseconds = 50,
     latency_spread_ms: Milliseconds = 0,
     delivery_ms: Milliseconds = 300,
@@ -51,6 +67,22 @@ def run_simulator(
     failed_rate: Rate = 0,
     read_rate: Rate = 0.3,
     batch_rate: Rate = 0.3,
+    webhook_batch_ms: Annotated[
+        float | None,
+        typer.Option(min=1, help="Collect statuses so long and post all in few POSTs."),
+    ] = None,
+    webhook_max_statuses: Annotated[
+        int, typer.Option(min=1, max=1000, help="Most statuses in one POST.")
+    ] = 50,
+    pair_limit: Annotated[
+        bool, typer.Option(help="Refuse bursts to one recipient with code 131056.")
+    ] = False,
+    messages_per_second: Annotated[
+        int, typer.Option(min=0, help="Throughput of a number, else code 130429; 0: no limit.")
+    ] = 0,
+    ledger: Annotated[
+        LedgerKind, typer.Option(help="What is remembered of each message: all, or how often.")
+    ] = LedgerKind.FULL,
     phone_number_id: Annotated[
         list[str] | None, typer.Option(help="A number that exists (repeatable); none: any.")
     ] = None,
@@ -66,11 +98,24 @@ def run_simulator(
     seed: Annotated[int, typer.Option(help="Seed of every random decision.")] = 1,
 ) -> None:
     """Run the provider simulator: Meta, Twilio and SendGrid, with faults on demand."""
-    if callback_url and urlsplit(callback_url).scheme not in ("http", "https"):
-        raise UserMistake(
-            f"--callback-url {callback_url!r} is not an HTTP address",
-            "Give it in full, as in http://127.0.0.1:8080/webhooks/whatsapp.",
-        )
+    _check_url("--callback-url", callback_url, "whatsapp")
+    _check_url("--sendgrid-events-url", sendgrid_events_url, "sendgrid")
+    _check_url("--twilio-inbound-url", twilio_inbound_url, "twilio")
+    behaviour = Behaviour(
+        delivery_ms=delivery_ms,
+        late_ms=late_ms,
+        late_rate=late_rate,
+        duplicate_rate=duplicate_rate,
+        out_of_order_rate=out_of_order_rate,
+        never_delivered_rate=never_delivered_rate,
+        failed_rate=failed_rate,
+        read_rate=read_rate,
+        batch_rate=batch_rate,
+        batch_limit=webhook_max_statuses,
+    )
+    if webhook_batch_ms is not None:
+        habits = {"batch_rate": 1.0, "collect_ms": webhook_batch_ms}
+        behaviour = behaviour.model_copy(update=habits)
     options = Options(
         host=host,
         port=port,
@@ -78,24 +123,28 @@ def run_simulator(
         credentials=Credentials(app_secret, access_token, twilio_auth_token, sendgrid_api_key),
         latency_ms=latency_ms,
         latency_spread_ms=latency_spread_ms,
-        behaviour=Behaviour(
-            delivery_ms=delivery_ms,
-            late_ms=late_ms,
-            late_rate=late_rate,
-            duplicate_rate=duplicate_rate,
-            out_of_order_rate=out_of_order_rate,
-            never_delivered_rate=never_delivered_rate,
-            failed_rate=failed_rate,
-            read_rate=read_rate,
-            batch_rate=batch_rate,
-        ),
+        behaviour=behaviour,
         versions=GraphVersions(refuse_expired=refuse_expired_versions),
         phone_number_ids=tuple(phone_number_id or ()),
         templates=tuple(Template(name) for name in template or ()),
         enforces_window=enforce_window,
+        ledger=ledger,
+        limits=Limits(pair_limit=pair_limit, messages_per_second=messages_per_second),
+        sendgrid_events_url=sendgrid_events_url,
+        sendgrid_signing_key=sendgrid_signing_key,
+        twilio_inbound_url=twilio_inbound_url,
         seed=seed,
     )
-    asyncio.run(_run(options))
+    uvloop.run(_run(options))
+
+
+def _check_url(option: str, url: str, place: str) -> None:
+    """Refuse what no webhook could be posted to."""
+    if url and urlsplit(url).scheme not in ("http", "https"):
+        raise UserMistake(
+            f"{option} {url!r} is not an HTTP address",
+            f"Give it in full, as in http://127.0.0.1:8080/webhooks/{place}.",
+        )
 
 
 async def _run(options: Options) -> None:

@@ -1,53 +1,28 @@
-"""The control interface, under `/_control/`: what a test or the demo steers and reads.
+"""The control interface, under `/_control/`: what a test or the demo sets and reads.
 
 Bad input is answered with 400 and `{"error", "mend"}`, and changes nothing.
 """
 
-import secrets
 from dataclasses import asdict
-from typing import TypeVar
 
-import aiohttp
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from outbound_slo.simulator.accounts import Template, TemplateStatus
+from outbound_slo.simulator.control_bodies import read_body
 from outbound_slo.simulator.faults import FaultSet
+from outbound_slo.simulator.ledger import Ledger
 from outbound_slo.simulator.lifecycle import Behaviour
+from outbound_slo.simulator.limits import Limits
+from outbound_slo.simulator.occasions import list_occasions
 from outbound_slo.simulator.sends import STAGE
-
-_DEFAULT_NUMBER_ID = "106540352242922"
-_SHOWN_PROBLEMS = 3
-_FAULT_KINDS = frozenset({"error", "latency", "timeout", "drop", "html"})
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
+from outbound_slo.simulator.stage import Stage
 
 
 class _Body(BaseModel):
     """A request body of the control interface."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class InboundOrder(_Body):
-    """The body of `POST /_control/inbound`: who writes what."""
-
-    sender: str = Field(alias="from", pattern=r"^\+?[1-9]\d{6,14}$")
-    text: str = Field(min_length=1, max_length=4096)
-    name: str = Field(default="Simulated User", min_length=1)
-    phone_number_id: str = Field(default="", pattern=r"^\d*$")
-
-
-class HandshakeOrder(_Body):
-    """The body of `POST /_control/webhooks/handshake`."""
-
-    verify_token: str = Field(min_length=1)
-
-
-class FlushOrder(_Body):
-    """The body of `POST /_control/webhooks/flush`; may be left out."""
-
-    limit_seconds: float = Field(default=10, gt=0, le=300)
 
 
 class TemplateOrder(_Body):
@@ -73,7 +48,7 @@ async def read_faults(request: web.Request) -> web.Response:
 
 async def replace_faults(request: web.Request) -> web.Response:
     """Put the faults of the body in the place of all others."""
-    faults = await _read(request, FaultSet)
+    faults = await read_body(request, FaultSet)
     stage = request.app[STAGE]
     stage.faults.replace(faults, stage.steady_clock())
     return await read_faults(request)
@@ -93,7 +68,7 @@ async def read_behaviour(request: web.Request) -> web.Response:
 
 async def change_behaviour(request: web.Request) -> web.Response:
     """Change the named settings of the webhooks' behaviour, keep the others."""
-    changes = await _read(request, Behaviour)
+    changes = await read_body(request, Behaviour)
     courier = request.app[STAGE].courier
     courier.behaviour = courier.behaviour.model_copy(update=changes.model_dump(exclude_unset=True))
     return await read_behaviour(request)
@@ -107,98 +82,80 @@ async def read_templates(request: web.Request) -> web.Response:
 
 async def replace_templates(request: web.Request) -> web.Response:
     """Put the templates of the body in the place of all others."""
-    orders = await _read(request, TemplateOrders)
+    orders = await read_body(request, TemplateOrders)
     request.app[STAGE].account.replace_templates(
         Template(**order.model_dump()) for order in orders.templates
     )
     return await read_templates(request)
 
 
-async def read_ledger(request: web.Request) -> web.Response:
-    """Show totals, messages accepted twice and all messages.
+async def read_limits(request: web.Request) -> web.Response:
+    """Show Meta's own rate limits."""
+    return web.json_response(request.app[STAGE].account.throttle.limits.model_dump())
 
-    `?message=ID` shows one message's acceptances; `?messages=false` leaves the list out.
+
+async def change_limits(request: web.Request) -> web.Response:
+    """Change the named limits, keep the others."""
+    changes = await read_body(request, Limits)
+    throttle = request.app[STAGE].account.throttle
+    throttle.limits = throttle.limits.model_copy(update=changes.model_dump(exclude_unset=True))
+    return await read_limits(request)
+
+
+async def read_keys(request: web.Request) -> web.Response:
+    """Show the public key of SendGrid's event webhook, as the receiver is configured with it."""
+    return web.json_response({"sendgrid_public_key": request.app[STAGE].event_key.public_key})
+
+
+async def read_ledger(request: web.Request) -> web.Response:
+    """Show totals, messages accepted twice, overlapping requests and all messages.
+
+    `?message=ID` shows one message's acceptances, `?recipient=…` the requests to one recipient;
+    `?messages=false` leaves the list of all messages out.
     """
-    ledger = request.app[STAGE].ledger
-    wanted = request.query.get("message")
+    stage = request.app[STAGE]
+    wanted, recipient = request.query.get("message"), request.query.get("recipient")
     if wanted is not None:
-        found = [asdict(acceptance) for acceptance in ledger.find(wanted)]
-        return web.json_response({"message": wanted, "acceptances": found})
+        return web.json_response(_describe_message(stage.ledger, wanted))
+    if recipient is not None:
+        visits = stage.traffic.list_visits(recipient)
+        return web.json_response({"recipient": recipient, "requests": visits})
     body: dict[str, object] = {
-        "totals": ledger.summarise(),
+        "kind": stage.ledger.kind.value,
+        "totals": _summarise(stage),
         "duplicates": {
-            message: [asdict(acceptance) for acceptance in taken]
-            for message, taken in ledger.find_duplicates().items()
+            message: [acceptance._asdict() for acceptance in taken]
+            for message, taken in stage.ledger.find_duplicates().items()
         },
+        "overlaps": stage.traffic.list_overlaps(),
     }
     if request.query.get("messages") != "false":
-        body["messages"] = ledger.list_messages()
+        body["messages"] = stage.ledger.list_messages()
     return web.json_response(body)
 
 
 async def clear_ledger(request: web.Request) -> web.Response:
-    """Forget what was accepted."""
-    ledger = request.app[STAGE].ledger
-    ledger.clear()
-    return web.json_response({"totals": ledger.summarise()})
+    """Forget what was accepted and who overlapped."""
+    stage = request.app[STAGE]
+    stage.ledger.clear()
+    stage.traffic.clear()
+    return web.json_response({"totals": _summarise(stage)})
 
 
 async def read_stats(request: web.Request) -> web.Response:
     """Show requests by provider and outcome, and what became of the webhooks."""
     stage = request.app[STAGE]
     requests: dict[str, dict[str, int]] = {}
-    for key, count in stage.requests.items():
-        provider, outcome = key.split(".")
-        requests.setdefault(provider, {})[outcome] = count
+    for (provider, outcome), count in stage.requests.items():
+        requests.setdefault(provider.value, {})[outcome] = count
     return web.json_response(
         {
             "uptime_seconds": stage.steady_clock() - stage.started_at,
             "requests": requests,
             "webhooks": {**stage.courier.counts, "pending": stage.courier.pending},
-            "accepted": stage.ledger.summarise()["accepted"],
+            "accepted": stage.ledger.accepted,
         }
     )
-
-
-async def send_inbound(request: web.Request) -> web.Response:
-    """Play a user who writes to the business."""
-    order = await _read(request, InboundOrder)
-    stage = request.app[STAGE]
-    known = stage.options.phone_number_ids
-    number = order.phone_number_id or (known[0] if known else _DEFAULT_NUMBER_ID)
-    message_id = stage.send_inbound(order.sender, order.name, order.text, number)
-    return web.json_response({"id": message_id, "phone_number_id": number}, status=202)
-
-
-async def flush_webhooks(request: web.Request) -> web.Response:
-    """Post at once all that waits; answer when it is done, or the limit is reached."""
-    order = await _read(request, FlushOrder) if request.can_read_body else FlushOrder()
-    courier = request.app[STAGE].courier
-    pending = await courier.flush(order.limit_seconds)
-    return web.json_response({"pending": pending, "webhooks": dict(courier.counts)})
-
-
-async def shake_hands(request: web.Request) -> web.Response:
-    """Perform Meta's verification of the callback: GET with a challenge that must come back."""
-    order = await _read(request, HandshakeOrder)
-    stage = request.app[STAGE]
-    if not stage.options.callback_url:
-        raise _build_refusal("there is no callback to verify", "Start with --callback-url.")
-    challenge = str(secrets.randbelow(10**10))
-    query = {
-        "hub.mode": "subscribe",
-        "hub.verify_token": order.verify_token,
-        "hub.challenge": challenge,
-    }
-    try:
-        async with stage.session.get(
-            stage.options.callback_url, params=query, timeout=aiohttp.ClientTimeout(total=5)
-        ) as answer:
-            status, text = answer.status, await answer.text()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return web.json_response({"verified": False, "status": 0, "reason": str(error)})
-    verified = status == web.HTTPOk.status_code and text.strip() == challenge
-    return web.json_response({"verified": verified, "status": status})
 
 
 def list_routes() -> list[web.RouteDef]:
@@ -214,37 +171,17 @@ def list_routes() -> list[web.RouteDef]:
         web.get("/_control/ledger", read_ledger, allow_head=False),
         web.delete("/_control/ledger", clear_ledger),
         web.get("/_control/stats", read_stats, allow_head=False),
-        web.post("/_control/inbound", send_inbound),
-        web.post("/_control/webhooks/flush", flush_webhooks),
-        web.post("/_control/webhooks/handshake", shake_hands),
+        web.get("/_control/limits", read_limits, allow_head=False),
+        web.put("/_control/limits", change_limits),
+        web.get("/_control/keys", read_keys, allow_head=False),
+        *list_occasions(),
     ]
 
 
-async def _read(request: web.Request, model: type[ModelT]) -> ModelT:
-    """Read and check a body; a bad one becomes a 400 that names key and value."""
-    try:
-        return model.model_validate_json(await request.read())
-    except ValidationError as error:
-        problems = [
-            _describe_problem(problem["loc"], problem["msg"], problem["input"])
-            for problem in error.errors(include_url=False)
-        ]
-    shown = "; ".join(problems[:_SHOWN_PROBLEMS])
-    raise _build_refusal(shown, "See docs/simulator.md for the keys and their ranges.")
+def _summarise(stage: Stage) -> dict[str, object]:
+    return {**stage.ledger.summarise(), "overlaps": stage.traffic.overlaps}
 
 
-def _describe_problem(place: tuple[int | str, ...], message: str, value: object) -> str:
-    """Write one problem as `faults[0].rate: … (got 1.5)`."""
-    path = ""
-    for part in place:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in _FAULT_KINDS:
-            path += f".{part}" if path else part
-    given = f" (got {value!r})" if isinstance(value, str | int | float) else ""
-    return f"{path or 'body'}: {message}{given}"
-
-
-def _build_refusal(what: str, mend: str) -> web.HTTPBadRequest:
-    body = web.json_response({"error": what, "mend": mend})
-    return web.HTTPBadRequest(text=body.text, content_type="application/json")
+def _describe_message(ledger: Ledger, message: str) -> dict[str, object]:
+    found = [acceptance._asdict() for acceptance in ledger.find(message)]
+    return {"message": message, "count": ledger.count(message), "acceptances": found}

@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,11 +12,11 @@ import aiohttp
 
 from outbound_slo.simulator.lifecycle import Behaviour
 from outbound_slo.simulator.meta_webhooks import StatusUpdate
-from outbound_slo.simulator.packing import Address, Event, Parcel, pack
-from outbound_slo.simulator.twilio import TwilioStatus
+from outbound_slo.simulator.packing import Event, Packer, Parcel
+from outbound_slo.simulator.sendgrid_events import MailEvent
 
 TICK_SECONDS = 0.02
-"""How often due events are gathered: short against any latency that is judged here."""
+"""How finely due times are told apart: short against any latency that is judged here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,42 +48,43 @@ class Post(Protocol):
 class Courier:
     """Holds events until they are due, then posts them, a bounded number at a time.
 
-    `behaviour` may be replaced at any time and counts for what is posted from then on.
+    `behaviour` may be replaced at any time and counts for what is posted from then on. Due times
+    are kept by tick: a list for each costs less than a place in the order for every event.
     """
 
     def __init__(
         self,
         post: Post,
-        address: Address,
+        packer: Packer,
         behaviour: Behaviour,
         persistence: Persistence,
-        rng: random.Random,
         clock: Callable[[], float],
         *,
         at_once: int = 32,
     ) -> None:
-        """Set up; `clock` gives epoch seconds, `at_once` bounds the POSTs in flight."""
+        """Set up in a running loop; `clock` gives epoch seconds, `at_once` bounds the POSTs."""
         self.behaviour = behaviour
         self.counts: Counter[str] = Counter()
-        self._post = post
-        self._address = address
+        self.packer = packer
+        self.post = post
         self._persistence = persistence
-        self._rng = rng
         self._clock = clock
-        self._slots = asyncio.Semaphore(at_once)
-        self._due: list[tuple[float, int, Event | Parcel]] = []
-        self._entered = 0
+        self._loop = asyncio.get_running_loop()
+        self._places = asyncio.Semaphore(at_once)
+        self._ticks: dict[int, list[Event | Parcel]] = {}
+        self._order: list[int] = []
+        self._held = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._outstanding = 0
 
     @property
     def pending(self) -> int:
         """Events and repeats that wait for their time, and POSTs in flight."""
-        return len(self._due) + self._outstanding
+        return self._held + self._outstanding
 
     def schedule(self, event: Event, delay: float) -> None:
         """Post an event `delay` seconds from now."""
-        if not isinstance(event, TwilioStatus) and not self._address.callback_url:
+        if not self.packer.address.reaches(event):
             self.counts["without_address"] += 1
             return
         self.counts["scheduled"] += 1
@@ -94,7 +94,7 @@ class Courier:
         """Post what falls due until cancelled."""
         try:
             while True:
-                await asyncio.sleep(TICK_SECONDS)
+                await asyncio.sleep(self.behaviour.collect_ms / 1000)
                 await self._post_due()
         finally:
             for task in self._tasks:
@@ -107,38 +107,48 @@ class Courier:
         at most `limit_seconds`; while paused nothing goes.
         """
         now = self._clock()
-        self._due = [(0.0, order, _hasten(item, now)) for _, order, item in self._due]
-        heapq.heapify(self._due)
+        waiting = [item for tick in sorted(self._ticks) for item in self._ticks[tick]]
+        self._ticks = {0: [_hasten(item, now) for item in waiting]}
+        self._order = [0]
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_seconds):
                 # Polled, not signalled: pausing must end the wait too, and it is no event.
-                while self.pending and not self.behaviour.paused:  # noqa: ASYNC110 - see above
+                while self.pending and not self.behaviour.paused:
+                    await self._post_due()
                     await asyncio.sleep(TICK_SECONDS)
         return self.pending
 
     def _enter(self, item: Event | Parcel, delay: float) -> None:
-        self._entered += 1
-        due = asyncio.get_running_loop().time() + delay
-        heapq.heappush(self._due, (due, self._entered, item))
+        tick = int((self._loop.time() + delay) / TICK_SECONDS) + 1
+        held = self._ticks.get(tick)
+        if held is None:
+            self._ticks[tick] = [item]
+            heapq.heappush(self._order, tick)
+        else:
+            held.append(item)
+        self._held += 1
 
     def _take_due(self) -> list[Event | Parcel]:
-        """Take what is due off the heap, in order."""
-        now = asyncio.get_running_loop().time()
+        """Take what is due, in order."""
+        now = int(self._loop.time() / TICK_SECONDS)
         taken: list[Event | Parcel] = []
-        while self._due and self._due[0][0] <= now:
-            taken.append(heapq.heappop(self._due)[2])
+        while self._order and self._order[0] <= now:
+            taken += self._ticks.pop(heapq.heappop(self._order))
+        self._held -= len(taken)
         return taken
 
     async def _post_due(self) -> None:
-        if self.behaviour.paused or not self._due:
+        if self.behaviour.paused:
             return
         taken = self._take_due()
+        if not taken:
+            return
         parcels = [item for item in taken if isinstance(item, Parcel)]
         events = [item for item in taken if not isinstance(item, Parcel)]
-        parcels.extend(pack(events, self._address, self.behaviour, self._rng))
+        parcels.extend(self.packer.pack(events, self.behaviour))
         self._outstanding += len(parcels)
         for parcel in parcels:
-            await self._slots.acquire()
+            await self._places.acquire()
             task = asyncio.create_task(self._deliver(parcel))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -146,7 +156,7 @@ class Courier:
     async def _deliver(self, parcel: Parcel) -> None:
         """Post one parcel; enter it again, later, if it was not taken."""
         try:
-            status = await self._post(parcel)
+            status = await self.post(parcel)
             self.counts["posts"] += 1
             if parcel.is_taken(status):
                 self.counts["delivered"] += parcel.events
@@ -159,13 +169,13 @@ class Courier:
                 self._enter(replace(parcel, tries=parcel.tries + 1), wait)
         finally:
             self._outstanding -= 1
-            self._slots.release()
+            self._places.release()
 
 
 def _hasten(item: Event | Parcel, now: float) -> Event | Parcel:
     """Let a status that is posted before its time say that it happened now."""
-    if isinstance(item, StatusUpdate) and item.occurred_at > now:
-        return replace(item, occurred_at=now)
+    if isinstance(item, StatusUpdate | MailEvent) and item.occurred_at > now:
+        return item._replace(occurred_at=now)
     return item
 
 

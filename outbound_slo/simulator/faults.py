@@ -105,6 +105,9 @@ class Verdict:
     fault: ErrorFault | TimeoutFault | DropFault | HtmlFault | None = None
 
 
+_UNHARMED = Verdict()
+
+
 @dataclass(slots=True)
 class _Posted:
     """A fault on the board: since when, and how many requests it has hit."""
@@ -144,6 +147,8 @@ class FaultBoard:
         Latencies add up; of the other kinds the first that hits wins. A request whose recipient
         could not be read meets only faults that are not limited to some recipients.
         """
+        if not self._posted:
+            return _UNHARMED
         extra = 0.0
         for posted in self._posted:
             fault = posted.fault

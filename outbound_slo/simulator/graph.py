@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from outbound_slo.simulator.accounts import Template
-from outbound_slo.simulator.sends import STAGE, render
+from outbound_slo.simulator.sends import STAGE, read_inquiry, render
 from outbound_slo.simulator.stage import Stage
-from outbound_slo.simulator.wire import Inquiry, RefusedError
+from outbound_slo.simulator.wire import RefusedError
 
 _DEFAULT_FIELDS = (
     "verified_name",
@@ -22,7 +22,7 @@ async def handle_number(request: web.Request) -> web.Response:
     """Answer `GET /{version}/{phone_number_id}`; `fields` selects, as at Meta."""
     stage = request.app[STAGE]
     try:
-        stage.meta.check_access(Inquiry(request.headers, request.match_info, b""))
+        stage.meta.check_access(read_inquiry(request, b""))
     except RefusedError as refusal:
         return render(refusal.answer)
     object_id = request.match_info["object_id"]
@@ -55,7 +55,7 @@ async def handle_templates(request: web.Request) -> web.Response:
     """Answer `GET /{version}/{waba_id}/message_templates`, with Meta's name and status filters."""
     stage = request.app[STAGE]
     try:
-        stage.meta.check_access(Inquiry(request.headers, request.match_info, b""))
+        stage.meta.check_access(read_inquiry(request, b""))
     except RefusedError as refusal:
         return render(refusal.answer)
     name, status = request.query.get("name"), request.query.get("status")

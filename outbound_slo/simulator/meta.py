@@ -5,11 +5,12 @@ September 2026. The HTTP status of a code is the one Meta's error page gave for 
 """
 
 import base64
-import json
 import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import orjson
 
 from outbound_slo.simulator.accounts import MetaAccount, Template, TemplateStatus
 from outbound_slo.simulator.faults import ErrorFault
@@ -30,7 +31,7 @@ CALLBACK_DATA_LIMIT = 512
 TEXT_LIMIT = 4096
 """Characters of `text.body`, by Meta's messages reference."""
 
-_PHONE = re.compile(r"\+?[1-9]\d{6,14}")
+_PHONE = re.compile(r"[1-9][0-9]{6,14}")
 _PHONE_PUNCTUATION = str.maketrans("", "", " -()")
 _VERSION = re.compile(r"v(\d+)\.0")
 _TEMPLATE_CODES = {TemplateStatus.PAUSED: 132015, TemplateStatus.DISABLED: 132016}
@@ -98,7 +99,7 @@ class MetaWire:
         """
         self.check_access(inquiry)
         body = self._read_body(inquiry.body)
-        recipient = str(body["to"]).translate(_PHONE_PUNCTUATION)
+        recipient = to_wa_id(str(body["to"]))
         if not _PHONE.fullmatch(recipient):
             raise self.refuse(
                 400, 131009, "Parameter value is not valid", "Recipient is not a phone number"
@@ -113,7 +114,7 @@ class MetaWire:
             )
         kind = body.get("type", "text")
         if kind == "text":
-            self._check_text(body.get("text"), recipient.lstrip("+"), now)
+            self._check_text(body.get("text"), recipient, now)
             category = "service"
         elif kind == "template":
             category = self._check_template(body.get("template")).category.lower()
@@ -121,9 +122,14 @@ class MetaWire:
             raise self.refuse(
                 400, 100, f'Param type must be one of {{TEMPLATE, TEXT}} - got "{kind}".'
             )
+        number = inquiry.path["object_id"]
+        breach = self.account.throttle.find_breach(number, recipient, now)
+        if breach is not None:
+            # The page of error codes gives 400 for both, where one would look for 429.
+            raise self.refuse(400, breach.value, title_of(breach.value), title_of(breach.value))
         return Submission(
             recipient=str(body["to"]),
-            sender=inquiry.path["object_id"],
+            sender=number,
             references=(read_reference(data),),
             kind=str(kind),
             category=category,
@@ -147,7 +153,7 @@ class MetaWire:
                 "You are calling a deprecated version of the API. Please update to the"
                 f" latest version: v{self.versions.newest}.0.",
             )
-        scheme, _, token = inquiry.headers.get("Authorization", "").partition(" ")
+        scheme, _, token = inquiry.authorization.partition(" ")
         if scheme != "Bearer" or not token or (self.access_token and token != self.access_token):
             raise self.refuse(
                 401, 190, "Invalid OAuth access token - Cannot parse access token", prefix=False
@@ -202,7 +208,8 @@ class MetaWire:
                     400, 131008, "Required parameter is missing", f"template.{name} is missing"
                 )
         found = self.account.find_template(fields["name"])
-        if found is None:
+        # Meta has no code of its own for a rejected template: not approved is not there.
+        if found is None or found.status is TemplateStatus.REJECTED:
             refused = self.unknown_template_code
             detail = f"template name ({fields['name']}) does not exist in {code}"
             raise self.refuse(404, refused, title_of(refused), detail)
@@ -274,7 +281,8 @@ def title_of(code: int) -> str:
 
 def to_wa_id(recipient: str) -> str:
     """Return the recipient as Meta names it: digits only."""
-    return recipient.translate(_PHONE_PUNCTUATION).lstrip("+")
+    digits = recipient.removeprefix("+")
+    return digits if digits.isdigit() else recipient.translate(_PHONE_PUNCTUATION).lstrip("+")
 
 
 def read_reference(callback_data: str | None) -> Reference:
@@ -282,7 +290,7 @@ def read_reference(callback_data: str | None) -> Reference:
     if callback_data is None:
         return Reference(None)
     try:
-        fields = json.loads(callback_data)
+        fields = orjson.loads(callback_data)
     except ValueError:
         return Reference(callback_data)
     if not isinstance(fields, dict) or "m" not in fields:

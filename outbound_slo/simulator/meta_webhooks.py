@@ -5,7 +5,7 @@ the conversation object is left out; a failed status comes without contacts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from outbound_slo.simulator.meta import title_of, to_wa_id
 
@@ -13,11 +13,11 @@ _CONVERSATION_LAST_VERSION = 23
 _ERRORS_PAGE = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusUpdate:
+class StatusUpdate(NamedTuple):
     """One step of a message's life, as Meta tells it.
 
     Attributes:
+        wa_id: The recipient as Meta names it.
         occurred_at: Epoch seconds.
         error_code: Set with status failed only.
 
@@ -26,15 +26,14 @@ class StatusUpdate:
     phone_number_id: str
     message_id: str
     status: str
-    recipient: str
+    wa_id: str
     occurred_at: float
     category: str = "service"
     callback_data: str | None = None
     error_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InboundText:
+class InboundText(NamedTuple):
     """A text message from a user to the business; `sent_at` in epoch seconds."""
 
     phone_number_id: str
@@ -51,7 +50,7 @@ def build_status(update: StatusUpdate, webhook_version: int) -> dict[str, object
         "id": update.message_id,
         "status": update.status,
         "timestamp": str(int(update.occurred_at)),
-        "recipient_id": to_wa_id(update.recipient),
+        "recipient_id": update.wa_id,
     }
     if update.callback_data is not None:
         status["biz_opaque_callback_data"] = update.callback_data
@@ -91,9 +90,9 @@ def build_status_change(
     """Build one change with the statuses of one business number, in the order given."""
     value: dict[str, object] = {
         "messaging_product": "whatsapp",
-        "metadata": _build_metadata(updates[0].phone_number_id, display_number),
+        "metadata": build_metadata(updates[0].phone_number_id, display_number),
     }
-    contacts = {to_wa_id(update.recipient): None for update in updates if update.status != "failed"}
+    contacts = {update.wa_id: None for update in updates if update.status != "failed"}
     if contacts:
         value["contacts"] = [
             {"profile": {"name": f"User {wa_id[-4:]}"}, "wa_id": wa_id} for wa_id in contacts
@@ -108,7 +107,7 @@ def build_inbound_change(message: InboundText, display_number: str) -> dict[str,
     return {
         "value": {
             "messaging_product": "whatsapp",
-            "metadata": _build_metadata(message.phone_number_id, display_number),
+            "metadata": build_metadata(message.phone_number_id, display_number),
             "contacts": [{"profile": {"name": message.name}, "wa_id": wa_id}],
             "messages": [
                 {
@@ -125,14 +124,15 @@ def build_inbound_change(message: InboundText, display_number: str) -> dict[str,
 
 
 def build_notification(
-    account_id: str, changes: Sequence[Mapping[str, object]]
+    account_id: str, changes: Sequence[Mapping[str, object]], triggered_at: float | None = None
 ) -> dict[str, object]:
-    """Wrap changes as the body of one POST."""
-    return {
-        "object": "whatsapp_business_account",
-        "entry": [{"id": account_id, "changes": list(changes)}],
-    }
+    """Wrap changes as the body of one POST; those about the account itself say their time."""
+    entry: dict[str, object] = {"id": account_id, "changes": list(changes)}
+    if triggered_at is not None:
+        entry["time"] = int(triggered_at)
+    return {"object": "whatsapp_business_account", "entry": [entry]}
 
 
-def _build_metadata(phone_number_id: str, display_number: str) -> dict[str, str]:
+def build_metadata(phone_number_id: str, display_number: str) -> dict[str, str]:
+    """Build what says which business number a change is about."""
     return {"display_phone_number": display_number, "phone_number_id": phone_number_id}

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from outbound_slo.simulator.accounts import Template
 from outbound_slo.simulator.courier import Persistence
+from outbound_slo.simulator.ledger import LedgerKind
 from outbound_slo.simulator.lifecycle import Behaviour
+from outbound_slo.simulator.limits import Limits
 from outbound_slo.simulator.meta import GraphVersions
 
 
@@ -26,6 +28,10 @@ class Options:
         port: 0 picks a free one.
         callback_url: Full URL of the receiver of Meta's webhooks; empty posts none.
         latency_ms: What every answer of a provider takes, and up to `latency_spread_ms` more.
+        ledger_limit: Messages and requests that a full ledger remembers.
+        sendgrid_events_url: Full URL of the receiver of SendGrid's events; empty posts none.
+        sendgrid_signing_key: Private key in PEM that signs those; empty makes one.
+        twilio_inbound_url: Full URL of the receiver of inbound SMS; empty posts none.
         webhook_version: Graph API version of the webhook bodies.
 
     """
@@ -46,5 +52,10 @@ class Options:
     enforces_window: bool = False
     unknown_template_code: int = 132001
     closed_window_code: int = 131047
+    ledger: LedgerKind = LedgerKind.FULL
     ledger_limit: int = 1_000_000
+    limits: Limits = field(default_factory=Limits)
+    sendgrid_events_url: str = ""
+    sendgrid_signing_key: str = field(default="", repr=False)
+    twilio_inbound_url: str = ""
     seed: int = 1

@@ -1,4 +1,4 @@
-"""SendGrid's `POST /v3/mail/send`: checks and answers. Its event webhook is not imitated yet.
+"""SendGrid's `POST /v3/mail/send`: checks and answers.
 
 Source: SendGrid's mail send reference and its error pages, September 2026.
 """
@@ -12,6 +12,7 @@ from outbound_slo.simulator.faults import ErrorFault
 from outbound_slo.simulator.wire import (
     Answer,
     Inquiry,
+    Mail,
     Provider,
     Reference,
     RefusedError,
@@ -42,7 +43,7 @@ class SendGridWire:
 
         """
         del now
-        scheme, _, key = inquiry.headers.get("Authorization", "").partition(" ")
+        scheme, _, key = inquiry.authorization.partition(" ")
         if scheme != "Bearer" or not key or (self.api_key and key != self.api_key):
             raise refuse(
                 401, "The provided authorization grant is invalid, expired, or revoked", None
@@ -61,10 +62,12 @@ class SendGridWire:
             )
         _check_content(body, people)
         common = _read_custom_args(body.get("custom_args"), "custom_args")
+        mails = tuple(Mail(each.recipient, {**common, **each.custom_args}) for each in people)
         return Submission(
-            recipient=people[0].recipient,
+            recipient=mails[0].recipient,
             sender=sender,
-            references=tuple(read_reference({**common, **each.custom_args}) for each in people),
+            references=tuple(read_reference(mail.custom_args) for mail in mails),
+            mails=mails,
             text=str(body.get("subject", "")),
         )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -10,14 +10,12 @@ import aiohttp
 from aiohttp import web
 
 from outbound_slo.simulator import control, graph
+from outbound_slo.simulator.lane import BODY_LIMIT, Lane
 from outbound_slo.simulator.options import Options
-from outbound_slo.simulator.sends import STAGE, STOPPING, create_send_handler
+from outbound_slo.simulator.sends import STAGE, create_send_handler
 from outbound_slo.simulator.stage import Stage
 from outbound_slo.simulator.wire import Provider
 from outbound_slo.vocabulary.mistakes import UserMistake
-
-BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of a request; above Meta's own 3 MB."""
 
 _BACKLOG = 2048
 _VERSION_PATH = r"/{version:v\d+\.\d+}/{object_id}"
@@ -35,7 +33,6 @@ def build_application(stage: Stage) -> web.Application:
     """Build the application with all routes."""
     app = web.Application(client_max_size=BODY_LIMIT)
     app[STAGE] = stage
-    app[STOPPING] = asyncio.Event()
     wires = stage.wires
     app.add_routes(
         [
@@ -70,25 +67,39 @@ async def serve_simulator(options: Options) -> AsyncIterator[RunningSimulator]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         stage = Stage(options, session)
         app = build_application(stage)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await runner.setup()
+        lanes: set[Lane] = set()
         courier = asyncio.create_task(stage.courier.run())
         try:
-            port = await _listen(runner, options)
-            yield RunningSimulator(f"http://{options.host}:{port}", stage)
+            server = await _listen(lambda: Lane(stage, lanes, _get_server(runner)), options)
+            port = server.sockets[0].getsockname()[1]
+            try:
+                yield RunningSimulator(f"http://{options.host}:{port}", stage)
+            finally:
+                server.close()
         finally:
-            app[STOPPING].set()
+            stage.stop()
+            for lane in list(lanes):
+                lane.abort()
             courier.cancel()
             with suppress(asyncio.CancelledError):
                 await courier
             await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, options: Options) -> int:
-    """Open the port and return its number."""
-    site = web.TCPSite(runner, options.host, options.port, backlog=_BACKLOG)
+def _get_server(runner: web.AppRunner) -> web.Server:
+    """Return what makes aiohttp's own connections; the runner has been set up."""
+    if runner.server is None:
+        raise RuntimeError("the application was not set up")
+    return runner.server
+
+
+async def _listen(create_lane: Callable[[], Lane], options: Options) -> asyncio.Server:
+    """Open the port; every connection begins in a lane."""
+    loop = asyncio.get_running_loop()
     try:
-        await site.start()
+        return await loop.create_server(create_lane, options.host, options.port, backlog=_BACKLOG)
     except OSError as error:
         place = f"{options.host}:{options.port}"
         if error.errno == errno.EADDRINUSE:
@@ -100,4 +111,3 @@ async def _listen(runner: web.AppRunner, options: Options) -> int:
             f"the simulator cannot listen on {place}: {error.strerror or error}",
             "Choose another --host or --port.",
         ) from error
-    return int(runner.addresses[0][1])

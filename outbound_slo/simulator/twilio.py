@@ -8,7 +8,7 @@ import binascii
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -29,6 +29,13 @@ BODY_LIMIT = 1600
 _SEGMENT = 153
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
 _SENDER = re.compile(r"\+?\d{3,15}|[A-Za-z0-9 ]{1,11}|MG[0-9a-f]{32}")
+_KEYWORDS = {
+    **dict.fromkeys(("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"), "STOP"),
+    **dict.fromkeys(("START", "YES", "UNSTOP"), "START"),
+    **dict.fromkeys(("HELP", "INFO"), "HELP"),
+}
+"""Twilio's standard keywords for long codes and the `OptOutType` that its webhook then carries."""
+
 _FAULT_CODES = {429: 20429, 503: 20503}
 _FAULT_MESSAGES = {
     20429: "Too Many Requests",
@@ -39,9 +46,16 @@ _FAULT_MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class TwilioWire:
-    """The sending side of Twilio; an empty `auth_token` accepts any password, but wants one."""
+    """The sending side of Twilio.
+
+    Attributes:
+        auth_token: The password that is accepted; empty accepts any, but wants one.
+        stopped: Who wrote STOP to which number of ours, as (their number, ours).
+
+    """
 
     auth_token: str = ""
+    stopped: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def provider(self) -> Provider:
@@ -57,7 +71,7 @@ class TwilioWire:
         """
         del now
         account = inquiry.path["account_sid"]
-        if not self._is_allowed(inquiry.headers.get("Authorization", ""), account):
+        if not self._is_allowed(inquiry.authorization, account):
             raise refuse(401, 20003, "Authenticate")
         form = dict(parse_qsl(inquiry.body.decode(errors="replace"), keep_blank_values=True))
         recipient = form.get("To", "")
@@ -79,6 +93,8 @@ class TwilioWire:
                 21617,
                 f"The concatenated message body exceeds the {BODY_LIMIT} character limit",
             )
+        if (recipient, sender) in self.stopped:
+            raise refuse(400, 21610, "Attempt to send to unsubscribed recipient")
         callback = form.get("StatusCallback") or None
         if callback and not _is_web_address(callback):
             raise refuse(400, 21609, f"The StatusCallback URL {callback} is not a valid URL.")
@@ -102,6 +118,15 @@ class TwilioWire:
             return False
         known = user == account or user.startswith("SK")
         return known and (password == self.auth_token if self.auth_token else bool(password))
+
+    def note_inbound(self, sender: str, number: str, text: str) -> str | None:
+        """Obey the keywords of a user's message; return what Twilio calls its kind, if any."""
+        kind = _KEYWORDS.get(text.strip().upper())
+        if kind == "STOP":
+            self.stopped.add((sender, number))
+        elif kind == "START":
+            self.stopped.discard((sender, number))
+        return kind
 
     def create_id(self, rng: random.Random) -> str:
         """Make a message SID."""
@@ -178,8 +203,8 @@ def read_reference(callback_url: str | None) -> Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class TwilioStatus:
-    """One status callback: where it goes and the form it carries."""
+class TwilioCall:
+    """One request of Twilio's: where it goes and the form it carries."""
 
     url: str
     form: Mapping[str, str]
@@ -187,7 +212,7 @@ class TwilioStatus:
 
 def build_callback(
     submission: Submission, message_id: str, status: str, error_code: int | None = None
-) -> TwilioStatus:
+) -> TwilioCall:
     """Build the callback of one status (sent, delivered, undelivered) of a message with a URL."""
     form = {
         "AccountSid": submission.account,
@@ -201,4 +226,29 @@ def build_callback(
     }
     if error_code is not None:
         form["ErrorCode"] = str(error_code)
-    return TwilioStatus(submission.callback_url or "", form)
+    return TwilioCall(submission.callback_url or "", form)
+
+
+def build_inbound(
+    url: str, account: str, message_id: str, sender: str, number: str, text: str, kind: str | None
+) -> TwilioCall:
+    """Build the webhook of a user's message to one of our numbers.
+
+    `kind` is the keyword's (STOP, START, HELP), or None for any other text.
+    """
+    form = {
+        "AccountSid": account,
+        "ApiVersion": "2010-04-01",
+        "Body": text,
+        "From": sender,
+        "MessageSid": message_id,
+        "NumMedia": "0",
+        "NumSegments": str(max(1, -(-len(text) // _SEGMENT))),
+        "SmsMessageSid": message_id,
+        "SmsSid": message_id,
+        "SmsStatus": "received",
+        "To": number,
+    }
+    if kind is not None:
+        form["OptOutType"] = kind
+    return TwilioCall(url, form)

@@ -1,11 +1,12 @@
 """What the three imitated providers have in common, free of any one wire format."""
 
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import orjson
 
 from outbound_slo.simulator.faults import ErrorFault
 
@@ -20,9 +21,9 @@ class Provider(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """One HTTP request, as a wire format needs to see it."""
+    """One HTTP request, as a wire format needs to see it; `authorization` is empty without one."""
 
-    headers: Mapping[str, str]
+    authorization: str
     path: Mapping[str, str]
     body: bytes
 
@@ -36,6 +37,11 @@ class Answer:
     text: str | None = None
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def encode_body(answer: Answer) -> bytes:
+    """Return the bytes of an answer's body."""
+    return orjson.dumps(answer.body) if answer.text is None else answer.text.encode()
 
 
 class RefusedError(Exception):
@@ -55,6 +61,13 @@ class Reference:
     attempt: str | None = None
 
 
+class Mail(NamedTuple):
+    """One e-mail of a request: its first recipient, and what comes back with its events."""
+
+    recipient: str
+    custom_args: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A send request that the provider would accept.
@@ -65,6 +78,7 @@ class Submission:
         references: One per message in the request (SendGrid takes several at once).
         callback_data: What the provider echoes in status updates, or None.
         callback_url: Where this message's updates go, when the request itself names the place.
+        mails: SendGrid's messages, as many as there are references; empty elsewhere.
         account: Twilio's account SID; empty elsewhere.
         kind: text or template.
         category: What Meta bills the message as.
@@ -81,14 +95,15 @@ class Submission:
     category: str = "service"
     callback_data: str | None = None
     callback_url: str | None = None
+    mails: tuple[Mail, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode_object(raw: bytes) -> dict[str, object] | None:
     """Decode a JSON object; None for anything else, nesting without end included."""
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
+        body = orjson.loads(raw)
+    except ValueError:
         return None
     return body if isinstance(body, dict) else None
 

@@ -206,7 +206,7 @@ def test_the_same_message_twice_is_a_duplicate_in_the_ledger() -> None:
             assert [each["attempt"] for each in ledger["duplicates"]["41"]] == ["1", "2"]
             assert set(ledger["messages"]) == {"41", "42"}
             _, short = await stand.control("GET", "ledger?messages=false")
-            assert set(short) == {"totals", "duplicates"}
+            assert set(short) == {"kind", "totals", "duplicates", "overlaps"}
 
     asyncio.run(scenario())
 

@@ -4,7 +4,7 @@ from outbound_slo.simulator.ledger import Acceptance, Ledger
 
 
 def taken(message_id: str = "wamid.1", *, attempt: str = "1", answered: bool = True) -> Acceptance:
-    return Acceptance("meta", message_id, "+33612345678", attempt, 1.0, answered)
+    return Acceptance("meta", message_id, "+33612345678", attempt, 0.9, 1.0, answered)
 
 
 def test_a_message_taken_twice_is_a_duplicate() -> None:

@@ -47,8 +47,8 @@ def submit(
     bearer: str = "any",
 ) -> Submission:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-    inquiry = Inquiry(headers, {"version": version, "object_id": number}, raw)
+    authorization = f"Bearer {bearer}" if bearer else ""
+    inquiry = Inquiry(authorization, {"version": version, "object_id": number}, raw)
     return (wire or build_wire()).check_send(inquiry, NOW)
 
 

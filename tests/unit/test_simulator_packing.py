@@ -1,7 +1,6 @@
 """How due events become POSTs: alone, together, signed right or wrong."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -9,19 +8,27 @@ from outbound_slo.simulator.chance import create_rng
 from outbound_slo.simulator.courier import Persistence
 from outbound_slo.simulator.lifecycle import Behaviour
 from outbound_slo.simulator.meta_webhooks import InboundText, StatusUpdate
-from outbound_slo.simulator.packing import CROWD, Address, Event, Parcel, pack
-from outbound_slo.simulator.signatures import sign_meta, sign_twilio
-from outbound_slo.simulator.twilio import TwilioStatus
+from outbound_slo.simulator.packing import CROWD, Address, Event, Packer, Parcel
+from outbound_slo.simulator.signatures import create_event_key, sign_meta, sign_twilio
+from outbound_slo.simulator.twilio import TwilioCall
 from tests.provider_schemas import check_shape
 
-ADDRESS = Address("http://127.0.0.1:1/webhooks/whatsapp", "secret", "token", "102290129340398")
-UPDATE = StatusUpdate("1065", "wamid.A", "sent", "+33612345678", 1.795e9)
+ADDRESS = Address(
+    "http://127.0.0.1:1/webhooks/whatsapp",
+    "secret",
+    "token",
+    "102290129340398",
+    create_event_key(),
+    sendgrid_events_url="http://127.0.0.1:1/webhooks/sendgrid",
+)
+UPDATE = StatusUpdate("1065", "wamid.A", "sent", "33612345678", 1.795e9)
 ALONE = Behaviour(batch_rate=0)
 TOGETHER = Behaviour(batch_rate=1)
 
 
 def pack_all(events: list[Event], behaviour: Behaviour) -> list[Parcel]:
-    return list(pack(events, ADDRESS, behaviour, create_rng(1)))
+    packer = Packer(ADDRESS, create_rng(1), lambda: 1.795e9)
+    return list(packer.pack(events, behaviour))
 
 
 def test_without_batching_each_status_has_its_own_post() -> None:
@@ -39,21 +46,21 @@ def test_batches_hold_up_to_their_limit() -> None:
 
 
 def test_some_statuses_share_a_post_and_none_is_lost() -> None:
-    events: list[Event] = [replace(UPDATE, message_id=f"wamid.{number}") for number in range(40)]
+    events: list[Event] = [UPDATE._replace(message_id=f"wamid.{number}") for number in range(CROWD)]
     parcels = pack_all(events, Behaviour(batch_rate=0.5))
-    assert 2 < len(parcels) < 40
-    assert sum(parcel.events for parcel in parcels) == 40
+    assert 2 < len(parcels) < CROWD
+    assert sum(parcel.events for parcel in parcels) == CROWD
     text = b"".join(parcel.body for parcel in parcels)
-    assert all(f'"wamid.{number}"'.encode() in text for number in range(40))
+    assert all(f'"wamid.{number}"'.encode() in text for number in range(CROWD))
 
 
 def test_a_crowd_is_batched_whatever_the_rate() -> None:
-    assert len(pack_all([UPDATE] * (CROWD + 1), ALONE)) == 2
+    assert len(pack_all([UPDATE] * (CROWD + 1), ALONE)) == 1
     assert len(pack_all([UPDATE] * CROWD, ALONE)) == CROWD
 
 
 def test_statuses_of_two_numbers_are_two_changes_of_one_post() -> None:
-    (parcel,) = pack_all([UPDATE, replace(UPDATE, phone_number_id="2076")], TOGETHER)
+    (parcel,) = pack_all([UPDATE, UPDATE._replace(phone_number_id="2076")], TOGETHER)
     notification = json.loads(parcel.body)
     check_shape("meta_notification", notification)
     numbers = [
@@ -70,7 +77,7 @@ def test_meta_signs_the_exact_bytes_it_posts() -> None:
 
 
 def test_twilio_signs_the_url_and_the_form() -> None:
-    event = TwilioStatus("http://127.0.0.1:1/t?m=1&a=1", {"MessageSid": "SM1", "To": "+336"})
+    event = TwilioCall("http://127.0.0.1:1/t?m=1&a=1", {"MessageSid": "SM1", "To": "+336"})
     (parcel,) = pack_all([event], TOGETHER)
     assert parcel.url == event.url
     assert parcel.body == b"MessageSid=SM1&To=%2B336"
@@ -82,7 +89,7 @@ def test_twilio_signs_the_url_and_the_form() -> None:
     [
         (UPDATE, "X-Hub-Signature-256"),
         (InboundText("1", "wamid.B", "+336", "Ana", "Hi", 1.795e9), "X-Hub-Signature-256"),
-        (TwilioStatus("http://h/t", {"To": "+1"}), "X-Twilio-Signature"),
+        (TwilioCall("http://h/t", {"To": "+1"}), "X-Twilio-Signature"),
     ],
 )
 def test_a_bad_signature_is_well_formed_but_wrong(event: Event, header: str) -> None:

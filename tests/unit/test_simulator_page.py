@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel
 
-from outbound_slo.simulator.control import InboundOrder, list_routes
+from outbound_slo.simulator.control import list_routes
 from outbound_slo.simulator.faults import (
     DropFault,
     ErrorFault,
@@ -15,13 +15,34 @@ from outbound_slo.simulator.faults import (
     TimeoutFault,
 )
 from outbound_slo.simulator.lifecycle import Behaviour
+from outbound_slo.simulator.limits import Limits
+from outbound_slo.simulator.meta_notices import NoticeField, NoticeOrder
+from outbound_slo.simulator.occasions import (
+    ForgeryOrder,
+    InboundOrder,
+    InboundSmsOrder,
+    MailEventOrder,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     "model",
-    [Behaviour, ErrorFault, LatencyFault, TimeoutFault, DropFault, HtmlFault, InboundOrder],
+    [
+        Behaviour,
+        ErrorFault,
+        LatencyFault,
+        TimeoutFault,
+        DropFault,
+        HtmlFault,
+        Limits,
+        InboundOrder,
+        InboundSmsOrder,
+        MailEventOrder,
+        NoticeOrder,
+        ForgeryOrder,
+    ],
 )
 def test_every_key_of_a_body_is_on_the_page(model: type[BaseModel]) -> None:
     keys = {field.alias or name for name, field in model.model_fields.items()}
@@ -32,6 +53,10 @@ def test_every_key_of_a_body_is_on_the_page(model: type[BaseModel]) -> None:
 def test_every_control_call_is_on_the_page(route: web.RouteDef) -> None:
     rows = [line for line in PAGE.splitlines() if f"{route.path}`" in line]
     assert any(route.method in row for row in rows)
+
+
+def test_every_field_of_a_notice_is_on_the_page() -> None:
+    assert [each.value for each in NoticeField if f"`{each.value}`" not in PAGE] == []
 
 
 def test_every_fault_kind_is_on_the_page() -> None:

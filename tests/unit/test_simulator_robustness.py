@@ -75,7 +75,7 @@ def check(wire: Wire, inquiry: Inquiry, error_shape: str) -> None:
 @given(body=META_BODIES | VALUES, raw=st.binary() | st.none())
 def test_meta_takes_or_refuses_any_body(body: object, raw: bytes | None) -> None:
     inquiry = Inquiry(
-        {"Authorization": "Bearer x"},
+        "Bearer x",
         {"version": "v26.0", "object_id": "1"},
         json.dumps(body).encode() if raw is None else raw,
     )
@@ -86,7 +86,7 @@ def test_meta_takes_or_refuses_any_body(body: object, raw: bytes | None) -> None
 @given(body=SENDGRID_BODIES | VALUES, raw=st.binary() | st.none())
 def test_sendgrid_takes_or_refuses_any_body(body: object, raw: bytes | None) -> None:
     data = json.dumps(body).encode() if raw is None else raw
-    inquiry = Inquiry({"Authorization": "Bearer x"}, {}, data)
+    inquiry = Inquiry("Bearer x", {}, data)
     check(SendGridWire(), inquiry, "sendgrid_error")
 
 
@@ -94,13 +94,13 @@ def test_sendgrid_takes_or_refuses_any_body(body: object, raw: bytes | None) -> 
 @given(form=TWILIO_FORMS, raw=st.binary() | st.none())
 def test_twilio_takes_or_refuses_any_form(form: dict[str, str], raw: bytes | None) -> None:
     data = urlencode(form).encode() if raw is None else raw
-    inquiry = Inquiry({"Authorization": f"Basic {LOGIN}"}, {"account_sid": ACCOUNT}, data)
+    inquiry = Inquiry(f"Basic {LOGIN}", {"account_sid": ACCOUNT}, data)
     check(TwilioWire(), inquiry, "twilio_error")
 
 
 def test_a_body_nested_beyond_reason_is_an_invalid_parameter() -> None:
     deep = b"[" * 100_000
     path = {"version": "v26.0", "object_id": "1"}
-    inquiry = Inquiry({"Authorization": "Bearer x"}, path, deep)
+    inquiry = Inquiry("Bearer x", path, deep)
     check(MetaWire(MetaAccount(), create_rng(1)), inquiry, "meta_error")
     check(SendGridWire(), inquiry, "sendgrid_error")

@@ -25,8 +25,8 @@ def submit(
     form: dict[str, str], wire: TwilioWire | None = None, *, login: tuple[str, str] | None = None
 ) -> Submission:
     user, password = login or (ACCOUNT, "token")
-    headers = {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
-    inquiry = Inquiry(headers, {"account_sid": ACCOUNT}, urlencode(form).encode())
+    authorization = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+    inquiry = Inquiry(authorization, {"account_sid": ACCOUNT}, urlencode(form).encode())
     return (wire or TwilioWire()).check_send(inquiry, NOW)
 
 
@@ -88,7 +88,7 @@ def test_the_account_or_an_api_key_may_log_in(user: str) -> None:
 
 @pytest.mark.parametrize("header", ["", "Bearer x", "Basic", "Basic ***", "Basic /w=="])
 def test_a_broken_authorization_header_is_20003(header: str) -> None:
-    inquiry = Inquiry({"Authorization": header}, {"account_sid": ACCOUNT}, b"")
+    inquiry = Inquiry(header, {"account_sid": ACCOUNT}, b"")
     with pytest.raises(RefusedError) as caught:
         TwilioWire().check_send(inquiry, NOW)
     assert caught.value.answer.status == 401
