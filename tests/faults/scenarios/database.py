@@ -81,6 +81,8 @@ def operator(seed: int, scale: Scale) -> Plan:
         seed,
         tuple(steps),
         senders=(SenderSpec(), SenderSpec()),
+        # Long enough that a message which is reset in flight is claimed again before its answer.
+        simulator_latency_ms=400,
     )
 
 
