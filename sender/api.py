@@ -1,9 +1,11 @@
 """The HTTP face: what people, programs, providers and monitoring ask of a sender process."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from starlette.routing import compile_path
 
 from sender.admission import AdminTokens, Gate
 from sender.desk import Desk
@@ -12,7 +14,7 @@ from sender.health_routes import Probes, build_health_routes
 from sender.inbox import Inbox
 from sender.message_routes import MessageRules, build_message_routes
 from sender.metrics import SenderMetrics
-from sender.problems import Problem, add_handlers
+from sender.problems import Problem, add_handlers, write_problem
 from sender.rehearsal import Rehearser
 from sender.webhook_routes import WebhookSecrets, add_webhook_routes
 from tracing.setup import Tracing
@@ -48,6 +50,14 @@ class SenderApi(FastAPI):
             document["components"]["schemas"] = dict(sorted(schemas.items()))
         return super().openapi()
 
+    def list_methods(self, path: str) -> list[str]:
+        """List the methods that a path takes, over all of its routes."""
+        found: set[str] = set()
+        for template, operations in self.openapi()["paths"].items():
+            if compile_path(template)[0].match(path):
+                found.update(method.upper() for method in operations)
+        return sorted(found)
+
 
 def build_api(
     inbox: Inbox,
@@ -66,6 +76,14 @@ def build_api(
         redoc_url=None,
     )
     add_handlers(app)
+
+    @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
+    async def tell_methods(request: Request, _fault: Exception) -> Response:
+        """Name all methods: the framework knows those of one route only."""
+        allowed = ", ".join(app.list_methods(request.url.path)) or "GET"
+        detail = f"The path takes {allowed}"
+        return write_problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed})
+
     policy = counter.rules.policy
     app.include_router(build_message_routes(counter.desk, counter.tracing, counter.rules))
     app.include_router(build_diagnostic_routes(counter.desk, counter.rehearser, policy))

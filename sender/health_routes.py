@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from sender.actuator import MetricNames, MetricReading, list_names, read_metric
 from sender.metrics import SenderMetrics
@@ -108,7 +108,7 @@ def _add_metrics(router: APIRouter, metrics: SenderMetrics, probes: Probes) -> N
     async def show_metric(
         name: Annotated[str, Path(max_length=200)],
         tag: Annotated[
-            list[str] | None,
+            list[Annotated[str, Field(pattern=r"^[^:]+:")]] | None,
             Query(description="`name:value`; only the series that have it.", max_length=20),
         ] = None,
     ) -> MetricReading:
@@ -124,9 +124,5 @@ def _add_metrics(router: APIRouter, metrics: SenderMetrics, probes: Probes) -> N
 
 
 def _split(tag: str) -> tuple[str, str]:
-    key, colon, value = tag.partition(":")
-    if not colon:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"tag: {tag!r} is not of the form name:value"
-        )
+    key, _, value = tag.partition(":")
     return key, value

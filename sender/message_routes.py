@@ -25,7 +25,7 @@ from sender.messages import (
 )
 from sender.problems import FieldFault, ProblemError, declare
 from sender.requeue import Objection, Refused, Requeued, requeue_message
-from sender.shapes import LARGEST_ID, Answer, Moment, Question, ShortText
+from sender.shapes import LARGEST_ID, Answer, Flag, Moment, Question, ShortText
 from tracing.propagation import NEW_TRACE, context_from, read_baggage
 from tracing.setup import Tracing
 from tracing.story import StorySpan
@@ -49,7 +49,7 @@ class MessageRules:
 class RetryRequest(Question):
     """What a retry may say; 001's scripts send no body at all."""
 
-    force: bool = False
+    force: Flag = False
     updated_by: ShortText | None = None
 
 

@@ -21,6 +21,7 @@ from sender.enqueue import MAX_ATTEMPTS, NewMessage, enqueue
 from sender.meanings import CodeMeanings, tell_meanings
 from sender.shapes import (
     Answer,
+    Flag,
     GivenMoment,
     JsonObject,
     LongText,
@@ -28,6 +29,7 @@ from sender.shapes import (
     Number,
     Question,
     ShortText,
+    show_examples,
 )
 
 _QUERIES = load_queries("sender", "sql/diagnostics.sql")
@@ -54,6 +56,21 @@ IdempotencyKey = Annotated[ShortText, AfterValidator(_refuse_our_key)]
 class MessageRequest(Question):
     """A message to queue; `payload` has `text`, or a template's `language` and `parameters`."""
 
+    model_config = show_examples(
+        {
+            "toRecipient": "+33612345678",
+            "templateCode": "appointment_reminder",
+            "payload": {"language": "fr", "parameters": ["17:00"]},
+        },
+        {
+            "channel": "EMAIL",
+            "toRecipient": "ann@example.org",
+            "subject": "Your visit",
+            "payload": {"text": "We expect you at 17:00."},
+            "priority": "URGENT",
+        },
+    )
+
     to_recipient: ShortText
     channel: Channel = Channel.WHATSAPP
     org_id: Annotated[str | None, Field(pattern=r"^[!-~]{1,200}$")] = None
@@ -61,11 +78,11 @@ class MessageRequest(Question):
     subject: LongText | None = None
     payload: JsonObject | None = None
     dossier_id: Number | None = None
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = MAX_ATTEMPTS
+    max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)] = MAX_ATTEMPTS
     scheduled_at: GivenMoment | None = None
     expires_at: GivenMoment | None = None
     priority: PriorityName = "NORMAL"
-    quiet_hours_override: bool = False
+    quiet_hours_override: Flag = False
     idempotency_key: IdempotencyKey | None = None
 
     @model_validator(mode="after")

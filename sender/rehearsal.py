@@ -17,7 +17,7 @@ from sender.enqueue import NewMessage, check_message
 from sender.outbox import ClaimedMessage
 from sender.quiet_hours import QuietPolicy
 from sender.rules import Deferral, Refusal, judge
-from sender.shapes import JsonObject, Number, Question, RunbookTime, ShortText
+from sender.shapes import JsonObject, Number, Question, RunbookTime, ShortText, show_examples
 
 _QUERIES = load_queries("sender", "sql/diagnostics.sql")
 
@@ -27,6 +27,11 @@ RECENT_MESSAGES = 10_000
 
 class RehearsalRequest(Question):
     """A message that is not to be sent; without a template it is free-form."""
+
+    model_config = show_examples(
+        {"phoneNumber": "+33612345678", "templateCode": "appointment_reminder", "dossierId": 123},
+        {"phoneNumber": "+33612345678", "templateCode": None},
+    )
 
     phone_number: ShortText
     template_code: ShortText | None = None

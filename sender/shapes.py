@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,8 +10,10 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     WithJsonSchema,
 )
@@ -18,8 +21,8 @@ from pydantic.alias_generators import to_camel
 
 from sender.storable import make_storable
 
-LARGEST_ID = 2**63 - 1
-"""The largest bigint."""
+LARGEST_ID = 2**53 - 1
+"""The largest id that every reader of JSON holds exactly; a bigint would reach further."""
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _DEEPEST = 32
@@ -42,6 +45,11 @@ class Question(BaseModel):
     """What we are sent: an unknown field is a mistake, not noise."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="forbid")
+
+
+def show_examples(*examples: Mapping[str, JsonValue]) -> ConfigDict:
+    """Give a model's configuration that shows examples in the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [dict(example) for example in examples]})
 
 
 def _write_moment(moment: datetime) -> str:
@@ -90,6 +98,12 @@ def _walk(value: object, depth: int) -> None:
         _walk(part, depth - 1)
 
 
+def _refuse_numbers(value: object) -> object:
+    if not isinstance(value, str | datetime):
+        raise ValueError("is no text such as 2026-01-31T10:00:00Z")  # noqa: TRY004 - as pydantic asks
+    return value
+
+
 def _refuse_far(moment: datetime) -> datetime:
     if not _EARLIEST <= moment < _LATEST:
         raise ValueError("lies outside the years 2000 to 2099")
@@ -105,11 +119,16 @@ LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_
 JsonObject = Annotated[dict[str, object], AfterValidator(_refuse_odd_json)]
 """A JSON object that PostgreSQL takes."""
 
-GivenMoment = Annotated[AwareDatetime, AfterValidator(_refuse_far)]
+GivenMoment = Annotated[
+    AwareDatetime, AfterValidator(_refuse_far), BeforeValidator(_refuse_numbers)
+]
 """A time with its zone."""
 
-Number = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Number = Annotated[int, Field(ge=1, le=LARGEST_ID, strict=True)]
 """The id of a row."""
+
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false, and nothing that might be taken for it."""
 
 
 def restore_plus(number: str) -> str:
