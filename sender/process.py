@@ -47,7 +47,7 @@ from sender.providers.twilio import TwilioProvider
 from sender.providers.whatsapp import WhatsAppProvider
 from sender.quiet_hours import QuietPolicy, QuietWindow
 from sender.rehearsal import Rehearser
-from sender.secrets import SecretStore
+from sender.secrets import SecretStore, TokenStore
 from sender.signatures import SendGridKey, load_sendgrid_key
 from sender.upkeep import keep_up
 from sender.webhook_routes import WebhookSecrets
@@ -110,17 +110,19 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def build_providers(
-    settings: ProviderSettings, caller: HttpCaller, public_url: str
+    settings: ProviderSettings, caller: HttpCaller, public_url: str, tokens: TokenStore
 ) -> Mapping[Channel, Provider]:
     """Build the providers that have credentials and are switched on; other channels wait."""
     providers: dict[Channel, Provider] = {}
-    if settings.whatsapp_enabled and settings.whatsapp_access_token.get_secret_value():
+    token = settings.whatsapp_access_token.get_secret_value()
+    if settings.whatsapp_enabled and (token or settings.secrets_key.get_secret_value()):
         providers[Channel.WHATSAPP] = WhatsAppProvider(
             caller,
             base_url=settings.whatsapp_api_url,
             version=settings.whatsapp_api_version,
             number_id=settings.whatsapp_phone_number_id,
-            token=settings.whatsapp_access_token.get_secret_value(),
+            token=token,
+            tokens=tokens,
         )
     if settings.twilio_account_sid:
         providers[Channel.SMS] = TwilioProvider(
@@ -213,7 +215,8 @@ async def _serve(
     metrics = SenderMetrics()
     metrics.note_api_version(known.whatsapp_api_version, datetime.now(UTC).date())
     caller = HttpCaller(session, tracing, settings.request_timeout_s)
-    providers = build_providers(known, caller, settings.public_url)
+    tokens = TokenStore(pool, key=known.secrets_key.get_secret_value())
+    providers = build_providers(known, caller, settings.public_url, tokens)
     breakers = {channel: Breaker(_breaker_policy(settings)) for channel in providers}
     for channel, breaker in breakers.items():
         metrics.watch_breaker(channel, breaker, time.monotonic)

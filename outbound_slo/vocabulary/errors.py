@@ -112,6 +112,7 @@ class HouseCode(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     MESSAGE_EXPIRED = "message_expired"
     CHANNEL_DISABLED = "channel_disabled"
+    CREDENTIALS_UNREADABLE = "credentials_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
