@@ -90,8 +90,7 @@ class _Prefixes(dict[int, bytes]):
         inner = self._value_tag + (_length(size) if self._with_length else b"")
         value = b"\x12" + _length(len(inner) + size) + inner
         prefix = b"\x4a" + _length(len(self._key) + len(value) + size) + self._key + value
-        if size < _MANY:
-            self[size] = prefix
+        self[size] = prefix
         return prefix
 
 

@@ -69,6 +69,12 @@ def run_collector(*script: Answer) -> Iterator[Collector]:
             self.end_headers()
             self.wfile.write(answer.body)
 
+        def do_GET(self) -> None:
+            """Welcome whoever follows a redirection: spans would be lost there unnoticed."""
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
@@ -127,6 +133,20 @@ def test_a_wait_that_the_collector_asks_for_beyond_our_patience_gives_the_batch_
 
     assert len(collector.requests) == 1
     assert tracing.dropped() == 2
+
+
+def test_a_shutdown_ends_the_wait_for_a_collector_that_is_away() -> None:
+    with run_collector(Answer(503, headers={"Retry-After": "500"})) as collector:
+        tracing = start_tracing(endpoint=collector.url, options=CollectorOptions(timeout_s=600))
+        tell(tracing)
+        wait_for(lambda: collector.requests, "the first try")
+        tracing.shutdown(0.1)
+
+        assert tracing.dropped() == 1
+        wait_for(
+            lambda: "span-export" not in {thread.name for thread in threading.enumerate()},
+            "the thread to end",
+        )
 
 
 def test_spans_that_the_collector_refuses_among_others_are_counted(

@@ -13,8 +13,10 @@ import pytest
 
 from outbound_slo.vocabulary.spans import SpanName
 from tests.patience import wait_for
-from tracing.collector import CollectorOptions
+from tracing.collector import Collector, CollectorOptions
+from tracing.export import SpanCounts, SpanExport
 from tracing.setup import Tracing, start_tracing
+from tracing.wire import RequestWriter
 
 
 @contextmanager
@@ -91,6 +93,24 @@ def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded() -> 
 
         tracing.shutdown(0.1)
         assert tracing.dropped() == 1100
+
+
+def test_the_queue_is_bounded_by_bytes_too_and_free_again_after_an_export() -> None:
+    with run_hanging_collector() as (url, arrived):
+        export = SpanExport(
+            Collector(url, CollectorOptions(timeout_s=600)),
+            RequestWriter({}, "test"),
+            capacity_bytes=1000,
+        )
+        export.take(b"x" * 999)
+        assert arrived.wait(30)
+        # The exporter holds the first; one more span may take the queue over its bound.
+        for _ in range(4):
+            export.take(b"x" * 999)
+
+        assert export.counts() == SpanCounts(exported=0, dropped=2, waiting=3)
+        export.close(0.1)
+        assert export.counts() == SpanCounts(exported=0, dropped=5, waiting=0)
 
 
 def test_shutdown_leaves_a_hanging_collector_behind() -> None:

@@ -41,7 +41,7 @@ OTHER_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SAMPLED = 1
 
 VALUES = {
-    # Lengths about the limits of one- and two-byte varints, and of the cut.
+    # Lengths about the limits of one- and two-byte numbers, and of the cut.
     str: st.one_of(
         st.text(alphabet=st.characters(codec="utf-8"), max_size=40),
         st.sampled_from([0, 1, 63, 64, 100, 127, 128, 2047, 2048, 2049, 5000]).flatmap(
@@ -212,7 +212,10 @@ def as_integer(value: object) -> int:
     return value
 
 
-@pytest.mark.parametrize("number", [0, 1, 127, 128, 16383, 16384, 4095, 4096, 2**32, 2**63 - 1, -1])
+EDGES = [edge + step for power in range(7, 63, 7) for edge in [2**power] for step in (-1, 0, 1)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 4095, 4096, *EDGES, 2**63 - 1, -1, -(2**63) + 1])
 def test_every_size_of_number_is_read_back(number: int) -> None:
     span = Span.FromString(wire.integer_writer("n", as_integer)(number))
 
