@@ -92,12 +92,16 @@ def seconds_until_allowed(now: datetime, window: QuietWindow, zones: Sequence[Zo
         zones: One or more.
 
     """
+    # One zone's quiet hours end within a day and what a change of clocks adds to it.
+    longest = _DAY if len(zones) > 1 else 3 * _DAY
     moment = now
-    while len(zones) == 1 or moment - now < _DAY:
+    while moment - now < longest:
         ends = [end for zone in zones if (end := _find_end(moment, window, zone))]
         if not ends:
             return (moment - now).total_seconds()
         moment = max(ends)
+    if len(zones) == 1:
+        return (moment - now).total_seconds()
     by_offset = sorted(zones, key=lambda zone: now.astimezone(zone).utcoffset() or timedelta())
     return seconds_until_allowed(now, window, [by_offset[len(zones) // 2]])
 
