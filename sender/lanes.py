@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from outbound_slo.vocabulary.statuses import Channel, Priority, Turn
+from outbound_slo.vocabulary.statuses import Priority, Turn
 
 LOOK_S = 0.25
 """Shortest time in seconds between two looks for lanes while there is work."""
@@ -107,7 +107,7 @@ class LaneBook:
     """What one process knows of the lanes; refreshed by looks, and by what claims bring."""
 
     _lanes: dict[LaneKey, _Lane] = field(default_factory=dict)
-    _held_orgs: dict[str, float] = field(default_factory=dict)
+    _rests: dict[tuple[str, str], float] = field(default_factory=dict)
     _looked_s: float = float("-inf")
     _look_every_s: float = LOOK_S
     _turn: int = 0
@@ -135,20 +135,22 @@ class LaneBook:
             lane.quota_left = state.quota_left
             lane.drained = False
             self._lanes[state.key] = lane
-        self._held_orgs = {org: end for org, end in self._held_orgs.items() if end > now}
+        self._rests = {lanes: end for lanes, end in self._rests.items() if end > now}
 
-    def hold(self, org_id: str, seconds: float, now: float) -> None:
-        """Leave an organisation's WhatsApp messages alone: the provider asked for a pause."""
-        self._held_orgs[org_id] = max(self._held_orgs.get(org_id, 0.0), now + seconds)
+    def hold(self, channel: str, org_id: str, seconds: float, now: float) -> None:
+        """Leave an organisation's messages on a channel alone: the provider asked for a pause."""
+        lanes = (channel, org_id)
+        self._rests[lanes] = max(self._rests.get(lanes, 0.0), now + seconds)
 
-    def held(self, now: float) -> list[str]:
-        """Organisations whose WhatsApp messages are not to be claimed now."""
+    def held(self, channel: str, now: float) -> list[str]:
+        """Organisations whose messages on a channel are not to be claimed now."""
         stored = {
             key.org_id
             for key, lane in self._lanes.items()
-            if key.channel == Channel.WHATSAPP and lane.held_until_s > now
+            if key.channel == channel and lane.held_until_s > now
         }
-        return sorted(stored | {org for org, end in self._held_orgs.items() if end > now})
+        resting = {org for (name, org), end in self._rests.items() if name == channel and end > now}
+        return sorted(stored | resting)
 
     def has_work(self, now: float, channels: Collection[str]) -> bool:
         """Whether some lane of these channels is believed to have messages that may go now."""
@@ -231,9 +233,7 @@ class LaneBook:
         )
 
     def _held_until(self, key: LaneKey, lane: _Lane) -> float:
-        if key.channel != Channel.WHATSAPP:
-            return lane.held_until_s
-        return max(lane.held_until_s, self._held_orgs.get(key.org_id, 0.0))
+        return max(lane.held_until_s, self._rests.get((key.channel, key.org_id), 0.0))
 
     def _share_out(
         self, keys: Sequence[LaneKey], part: int, now: float, in_flight: Mapping[str, int]

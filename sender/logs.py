@@ -71,6 +71,8 @@ def escape(text: str) -> str:
 
 
 def _write_value(value: object) -> str:
+    if type(value) is int:
+        return str(value)
     if not isinstance(value, str):
         return escape(json.dumps(value, ensure_ascii=False, default=str))
     if _PLAIN.fullmatch(value) and value.isprintable():

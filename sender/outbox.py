@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import time
 from typing import Any
 
@@ -131,14 +131,14 @@ class Order:
     Attributes:
         rooms: Messages wanted per channel.
         shares: How many of each lane, from where.
-        held: Organisations whose woken WhatsApp messages have to wait.
+        held: Organisations per channel whose woken messages have to wait.
         strict: Whether a message waits for every earlier one of its conversation (D19).
 
     """
 
     rooms: Mapping[str, int]
     shares: Sequence[Share]
-    held: Sequence[str] = ()
+    held: Mapping[str, Sequence[str]] = field(default_factory=dict)
     strict: bool = False
 
 
@@ -180,7 +180,7 @@ def write_order(order: Order, worker: str) -> dict[str, object]:
         {
             "channel": channel,
             "room": room,
-            "held": list(order.held) if channel == Channel.WHATSAPP else [],
+            "held": list(order.held.get(channel, ())),
         }
         for channel, room in order.rooms.items()
     ]
@@ -243,11 +243,11 @@ async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
         return len(await cursor.fetchall())
 
 
-async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> list[MessageStatus]:
+async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> dict[int, MessageStatus]:
     """Take messages out of SENDING that nothing was heard of for `window_s` seconds.
 
     Returns:
-        The new status of each: QUEUED, or FAILED where the budget is used up.
+        The new status of each by its id: QUEUED, or FAILED where the budget is used up.
 
     """
     async with pool.connection() as connection:
@@ -255,7 +255,7 @@ async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> list[Mess
             _QUERIES["recover"].encode(),
             {"window_s": window_s, "limit": limit, "error_code": HouseCode.OUTCOME_UNKNOWN.value},
         )
-        return [MessageStatus(status) for _, status in await cursor.fetchall()]
+        return {number: MessageStatus(status) for number, status in await cursor.fetchall()}
 
 
 async def count_held(pool: Pool, *, window_s: float) -> dict[Channel, int]:

@@ -32,10 +32,10 @@ async def _sweep(
     pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
 ) -> None:
     """Recover stale messages (000), end expired ones, wake forgotten ones, start quota windows."""
-    for status in await recover(pool, window_s=recovery_window_s):
+    for number, status in (await recover(pool, window_s=recovery_window_s)).items():
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
         metrics.recovered.labels(result).inc()
-        _log.warning("recovered a stale message", status=status.value)
+        _log.warning("recovered a stale message", messageId=number, status=status.value)
     held = await count_held(pool, window_s=recovery_window_s)
     for channel in Channel:
         metrics.resends_held.labels(channel.label).set(held.get(channel, 0))

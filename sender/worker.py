@@ -216,7 +216,8 @@ class Worker:
         """Claim once; gives how many messages came, and whether others were moved on."""
         started = time.monotonic()
         shares = self._book.plan(rooms, started, self._in_flight)
-        order = Order(rooms, shares, self._book.held(started), self._rules.strict_order)
+        held = {channel: self._book.held(channel, started) for channel in rooms}
+        order = Order(rooms, shares, held, self._rules.strict_order)
         found = await claim(self._pool, worker=self._rules.name, order=order)
         now = time.monotonic()
         self._book.note_claim(shares, found.candidates, now, now - started)
@@ -341,7 +342,7 @@ class Worker:
             if self._in_flight[org] <= 0:
                 del self._in_flight[org]
             if one.settlement.throttle_s is not None:
-                self._book.hold(org, one.settlement.throttle_s, now)
+                self._book.hold(one.message.channel, org, one.settlement.throttle_s, now)
 
     def _close_stories(self, batch: list[Attempted], started: int, saved: int) -> None:
         self._metrics.last_settled.set(self._clock())

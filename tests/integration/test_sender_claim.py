@@ -95,7 +95,8 @@ class Outbox:
                 states = await look_for_lanes(pool, [WHATSAPP])
                 self.book.note_look(states, self.now, 0.0)
             shares = self.book.plan({WHATSAPP: room}, self.now, {})
-            order = Order({WHATSAPP: room}, shares, self.book.held(self.now), strict)
+            held = {WHATSAPP: self.book.held(WHATSAPP, self.now)}
+            order = Order({WHATSAPP: room}, shares, held, strict)
             found = await claim(pool, worker=worker, order=order)
             self.book.note_claim(shares, found.candidates, self.now, 0.0)
             return found

@@ -100,7 +100,7 @@ class Bench:
             cursor.execute(_SQL["lanes"].encode(), {"channels": channels})
             book = LaneBook()
             book.note_look(read_lanes(cursor.fetchall()), 0.0, 0.0)
-            order = Order(rooms, book.plan(rooms, 0.0, {}), book.held(0.0))
+            order = Order(rooms, book.plan(rooms, 0.0, {}))
             cursor.execute(_SQL["claim"].encode(), write_order(order, "bench"))
             names = [column.name for column in cursor.description or ()]
             found = read_claim(names, cursor.fetchall())

@@ -117,7 +117,7 @@ def test_held_and_future_lanes_wait_and_tell_for_how_long() -> None:
     assert book.plan({WHATSAPP: 10}, 0.0, {}) == []
     assert not book.has_work(0.0, {WHATSAPP})
     assert book.next_due_s(1.0, {WHATSAPP}) == 4.0
-    assert book.held(0.0) == ["held"]
+    assert book.held(WHATSAPP, 0.0) == ["held"]
     assert book.has_work(5.0, {WHATSAPP})
 
 
@@ -125,20 +125,20 @@ def test_nothing_known_has_no_time() -> None:
     assert LaneBook().next_due_s(0.0, {WHATSAPP}) == float("inf")
 
 
-def test_a_pause_asked_for_by_the_provider_holds_whatsapp_alone() -> None:
+def test_a_pause_asked_for_by_a_provider_holds_its_channel_alone() -> None:
     book = book_of(lane("a"), lane("a", channel=SMS))
-    book.hold("a", 30.0, 0.0)
+    book.hold(WHATSAPP, "a", 30.0, 0.0)
     shares = amounts(book.plan({WHATSAPP: 5, SMS: 5}, 1.0, {}))
     assert shares == {key("a", channel=SMS): 5}
-    assert book.held(1.0) == ["a"]
-    assert book.held(31.0) == []
+    assert book.held(WHATSAPP, 1.0) == ["a"]
+    assert book.held(SMS, 1.0) == book.held(WHATSAPP, 31.0) == []
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     book = book_of(lane("a"))
-    book.hold("a", 30.0, 0.0)
-    book.hold("a", 5.0, 0.0)
-    assert book.held(20.0) == ["a"]
+    book.hold(WHATSAPP, "a", 30.0, 0.0)
+    book.hold(WHATSAPP, "a", 5.0, 0.0)
+    assert book.held(WHATSAPP, 20.0) == ["a"]
 
 
 def test_a_quota_counts_what_is_in_flight() -> None:
