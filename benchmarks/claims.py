@@ -62,6 +62,7 @@ class Slowdown:
         ratio: Median of the pairs' ratios of claim time.
         plain_us: Median microseconds of claim per message without the burden.
         burdened_us: With it.
+        looking_us: Of the burdened figure, what went into the look for lanes.
         blocks_ratio: Median of the pairs' ratios of pages looked at, which other work on the
             machine does not change.
         plain_batch: Messages per claim without the burden, at the median.
@@ -75,6 +76,7 @@ class Slowdown:
     ratio: float
     plain_us: float
     burdened_us: float
+    looking_us: float
     blocks_ratio: float
     plain_batch: float
     burdened_batch: float
@@ -87,6 +89,7 @@ class _Turn:
     """One campaign drained: cost of the claim per message, messages per claim and per second."""
 
     claim_us: float
+    looking_us: float
     blocks: float
     batch: float
     rate: float
@@ -179,6 +182,7 @@ def measure_slowdown(stack: Stack, burden: Burden, *, turns: int, messages: int)
         ratio=statistics.median(loaded.claim_us / free.claim_us for free, loaded in pairs),
         plain_us=statistics.median(free.claim_us for free, _ in pairs),
         burdened_us=statistics.median(loaded.claim_us for _, loaded in pairs),
+        looking_us=statistics.median(loaded.looking_us for _, loaded in pairs),
         blocks_ratio=statistics.median(loaded.blocks / free.blocks for free, loaded in pairs),
         plain_batch=statistics.median(free.batch for free, _ in pairs),
         burdened_batch=statistics.median(loaded.batch for _, loaded in pairs),
@@ -209,6 +213,7 @@ def _drain(stack: Stack, backlog: Backlog, campaign: Campaign) -> _Turn:
     claiming = sum((costs.get(name, Cost()) for name in CLAIM_STATEMENTS), start=Cost())
     return _Turn(
         claim_us=1e6 * claiming.seconds / campaign.messages,
+        looking_us=1e6 * costs.get("lanes", Cost()).seconds / campaign.messages,
         blocks=claiming.blocks / campaign.messages,
         batch=campaign.messages / max(costs.get("claim", Cost()).calls, 1),
         rate=campaign.messages / seconds,

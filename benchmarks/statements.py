@@ -46,7 +46,7 @@ class Cost:
         )
 
 
-def _fingerprint(statement: str) -> str:
+def fingerprint(statement: str) -> str:
     """Reduce a statement to its words: the server keeps those and numbers all values."""
     bare = _VALUE.sub(" ", _COMMENT.sub(" ", statement)).lower()
     return " ".join(word for word in _WORD.findall(bare) if word not in _CONSTANTS)
@@ -56,7 +56,7 @@ def _known_blocks() -> Mapping[str, str]:
     blocks: dict[str, str] = {}
     for file in resources.files("sender").joinpath("sql").iterdir():
         for name, text in load_queries("sender", f"sql/{file.name}").items():
-            blocks[_fingerprint(text)] = name
+            blocks[fingerprint(text)] = name
     return blocks
 
 
@@ -85,6 +85,6 @@ def read_statements(server: str, database: str) -> Mapping[str, Cost]:
         ).fetchall()
     costs: dict[str, Cost] = {}
     for query, *numbers in rows:
-        name = blocks.get(_fingerprint(query), "other")
+        name = blocks.get(fingerprint(query), "other")
         costs[name] = costs.get(name, Cost()) + Cost(*numbers)
     return costs

@@ -44,8 +44,8 @@ _TICK_S = 0.01
 
 
 def run_benchmark(
-    messages: Annotated[int, typer.Option(min=100, help="Per round.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1)] = 8,
+    messages: Annotated[int, typer.Option(min=100, help="Per round.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1)] = 25,
     paced_s: Annotated[float, typer.Option(min=1, help="Seconds at 1,000 messages/s.")] = 10,
 ) -> None:
     """Measure what tracing costs beside the stock SDK."""
