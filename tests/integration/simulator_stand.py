@@ -44,6 +44,16 @@ class Receiver:
     challenge_suffix: str = ""
 
     @property
+    def mail_events(self) -> list[dict[str, Any]]:
+        """All of SendGrid's events in the order of their arrival."""
+        return [
+            event
+            for call in self.calls
+            if call.path == "/webhooks/sendgrid"
+            for event in json.loads(call.raw)
+        ]
+
+    @property
     def statuses(self) -> list[dict[str, Any]]:
         """All of Meta's statuses in the order of their arrival."""
         return [
@@ -110,6 +120,15 @@ class Stand:
         async with self.client.request(method, url, data=None if body is None else data) as answer:
             return answer.status, await answer.json()
 
+    async def wait_for_control(
+        self, path: str, condition: Callable[[dict[str, Any]], bool]
+    ) -> dict[str, Any]:
+        """Ask a page of the control interface until its answer fulfils a condition; give it."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition(answer := (await self.control("GET", path))[1]):  # noqa: ASYNC110 - it is behind HTTP
+                await asyncio.sleep(0.01)
+        return answer
+
     async def set_fault(self, **fault: object) -> None:
         """Put one fault in the place of all others."""
         status, answer = await self.control("PUT", "faults", {"faults": [fault]})
@@ -141,6 +160,8 @@ async def open_stand(
         receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/webhooks/whatsapp"
         chosen = {
             "callback_url": receiver.url,
+            "sendgrid_events_url": receiver.url.replace("whatsapp", "sendgrid"),
+            "twilio_inbound_url": receiver.url.replace("whatsapp", "twilio"),
             "credentials": CREDENTIALS,
             "latency_ms": 0,
             "behaviour": behaviour,

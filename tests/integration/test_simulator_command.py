@@ -115,6 +115,11 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         (["--callback-url", "http://127.0.0.1:1/x"], "no app secret"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
         (["--late-rate", "1.5"], "--late-rate"),
+        (["--sendgrid-events-url", "localhost/hooks"], "--sendgrid-events-url"),
+        (["--twilio-inbound-url", "ftp://127.0.0.1/"], "--twilio-inbound-url"),
+        (["--sendgrid-signing-key", "secret-words"], "not a PEM private key"),
+        (["--webhook-max-statuses", "1001"], "--webhook-max-statuses"),
+        (["--ledger", "some"], "--ledger"),
     ],
 )
 def test_mistakes_exit_with_2_and_never_with_a_traceback(arguments: list[str], words: str) -> None:
@@ -122,3 +127,17 @@ def test_mistakes_exit_with_2_and_never_with_a_traceback(arguments: list[str], w
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+    assert "secret-words" not in result.stderr
+
+
+def test_options_for_load_reach_behaviour_limits_and_ledger() -> None:
+    options = ["--webhook-batch-ms", "100", "--webhook-max-statuses", "1000"]
+    options += ["--ledger", "counts", "--pair-limit", "--messages-per-second", "80"]
+    with start(*options) as (_, line):
+        shown = {}
+        for page in ("behaviour", "limits", "ledger"):
+            with urllib.request.urlopen(f"{line.split()[-1]}/_control/{page}") as answer:
+                shown |= json.load(answer)
+        assert (shown["collect_ms"], shown["batch_limit"], shown["batch_rate"]) == (100, 1000, 1)
+        assert (shown["pair_limit"], shown["messages_per_second"]) == (True, 80)
+        assert shown["kind"] == "counts"

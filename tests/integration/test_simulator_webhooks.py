@@ -112,6 +112,24 @@ def test_several_statuses_share_one_post() -> None:
     asyncio.run(scenario())
 
 
+def test_what_is_due_is_collected_as_long_as_set_and_then_posted_together() -> None:
+    async def scenario() -> None:
+        patient = Behaviour(
+            delivery_ms=0, read_rate=0, collect_ms=60_000, batch_rate=1.0, batch_limit=1000
+        )
+        async with open_stand(patient) as stand:
+            for number in range(5):
+                await stand.send(str(number))
+            # Time for several ticks of the courier: none of them may post.
+            await asyncio.sleep(10 * TICK_SECONDS)
+            assert stand.receiver.calls == []
+            await stand.control("POST", "webhooks/flush")
+            assert len(stand.receiver.calls) == 1
+            assert len(stand.receiver.statuses) == 10
+
+    asyncio.run(scenario())
+
+
 def test_a_failure_after_acceptance_names_metas_code() -> None:
     async def scenario() -> None:
         failing = CALM.model_copy(update={"failed_rate": 1.0, "failed_code": 131049})

@@ -13,6 +13,7 @@ from outbound_slo.simulator.accounts import (
 )
 from outbound_slo.simulator.chance import create_rng
 from outbound_slo.simulator.faults import ErrorFault
+from outbound_slo.simulator.limits import Limits
 from outbound_slo.simulator.meta import GraphVersions, MetaWire, read_reference
 from outbound_slo.simulator.wire import Inquiry, Reference, RefusedError, Submission
 from tests.provider_schemas import check_shape
@@ -243,3 +244,50 @@ def test_a_fault_says_what_it_was_told_to_say() -> None:
 )
 def test_references_are_read_from_callback_data(data: str | None, reference: Reference) -> None:
     assert read_reference(data) == reference
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("missing_reminder", 404, 132001),
+        ("rejected_reminder", 404, 132001),
+        ("paused_reminder", 400, 132015),
+        ("disabled_reminder", 400, 132016),
+    ],
+)
+def test_without_a_list_a_templates_name_says_how_it_stands(
+    name: str, status: int, code: int
+) -> None:
+    body = {**TEMPLATE, "template": {"name": name, "language": {"code": "fr"}}}
+    refused, error = refusal_of(body)
+    assert (refused, error["code"]) == (status, code)
+
+
+def test_a_list_of_templates_knows_better_than_a_name() -> None:
+    account = MetaAccount(templates=[Template("paused_reminder")])
+    body = {**TEMPLATE, "template": {"name": "paused_reminder", "language": {"code": "fr"}}}
+    assert submit(body, build_wire(account)).kind == "template"
+    account.note_status("paused_reminder", TemplateStatus.PAUSED)
+    assert refusal_of(body, build_wire(account))[1]["code"] == 132015
+
+
+def test_a_burst_to_one_recipient_ends_with_131056_in_metas_shape() -> None:
+    wire = build_wire(MetaAccount(limits=Limits(pair_limit=True, pair_burst=2)))
+    submit(TEXT, wire)
+    submit({**TEXT, "to": "33612345678"}, wire)
+    status, error = refusal_of(TEXT, wire)
+    assert (status, error["code"]) == (400, 131056)
+    assert "pair rate limit" in str(error["message"])
+    assert submit({**TEXT, "to": "+33687654321"}, wire).recipient == "+33687654321"
+
+
+def test_a_number_beyond_its_throughput_is_130429() -> None:
+    wire = build_wire(MetaAccount(limits=Limits(messages_per_second=1)))
+    submit(TEXT, wire)
+    assert refusal_of({**TEXT, "to": "+33687654321"}, wire)[1]["code"] == 130429
+
+
+def test_a_refused_message_costs_nothing_of_the_limits() -> None:
+    wire = build_wire(MetaAccount(limits=Limits(pair_limit=True, pair_burst=1)))
+    refusal_of({**TEXT, "text": {"body": "x" * 4097}}, wire)
+    assert submit(TEXT, wire).kind == "text"

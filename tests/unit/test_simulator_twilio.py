@@ -7,7 +7,7 @@ import pytest
 
 from outbound_slo.simulator.chance import create_rng
 from outbound_slo.simulator.faults import ErrorFault
-from outbound_slo.simulator.twilio import TwilioWire, build_callback
+from outbound_slo.simulator.twilio import TwilioWire, build_callback, build_inbound
 from outbound_slo.simulator.wire import Inquiry, Reference, RefusedError, Submission
 from tests.provider_schemas import check_shape
 
@@ -117,3 +117,33 @@ def test_a_message_without_callback_has_no_reference() -> None:
     taken = submit(form)
     assert taken.callback_url is None
     assert taken.references == (Reference(None),)
+
+
+@pytest.mark.parametrize(
+    "word", ["STOP", " stop\n", "StopAll", "UNSUBSCRIBE", "cancel", "END", "QUIT"]
+)
+def test_after_a_word_of_stopping_the_pair_is_21610_until_it_starts_again(word: str) -> None:
+    wire = TwilioWire()
+    assert wire.note_inbound(FORM["To"], FORM["From"], word) == "STOP"
+    with pytest.raises(RefusedError) as caught:
+        submit(FORM, wire)
+    assert dict(caught.value.answer.body or {})["code"] == 21610
+    check_shape("twilio_error", caught.value.answer.body)
+    assert submit({**FORM, "From": "+15005550007"}, wire).recipient == FORM["To"]
+    assert wire.note_inbound(FORM["To"], FORM["From"], "Start") == "START"
+    assert submit(FORM, wire).recipient == FORM["To"]
+
+
+@pytest.mark.parametrize(("text", "kind"), [("help", "HELP"), ("please stop", None), ("Hi", None)])
+def test_other_words_stop_nothing(text: str, kind: str | None) -> None:
+    wire = TwilioWire()
+    assert wire.note_inbound(FORM["To"], FORM["From"], text) == kind
+    assert submit(FORM, wire).recipient == FORM["To"]
+
+
+@pytest.mark.parametrize("kind", ["STOP", None])
+def test_an_inbound_sms_has_twilios_shape(kind: str | None) -> None:
+    sid = TwilioWire().create_id(create_rng(1))
+    call = build_inbound("http://h/t", ACCOUNT, sid, FORM["To"], FORM["From"], "x" * 200, kind)
+    check_shape("twilio_inbound", dict(call.form))
+    assert (call.form.get("OptOutType"), call.form["NumSegments"]) == (kind, "2")
