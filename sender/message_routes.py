@@ -214,6 +214,7 @@ def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, window_s: float)
             messageId=message_id,
             previousStatus=result.previous_status.value,
             possibleDuplicate=result.possible_duplicate,
+            traceId=span.trace_id,
         )
         return RetryResult(
             message_id=message_id,
