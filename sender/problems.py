@@ -165,6 +165,8 @@ async def _tell_database(request: Request, fault: Exception) -> Response:
         detail = (
             "The database took too long. Ask for fewer hours, a lower limit or one organisation"
         )
+    elif isinstance(fault, psycopg.errors.LockNotAvailable):
+        detail = "Another transaction holds what this one needs. Ask again"
     elif isinstance(fault, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
         detail = "The database lacks a migration. Run 'outbound-slo db migrate'"
     elif isinstance(fault, psycopg.Error) and is_passing(fault):

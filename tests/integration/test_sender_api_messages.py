@@ -340,5 +340,6 @@ def test_a_message_that_a_settlement_holds_is_answered_503_not_waited_for(stand:
         other.execute("SELECT FROM outbound_message WHERE id = %s FOR UPDATE", (number,))
         answer = stand.ask("POST", f"{MESSAGES}/{number}/retry")
     assert answer.status_code == 503
+    assert "Another transaction holds" in answer.json()["detail"]
     assert answer.headers["Retry-After"]
     assert stand.message(number, "status") == ("FAILED",)
