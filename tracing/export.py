@@ -1,16 +1,18 @@
 """The way out for finished spans: a bounded queue, a thread, and a count of every span lost.
 
-Spans come as bytes, made by whoever ended them. The thread only joins them and posts: it holds
-the interpreter for a fraction of a millisecond per batch, so the event loop never waits for it.
+Spans come as bytes, made by whoever ended them, and are put into batches at once. The thread only
+joins a batch and posts it: it holds the interpreter, or the lock, for a fraction of a millisecond,
+so an event loop never waits for it.
 """
 
 import logging
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from tracing.collector import Collector
-from tracing.wire import RequestWriter
+from tracing.wire import RequestWriter, frame_span
 
 _log = logging.getLogger(__name__)
 
@@ -19,8 +21,8 @@ QUEUE_CAPACITY = 65_536
 QUEUE_BYTES = 32 * 1024 * 1024
 """Bytes waiting for export at most, whichever bound is met first."""
 BATCH_SIZE = 4096
-BATCH_BYTES = 1024 * 1024
-"""A batch ends with the span that takes it beyond this."""
+BATCH_BYTES = 2 * 1024 * 1024
+"""A batch is full when it has reached one of these."""
 BATCH_INTERVAL_S = 0.5
 
 
@@ -31,6 +33,14 @@ class SpanCounts:
     exported: int
     dropped: int
     waiting: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Spans that travel together, framed for their request, and their bytes."""
+
+    spans: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 class SpanExport:
@@ -59,7 +69,9 @@ class SpanExport:
         self._capacity_bytes = capacity_bytes
         self._batch_size = min(BATCH_SIZE, capacity)
         self._lock = threading.Lock()
-        self._queue: deque[bytes] = deque()
+        self._full: deque[_Batch] = deque()
+        self._filling = _Batch()
+        self._queued = 0
         self._queued_bytes = 0
         self._travelling = 0
         self._exported = 0
@@ -74,24 +86,31 @@ class SpanExport:
 
     def take(self, span: bytes) -> None:
         """Queue a finished span, or count it as dropped; never waits."""
+        framed = frame_span(span)
+        size = len(framed)
         with self._lock:
             if (
                 self._closed
-                or len(self._queue) >= self._capacity
-                or self._queued_bytes >= self._capacity_bytes
+                or self._queued >= self._capacity
+                or self._queued_bytes + size > self._capacity_bytes
             ):
                 self._dropped += 1
                 return
-            self._queue.append(span)
-            self._queued_bytes += len(span)
-            full = len(self._queue) == self._batch_size
-        if full:
-            self._wake.set()
+            self._queued += 1
+            self._queued_bytes += size
+            batch = self._filling
+            batch.spans.append(framed)
+            batch.size += size
+            if len(batch.spans) < self._batch_size and batch.size < BATCH_BYTES:
+                return
+            self._full.append(batch)
+            self._filling = _Batch()
+        self._wake.set()
 
     def counts(self) -> SpanCounts:
         """Give the counts of this moment."""
         with self._lock:
-            waiting = len(self._queue) + self._travelling
+            waiting = self._queued + self._travelling
             if self._closed:
                 return SpanCounts(self._exported, self._dropped + waiting, 0)
             return SpanCounts(self._exported, self._dropped, waiting)
@@ -111,30 +130,31 @@ class SpanExport:
             self._wake.wait(BATCH_INTERVAL_S)
             self._wake.clear()
             self._export_some()
-        while self._queue and not self._giving_up.is_set():
+        while self._queued and not self._giving_up.is_set():
             self._export_some()
         self._collector.close()
 
     def _export_some(self) -> None:
-        """Export a batch, and further ones while whole batches wait."""
-        while batch := self._next_batch():
-            self._export(batch)
-            if len(self._queue) < self._batch_size or self._giving_up.is_set():
-                return
+        """Export what waits: full batches, and one that is not."""
+        more = True
+        while more and not self._giving_up.is_set():
+            batch, more = self._next_batch()
+            if batch.spans:
+                self._export(batch.spans)
 
-    def _next_batch(self) -> list[bytes]:
-        batch: list[bytes] = []
-        size = 0
+    def _next_batch(self) -> tuple[_Batch, bool]:
+        """Take a batch from the queue, and tell whether a full one is left."""
         with self._lock:
-            while self._queue and len(batch) < self._batch_size and size < BATCH_BYTES:
-                span = self._queue.popleft()
-                batch.append(span)
-                size += len(span)
-            self._queued_bytes -= size
-            self._travelling = len(batch)
-        return batch
+            if self._full:
+                batch = self._full.popleft()
+            else:
+                batch, self._filling = self._filling, _Batch()
+            self._queued -= len(batch.spans)
+            self._queued_bytes -= batch.size
+            self._travelling = len(batch.spans)
+            return batch, bool(self._full)
 
-    def _export(self, batch: list[bytes]) -> None:
+    def _export(self, batch: Sequence[bytes]) -> None:
         posted = self._collector.post(self._request.write(batch), self._giving_up)
         lost = len(batch) if posted.fault else min(posted.rejected, len(batch))
         with self._lock:

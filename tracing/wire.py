@@ -228,6 +228,11 @@ def write_span(
     )
 
 
+def frame_span(span: bytes) -> bytes:
+    """Make a span a field of a request."""
+    return b"\x12" + _length(len(span)) + span
+
+
 class RequestWriter:
     """Puts finished spans into export requests of one service."""
 
@@ -247,8 +252,8 @@ class RequestWriter:
         self._scope = write_field(0x0A, write_field(0x0A, scope.encode()))
 
     def write(self, spans: Sequence[bytes]) -> bytes:
-        """Write an `ExportTraceServiceRequest` of these spans."""
-        framed = b"".join([b"\x12" + _length(len(span)) + span for span in spans])
+        """Write an `ExportTraceServiceRequest` of these spans, each from `frame_span`."""
+        framed = b"".join(spans)
         scoped_size = len(self._scope) + len(framed)
         scoped = b"\x12" + _length(scoped_size)
         grouped = b"\x0a" + _length(len(self._resource) + len(scoped) + scoped_size)

@@ -163,6 +163,10 @@ def plain(tags: Mapping[Tag, object]) -> dict[str, str | int | float | bool]:
     return {tag.value: value for tag, value in tags.items() if isinstance(value, str | int | float)}
 
 
+def request_of(written: Sequence[bytes]) -> bytes:
+    return wire.RequestWriter(RESOURCE, SCOPE).write([wire.frame_span(span) for span in written])
+
+
 def in_order(span: Span) -> Span:
     """Sort attributes by key: the order in which they were set means nothing."""
     attributes = sorted(span.attributes, key=lambda item: item.key)
@@ -201,7 +205,7 @@ def test_a_story_told_by_us_and_by_the_sdk_is_the_same_message(
     expected = request.resource_spans[0].scope_spans[0].spans
     assert [in_order(span) for span in ours] == [in_order(sampled(span)) for span in expected]
 
-    whole = ExportTraceServiceRequest.FromString(wire.RequestWriter(RESOURCE, SCOPE).write(written))
+    whole = ExportTraceServiceRequest.FromString(request_of(written))
     for span in whole.resource_spans[0].scope_spans[0].spans:
         in_order(span)
     assert whole == request
@@ -229,9 +233,7 @@ def test_a_request_holds_all_its_spans(spans: int) -> None:
         with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS):
             pass
 
-    whole = ExportTraceServiceRequest.FromString(
-        wire.RequestWriter(RESOURCE, SCOPE).write(memory.written)
-    )
+    whole = ExportTraceServiceRequest.FromString(request_of(memory.written))
 
     scope_spans = whole.resource_spans[0].scope_spans[0]
     assert [span.span_id.hex() for span in scope_spans.spans] == [
