@@ -167,15 +167,17 @@ WITH lane AS MATERIALIZED (
                 WHERE m.channel = 'WHATSAPP' AND q.org_id = m.org_id)),
            next_retry_at = NULL,
            updated_at = now()
-      FROM winner AS w
+     -- A join with winner would look for the whole array once for each of its rows.
      WHERE m.id = ANY (ARRAY (SELECT id FROM winner))
-       AND m.id = w.id
-    RETURNING m.*, w.turn AS old_turn
+    RETURNING m.*
 ), attempt AS (
     INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, worker)
     SELECT id, attempt_seq, channel, %(worker)s FROM claimed
 )
-SELECT 'CLAIMED' AS verdict, c.old_turn AS turn, c.due_at,
+SELECT 'CLAIMED' AS verdict,
+       CASE WHEN c.id IN (SELECT id FROM winner WHERE turn = 'WOKEN') THEN 'WOKEN'
+            ELSE 'OPEN' END AS turn,
+       c.due_at,
        c.id, c.channel, c.priority, c.org_id, c.to_recipient,
        c.template_code, c.subject, c.payload_json,
        c.attempt_seq AS attempt_no, c.attempt_count, c.max_attempts,
