@@ -1,4 +1,4 @@
-"""Where the real programs are: PostgreSQL, Prometheus and Alertmanager.
+"""Where the real programs are: PostgreSQL, Prometheus, Alertmanager and Redis.
 
 Searched in this order: the directory that an environment variable names, what is installed, what
 was unpacked before into the cache, and last Debian's package, fetched and unpacked there.
@@ -61,6 +61,11 @@ ALERTMANAGER = Kit(
         {"alertmanager": ("prometheus-alertmanager", "alertmanager"), "amtool": ("amtool",)}
     ),
     resources="/usr/share/prometheus/alertmanager",
+)
+REDIS = Kit(
+    package="redis-server",
+    variable="OUTBOUND_SLO_REDIS_BIN",
+    programs=_plain("redis-server"),
 )
 
 

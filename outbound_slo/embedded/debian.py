@@ -152,8 +152,11 @@ def _follow_metapackage(package: str) -> str:
 def _with_companions(package: str) -> list[str]:
     """Name the package and what of its kit lies in other packages.
 
-    PostgreSQL's client programs are one; the scripts of Prometheus's web pages are several.
+    PostgreSQL's client programs are one, the program to which Redis's server is a link is another;
+    the scripts of Prometheus's web pages are several.
     """
+    if package == "redis-server":
+        return [package, "redis-tools"]
     versioned = re.fullmatch(r"postgresql-(\d+)", package)
     if versioned:
         return [package, f"postgresql-client-{versioned.group(1)}"]
