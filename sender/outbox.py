@@ -239,7 +239,11 @@ async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
     # A provider's own words and ids may hold what the database can't.
     rows = json.dumps([make_storable(asdict(settlement)) for settlement in settlements])
     async with pool.connection() as connection:
-        cursor = await connection.execute(_QUERIES["settle"].encode(), {"rows": rows})
+        # Planned each time: a plan made while the table was small would read the whole of it for
+        # ever.
+        cursor = await connection.execute(
+            _QUERIES["settle"].encode(), {"rows": rows}, prepare=False
+        )
         return len(await cursor.fetchall())
 
 

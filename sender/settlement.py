@@ -52,8 +52,11 @@ async def settle(connection: AsyncConnection[Any], tidings: Sequence[Tidings]) -
             for place, group in enumerate(groups)
         ]
         cursor = connection.cursor(row_factory=dict_row)
+        # Planned each time, as settlements are: the tables may have been small a moment ago.
         await cursor.execute(
-            _QUERIES["apply_receipts"].encode(), {"rows": orjson.dumps(rows).decode()}
+            _QUERIES["apply_receipts"].encode(),
+            {"rows": orjson.dumps(rows).decode()},
+            prepare=False,
         )
         for row in await cursor.fetchall():
             _follow(found, groups[row["place"]], row)

@@ -1,6 +1,7 @@
 """Upkeep: what has to happen now and then, by whichever process comes first."""
 
 import asyncio
+import time
 
 import psycopg
 import structlog
@@ -15,23 +16,39 @@ _log = structlog.get_logger()
 UPKEEP_S = 30.0
 """Longest time between sweeps in seconds; a tenth of the recovery window where that is shorter."""
 
+TIDY_S = 5.0
+"""Longest time between looks for messages that expired or were forgotten."""
+
 
 async def keep_up(
     pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
 ) -> None:
     """Sweep until cancelled, over outages of the database."""
+    every = min(UPKEEP_S, recovery_window_s / 10)
+    due = time.monotonic()
     while True:
         try:
-            await _sweep(pool, inbox, metrics, recovery_window_s)
+            await _tidy(pool)
+            if time.monotonic() >= due:
+                await _sweep(pool, inbox, metrics, recovery_window_s)
+                due = time.monotonic() + every
         except psycopg.Error as fault:
             _log.warning("upkeep failed, trying again", error=type(fault).__name__)
-        await asyncio.sleep(min(UPKEEP_S, recovery_window_s / 10))
+        await asyncio.sleep(min(TIDY_S, every))
+
+
+async def _tidy(pool: Pool) -> None:
+    """End expired messages, wake forgotten ones."""
+    while ended := await expire(pool):
+        _log.warning("ended messages that expired before they could be sent", count=ended)
+    while woken := await wake_forgotten(pool):
+        _log.info("woke messages that nothing is in flight for", count=woken)
 
 
 async def _sweep(
     pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
 ) -> None:
-    """Recover stale messages (000), end expired ones, wake forgotten ones, start quota windows."""
+    """Recover stale messages (000), start quota windows, drop what is old."""
     for number, status in (await recover(pool, window_s=recovery_window_s)).items():
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
         metrics.recovered.labels(result).inc()
@@ -43,11 +60,5 @@ async def _sweep(
         _log.warning(
             "not sent again while webhooks are silent or refused", count=sum(held.values())
         )
-    ended = await expire(pool)
-    if ended:
-        _log.warning("ended messages that expired before they could be sent", count=ended)
-    woken = await wake_forgotten(pool)
-    if woken:
-        _log.info("woke messages that nothing is in flight for", count=woken)
     await renew_quotas(pool)
     await inbox.purge()

@@ -22,6 +22,7 @@ SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
+SET enable_sort = off;
 SET jit = off
 
 -- name: lanes
@@ -81,6 +82,7 @@ WITH lane AS MATERIALIZED (
               AND (channel, due_at, id) > (r.channel, '-infinity', 0)
               AND (channel, due_at) <= (r.channel, now())
               AND org_id <> ALL (r.held)
+              AND COALESCE(expires_at > now(), true)
             ORDER BY channel, due_at, id
             LIMIT r.room
               FOR UPDATE SKIP LOCKED) AS woken
@@ -95,6 +97,7 @@ WITH lane AS MATERIALIZED (
                   > (l.channel, l.priority, l.org_id, l.after_due, l.after_id)
               AND (channel, priority, org_id, due_at)
                   <= (l.channel, l.priority, l.org_id, now())
+              AND COALESCE(expires_at > now(), true)
             ORDER BY channel, priority, org_id, due_at, id
             LIMIT l.share
               FOR UPDATE SKIP LOCKED) AS following
@@ -280,7 +283,8 @@ DELETE FROM outbound_idle_sender
  WHERE worker = %(worker)s OR until < clock_timestamp() - interval '1 minute'
 
 -- name: expire
--- Messages that waited until they were of no use.
+-- Messages that waited until they were of no use. They had no attempt that a rule refused: being late
+-- is a failure of ours, and is counted as one.
 WITH late AS (
     SELECT id FROM outbound_message
      WHERE status = 'QUEUED' AND expires_at <= now()
@@ -301,15 +305,20 @@ RETURNING m.id
 
 -- name: settle
 -- Write what became of attempts. A message is touched only while it is at that very attempt, and
--- one that was reset meanwhile only if the provider has accepted it (D17, D18).
-WITH settled AS (
+-- one that was reset meanwhile only if the provider has accepted it (D17, D18). Messages are locked
+-- in the order of their ids and before their attempts, as where receipts are applied.
+WITH told AS MATERIALIZED (
     SELECT *
       FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
            message_id bigint, attempt_no integer, outcome text, status text, http_status integer,
            error_code text, error_message text, provider_message_id text, retry_in_s float8,
            defer_s float8, close_budget boolean, give_back boolean, throttle_s float8,
            traceparent text)
-     ORDER BY message_id
+), settled AS MATERIALIZED (
+    SELECT t.*
+      FROM (SELECT * FROM told ORDER BY message_id) AS t
+     CROSS JOIN LATERAL (
+           SELECT m.id FROM outbound_message AS m WHERE m.id = t.message_id FOR UPDATE) AS held
 ), attempt AS (
     UPDATE outbound_attempt AS a
        -- A webhook may have been quicker and have told the outcome already.
@@ -326,8 +335,7 @@ WITH settled AS (
            finished_at = COALESCE(a.finished_at, now()),
            updated_at = now()
       FROM settled AS s
-     WHERE a.outbound_message_id = ANY (ARRAY (SELECT message_id FROM settled))
-       AND a.outbound_message_id = s.message_id
+     WHERE a.outbound_message_id = s.message_id
        AND a.attempt_no = s.attempt_no
        AND a.traceparent IS NULL
 ), moved AS (
@@ -349,8 +357,7 @@ WITH settled AS (
                                ELSE now() + s.defer_s * interval '1 second' END,
            updated_at = now()
       FROM settled AS s
-     WHERE m.id = ANY (ARRAY (SELECT message_id FROM settled))
-       AND m.id = s.message_id
+     WHERE m.id = s.message_id
        AND m.attempt_seq = s.attempt_no
        AND s.status IS NOT NULL
        AND (m.status = 'SENDING' OR (m.status = 'QUEUED' AND s.status = 'SENT'))
