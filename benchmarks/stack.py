@@ -147,6 +147,8 @@ class Stack:
             "OUTBOUND_WORKER_BATCH_SIZE": str(self._batch_size),
             "OUTBOUND_WORKER_CONCURRENCY": str(self._concurrency),
             "WHATSAPP_API_URL": self.simulator_url,
+            # What is measured is the sender, not the provider's leave.
+            "WHATSAPP_MESSAGES_PER_SECOND": "0",
             "WHATSAPP_PHONE_NUMBER_ID": "10001",
             "WHATSAPP_ACCESS_TOKEN": self._secrets.access_token,
             "WHATSAPP_APP_SECRET": self._secrets.app_secret,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -45,6 +46,18 @@ def _check_window(text: str) -> str:
     return text
 
 
+def _check_redis(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("it does not begin with redis://, rediss:// or unix://")
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        # Python's own words repeat what was there, which may be a password.
+        raise ValueError("its port is no number up to 65535") from None
+    return url
+
+
 def _check_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name!r} is no time zone such as Africa/Kigali")
@@ -52,6 +65,7 @@ def _check_zone(name: str) -> str:
 
 
 Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[tuple[Duration, ...], NoDecode, BeforeValidator(_split_seconds)]
 
 _WINDOW = re.compile(r"([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d")
@@ -168,6 +182,11 @@ class SenderSettings(_Environment):
         default=False,
         validation_alias=_variable("OUTBOUND_STRICT_ORDER"),
         description="A message waits for every earlier one of its organisation to that recipient.",
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_check_redis)] = Field(
+        default=SecretStr(""),
+        validation_alias=_variable("OUTBOUND_REDIS_URL"),
+        description="All senders share the limits per second there; unset: each has its own.",
     )
     drain_s: Duration = Field(
         default=25.0,
@@ -316,6 +335,11 @@ class ProviderSettings(_Environment):
     whatsapp_error_policy: ErrorPolicy = Field(
         default=ErrorPolicy.RUNBOOK, validation_alias=_variable("WHATSAPP_ERROR_POLICY")
     )
+    whatsapp_per_second: Rate = Field(
+        default=80.0,
+        validation_alias=_variable("WHATSAPP_MESSAGES_PER_SECOND"),
+        description="For all organisations together; Meta's default for one number. 0: no limit.",
+    )
     twilio_api_url: str = Field(
         default="https://api.twilio.com",
         pattern=_HTTP_ADDRESS,
@@ -331,6 +355,11 @@ class ProviderSettings(_Environment):
         description="Still accepted under callbacks while the token is changed.",
     )
     twilio_from: str = Field(default="", validation_alias=_variable("TWILIO_FROM_NUMBER"))
+    twilio_per_second: Rate = Field(
+        default=0.0,
+        validation_alias=_variable("TWILIO_MESSAGES_PER_SECOND"),
+        description="0: no limit; Twilio queues what its numbers can't send at once.",
+    )
     sendgrid_api_url: str = Field(
         default="https://api.sendgrid.com",
         pattern=_HTTP_ADDRESS,
@@ -350,6 +379,11 @@ class ProviderSettings(_Environment):
         description="Still accepted while the key is changed.",
     )
     sendgrid_from: str = Field(default="", validation_alias=_variable("SENDGRID_FROM_ADDRESS"))
+    sendgrid_per_second: Rate = Field(
+        default=0.0,
+        validation_alias=_variable("SENDGRID_MESSAGES_PER_SECOND"),
+        description="0: no limit.",
+    )
 
 
 class ExporterSettings(_Environment):

@@ -56,6 +56,8 @@ class SenderMetrics:
         self.resends_held = _gauge(names.RESENDS_HELD, registry)
         self.refusals = _counter(names.REFUSALS, registry)
         self.deferrals = _counter(names.DEFERRALS, registry)
+        self.limited_claims = _counter(names.LIMITED_CLAIMS, registry)
+        self.shared_limit_up = _gauge(names.SHARED_LIMIT_UP, registry)
         self.dropped_spans = _counter(names.DROPPED_SPANS, registry)
         self.version_days = _gauge(names.API_VERSION_DAYS, registry)
         self.provider_call = Histogram(
@@ -68,6 +70,7 @@ class SenderMetrics:
         for channel in Channel:
             self.claimed.labels(channel.label)
             self.resends_held.labels(channel.label)
+            self.limited_claims.labels(channel.label)
             self.provider_call.labels(channel.label)
             for code in rules.REFUSALS:
                 self.refusals.labels(channel.label, code.value)

@@ -38,6 +38,7 @@ from sender.breaker import Breaker, BreakerPolicy
 from sender.desk import Desk
 from sender.health_routes import Probes
 from sender.inbox import Inbox
+from sender.limits import Limits
 from sender.message_routes import MessageRules
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool, configure
@@ -48,6 +49,7 @@ from sender.providers.whatsapp import WhatsAppProvider
 from sender.quiet_hours import QuietPolicy, QuietWindow
 from sender.rehearsal import Rehearser
 from sender.secrets import SecretStore, TokenStore
+from sender.shared_limits import open_limits
 from sender.signatures import SendGridKey, load_sendgrid_key
 from sender.upkeep import keep_up
 from sender.webhook_routes import WebhookSecrets
@@ -67,6 +69,11 @@ class SenderConfiguration:
     sender: SenderSettings
     providers: ProviderSettings
     tracing: TracingSettings
+
+
+def name_process() -> str:
+    """Name this process among all senders."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def run_sender(configuration: SenderConfiguration) -> None:
@@ -185,7 +192,7 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
     settings = configuration.sender
     tracing = trace_service(
         configuration.tracing,
-        resource={"service.instance.id": f"{socket.gethostname()}:{os.getpid()}"},
+        resource={"service.instance.id": name_process()},
     )
     pool: Pool = psycopg_pool.AsyncConnectionPool(
         configuration.database.url,
@@ -221,7 +228,8 @@ async def _serve(
     for channel, breaker in breakers.items():
         metrics.watch_breaker(channel, breaker, time.monotonic)
     bell = Bell(configuration.database.url)
-    worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics, bell)
+    limits = open_limits(settings, known, providers.keys(), sender=name_process(), metrics=metrics)
+    worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics, bell, limits)
     inbox = Inbox(pool, tracing, known.whatsapp_error_policy, metrics)
     probes = Probes(
         database_answers=lambda: _answers(pool),
@@ -237,6 +245,7 @@ async def _serve(
         asyncio.create_task(inbox.run()),
         asyncio.create_task(keep_up(pool, inbox, metrics, settings.recovery_window_s)),
         asyncio.create_task(bell.listen()),
+        asyncio.create_task(limits.watch()),
     ]
     worker_task = asyncio.create_task(_work(worker, settings.worker_enabled, providers))
     desk.open()
@@ -255,6 +264,7 @@ async def _serve(
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await limits.close()
     _log.info("sender stopped")
 
 
@@ -301,6 +311,7 @@ def _build_worker(
     tracing: Tracing,
     metrics: SenderMetrics,
     bell: Bell,
+    limits: Limits,
 ) -> Worker:
     settings = configuration.sender
     rules = AttemptRules(
@@ -318,14 +329,14 @@ def _build_worker(
         random.Random(),  # noqa: S311 - jitter only
     )
     worker_rules = WorkerRules(
-        name=f"{socket.gethostname()}:{os.getpid()}",
+        name=name_process(),
         batch_size=settings.batch_size,
         poll_interval_s=settings.poll_interval_ms / 1000,
         concurrency=settings.concurrency,
         strict_order=settings.strict_order,
         drain_s=settings.drain_s,
     )
-    return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, bell, time.time)
+    return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, bell, limits)
 
 
 def _quiet_policy(settings: SenderSettings) -> QuietPolicy:

@@ -1,8 +1,9 @@
 """The worker: claims what is due, keeps attempts in flight, settles them in batches.
 
-A claim that brought something is followed by the next as soon as there is room; when nothing is
-left the worker sleeps until the bell rings, something becomes due or the poll interval is over
-(D20). A channel whose breaker is open is not claimed at all: its messages wait in the queue.
+A claim that brought something is followed by the next as soon as there is room and the limits per
+second let more go; when nothing is left the worker sleeps until the bell rings, something becomes
+due or the poll interval is over (D20). A channel whose breaker is open is not claimed at all: its
+messages wait in the queue.
 """
 
 import asyncio
@@ -15,13 +16,14 @@ import psycopg
 import structlog
 
 from outbound_slo.vocabulary.spans import SpanName, Tag
-from outbound_slo.vocabulary.statuses import Channel
+from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel
 from sender.attempt import Attempted, Attempter
 from sender.bell import Bell
 from sender.breaker import Breaker
 from sender.faults import is_passing
 from sender.journal import tell_attempt
 from sender.lanes import LaneBook, Verdict
+from sender.limits import Limits
 from sender.logs import WORKER
 from sender.metrics import SenderMetrics
 from sender.outbox import (
@@ -44,6 +46,7 @@ DATABASE_PAUSE_S = 1.0
 SECOND_LOOK_S = 0.2
 """A transaction may have queued a message without calling, just before this sender slept."""
 
+_UNSENT = frozenset({AttemptOutcome.DEFERRED, AttemptOutcome.REFUSED})
 _BUSY_S = 0.25
 _CONTENTION_PAUSE_S = 0.02
 _GATHER_S = 0.005
@@ -83,6 +86,7 @@ class Worker:
         tracing: Tracing,
         metrics: SenderMetrics,
         bell: Bell,
+        limits: Limits,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Work on the channels that `breakers` has."""
@@ -93,6 +97,7 @@ class Worker:
         self._tracing = tracing
         self._metrics = metrics
         self._bell = bell
+        self._limits = limits
         self._clock = clock
         self._book = LaneBook()
         self._in_flight: Counter[str] = Counter()
@@ -157,11 +162,16 @@ class Worker:
 
     async def _take_turn(self) -> None:
         room = await self._wait_for_room()
-        rooms = self._measure_rooms(min(room, self._rules.batch_size))
+        wanted = self._measure_rooms(min(room, self._rules.batch_size))
         if self._stopping.is_set() or room == 0:
             return
-        if not rooms:
+        rooms = await self._limits.take(wanted)
+        if not wanted:
             await self._sleep(rooms)
+            return
+        if not rooms:
+            # Some may go in a moment: nobody needs to call.
+            await self._pause(min(self._limits.wait_s, self._rules.poll_interval_s))
             return
         self._bell.silence()
         now = time.monotonic()
@@ -178,6 +188,7 @@ class Worker:
             # What is there is locked by somebody, who is about to claim or to settle it.
             await self._pause(_CONTENTION_PAUSE_S)
         else:
+            await self._limits.flush()
             await self._sleep(rooms)
 
     async def _wait_for_room(self) -> int:
@@ -225,6 +236,9 @@ class Worker:
             _log.info(f"Processing {len(found.messages)} pending outbound messages")
         for message in found.messages:
             self._start(message)
+        claimed = Counter(message.channel for message in found.messages)
+        for channel, permits in rooms.items():
+            self._limits.give_back(channel, permits - claimed[channel])
         self._metrics.in_flight.set(len(self._running))
         parked = any(one.verdict is Verdict.PARKED for one in found.candidates)
         return len(found.messages), parked
@@ -261,7 +275,7 @@ class Worker:
         """Wait for work, having asked to be called."""
         self._busy_since = float("inf")
         now = time.monotonic()
-        wait = min([self._rules.poll_interval_s, *self._breaker_waits(now)])
+        wait = min([self._rules.poll_interval_s, self._limits.wait_s, *self._breaker_waits(now)])
         wait = min(wait, max(_CONTENTION_PAUSE_S, self._book.next_due_s(now, rooms)))
         if rooms and self._asleep_until < now + wait:
             asked = self._rules.poll_interval_s + wait
@@ -341,6 +355,8 @@ class Worker:
             self._in_flight[org] -= 1
             if self._in_flight[org] <= 0:
                 del self._in_flight[org]
+            if one.settlement.outcome in _UNSENT:
+                self._limits.give_back(one.message.channel, 1)
             if one.settlement.throttle_s is not None:
                 self._book.hold(one.message.channel, org, one.settlement.throttle_s, now)
 

@@ -89,6 +89,8 @@ def build_environment(
         "OUTBOUND_REQUEST_TIMEOUT_SECONDS": f"{min(10.0, pace.recovery_window_s / 2):g}",
         "OUTBOUND_EXPORTER_PORT": str(addresses.exporter_port),
         "OUTBOUND_METRICS_UPDATE_INTERVAL_MS": str(round(pace.refresh_s * 1000)),
+        # The queue that an outage leaves has to drain within the demo, at any --rate.
+        "WHATSAPP_MESSAGES_PER_SECOND": "0",
         "WHATSAPP_API_URL": addresses.provider,
         "WHATSAPP_ACCESS_TOKEN": keys.access_token,
         "WHATSAPP_APP_SECRET": keys.app_secret,

@@ -340,6 +340,17 @@ DEFERRALS = Metric(
     "Messages that this process put off because a rule of ours asks for it, by its code.",
     ("channel", "error_code"), _SND, "003; D30, D31",
 )  # fmt: skip
+LIMITED_CLAIMS = Metric(
+    "outbound_sender_limited_claims_total", _C,
+    "Claims of this process that left a channel out: its limit of messages per second was reached.",
+    ("channel",), _SND, "002 (Redis, for rate limiting)",
+)  # fmt: skip
+SHARED_LIMIT_UP = Metric(
+    "outbound_sender_shared_limit_up", _G,
+    "1: limits per second are shared through this store; 0: it is gone, and this process keeps to "
+    "its part of them. Absent where none is configured.",
+    ("store",), _SND, "002 (Redis, for rate limiting)",
+)  # fmt: skip
 API_VERSION_DAYS = Metric(
     "whatsapp_api_version_expires_days", _G, "Days until the configured Graph API version ends.",
     ("version",), _SND, "D13",

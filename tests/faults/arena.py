@@ -218,6 +218,7 @@ class Arena:
             "OUTBOUND_REQUEST_TIMEOUT_SECONDS": f"{REQUEST_TIMEOUT_S:g}",
             "OUTBOUND_RECOVERY_WINDOW_SECONDS": f"{RECOVERY_WINDOW_S:g}",
             "OUTBOUND_BREAKER_OPEN_SECONDS": "0.5",
+            "WHATSAPP_MESSAGES_PER_SECOND": "0",
             "WHATSAPP_API_URL": self.simulator_url,
             "WHATSAPP_PHONE_NUMBER_ID": "10001",
             "WHATSAPP_ACCESS_TOKEN": "token",
@@ -235,5 +236,7 @@ class Arena:
             usual["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{self._services[spec.collector]}"
         if spec.redis is not Service.NONE:
             usual[REDIS_VARIABLE] = f"redis://{self._services[spec.redis]}/0"
+            # Redis is asked only where there is a limit; this one holds nothing up.
+            usual["WHATSAPP_MESSAGES_PER_SECOND"] = "1000"
         clock = skew(spec.clock_offset_s) if spec.clock_offset_s else {}
         return own_environment(**usual, **clock)

@@ -62,6 +62,7 @@ class Sending:
             "OUTBOUND_WORKER_POLL_INTERVAL_MS": "50",
             "OUTBOUND_RETRY_BACKOFF_SECONDS": "0.2,0.4",
             "OUTBOUND_BREAKER_OPEN_SECONDS": "0.5",
+            "WHATSAPP_MESSAGES_PER_SECOND": "0",
             "WHATSAPP_API_URL": self.simulator_url,
             "WHATSAPP_PHONE_NUMBER_ID": "10001",
             "WHATSAPP_ACCESS_TOKEN": "token",
