@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from outbound_slo.embedded.postgres import EmbeddedPostgres
+from sender.requeue import Objection, Refused, Requeued, requeue_message
 from tests.integration.api_stand import MESSAGES, Stand, open_stand
 from tests.integration.sending import NUMBER, ORG
 from tests.patience import wait_for
@@ -343,3 +344,32 @@ def test_a_message_that_a_settlement_holds_is_answered_503_not_waited_for(stand:
     assert "Another transaction holds" in answer.json()["detail"]
     assert answer.headers["Retry-After"]
     assert stand.message(number, "status") == ("FAILED",)
+
+
+def test_a_retry_that_waited_for_a_claim_judges_what_the_claim_has_made(stand: Stand) -> None:
+    number = stand.insert(
+        status="FAILED", attempts="FAILED", to_recipient=f"+336{stand.unique():08d}"
+    )
+    url = stand.sending.database
+
+    def retry() -> Requeued | Refused:
+        with psycopg.connect(url, application_name="retry") as connection:
+            return requeue_message(connection, number, org_id=ORG, recovery_window_s=600)
+
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'retry' AND wait_event_type = 'Lock'"
+    )
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(url) as claim:
+        claim.execute("UPDATE outbound_message SET status = 'SENDING' WHERE id = %s", (number,))
+        claim.execute(
+            "INSERT INTO outbound_attempt (outbound_message_id, attempt_no) VALUES (%s, 2)",
+            (number,),
+        )
+        result = thread.submit(retry)
+        wait_for(lambda: stand.execute(waiting), "the retry to wait for the claim")
+        claim.commit()
+        verdict = result.result()
+    assert isinstance(verdict, Refused)
+    assert verdict.objection is Objection.OUTCOME_UNKNOWN
+    assert stand.message(number, "status") == ("SENDING",)
