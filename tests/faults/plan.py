@@ -198,7 +198,7 @@ class Allowance:
 
     Attributes:
         overlaps: Two requests to one recipient at once: a frozen process may hold a request that
-            it sends when it wakes, and nothing but the provider could stop it.
+            it sends when it wakes, and an operator may take from flight what is still in it.
         failed_codes: Error codes with which a message may end in FAILED.
 
     """

@@ -27,6 +27,7 @@ SETTLING_PATIENCE_S = 90.0
 
 _TEMPLATE = "faults_template"
 _CLOSING_MESSAGES = 20
+_ROUND_S = 10.0
 _numbers = count(1)
 
 
@@ -70,15 +71,23 @@ def _settle(arena: Arena, feeder: Feeder) -> None:
     """Heal everything and wait for the end; what does not come to one, the judge will find."""
     arena.set_faults(NO_FAULTS)
     arena.set_behaviour(CALM)
-    # Re-sends of unknown outcomes may be held until webhooks come again, and these bring some.
-    feeder.feed_more(_CLOSING_MESSAGES)
-    for _ in range(2):
-        # Twice: the first wait may have brought re-sends, with webhooks of their own.
-        try:
-            wait_for(lambda: _is_finished(arena), "the end of all messages", SETTLING_PATIENCE_S)
-        except AssertionError:
-            return
-        arena.flush_webhooks()
+    deadline = time.monotonic() + SETTLING_PATIENCE_S
+    while time.monotonic() < deadline:
+        # A business goes on: re-sends of unknown outcomes are held until good webhooks come again,
+        # and these messages bring some.
+        feeder.feed_more(_CLOSING_MESSAGES)
+        if _waits_until_finished(arena):
+            arena.flush_webhooks()
+            # Receipts that came late may have brought further work.
+            if _waits_until_finished(arena):
+                return
+
+
+def _waits_until_finished(arena: Arena) -> bool:
+    try:
+        return wait_for(lambda: _is_finished(arena), "the end of all messages", _ROUND_S)
+    except AssertionError:
+        return False
 
 
 def _is_finished(arena: Arena) -> bool:

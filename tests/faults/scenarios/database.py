@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tests.faults.plan import (
     NO_FAULTS,
+    Allowance,
     CutBackends,
     EndSenderInOutage,
     Halt,
@@ -83,6 +84,8 @@ def operator(seed: int, scale: Scale) -> Plan:
         senders=(SenderSpec(), SenderSpec()),
         # Long enough that a message which is reset in flight is claimed again before its answer.
         simulator_latency_ms=400,
+        # Who takes a message out of flight by hand lets the next one to its recipient go.
+        allowance=Allowance(overlaps=True),
     )
 
 

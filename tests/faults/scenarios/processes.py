@@ -1,9 +1,7 @@
-"""Senders killed, frozen, racing, with a wrong clock, or with nobody to take their spans."""
+"""Senders killed, frozen, racing, with a wrong clock, or without the services beside them."""
 
 from dataclasses import replace
 
-from outbound_slo.settings import known_variables
-from tests.faults.arena import REDIS_VARIABLE
 from tests.faults.plan import (
     NO_FAULTS,
     Allowance,
@@ -124,16 +122,16 @@ def kill_and_freeze(seed: int, scale: Scale) -> Plan:
 
 
 def crowd(seed: int, scale: Scale) -> Plan:
-    """Mix the race, a wrong clock and a collector that hangs, for every test run."""
+    """Mix the race, a wrong clock and services that hang, for every test run."""
     plan = race(seed, scale)
     senders = (
         SenderSpec(),
         SenderSpec(clock_offset_s=60.0),
-        SenderSpec(collector=Service.SILENT),
+        SenderSpec(collector=Service.SILENT, redis=Service.SILENT),
     )
     return replace(
         plan,
-        done=f"{plan.done}; one's clock a minute ahead; one's trace collector hangs",
+        done=f"{plan.done}; one's clock a minute ahead; one's trace collector and Redis hang",
         senders=senders,
     )
 
@@ -169,11 +167,7 @@ SCENARIOS = [
         "collector-silent",
         without("trace collector", SenderSpec(collector=Service.SILENT), "hanging"),
     ),
+    Scenario("redis-gone", without("Redis", SenderSpec(redis=Service.GONE), "gone")),
+    Scenario("redis-silent", without("Redis", SenderSpec(redis=Service.SILENT), "hanging")),
     Scenario("crowd", crowd, mixture=True),
 ]
-
-if REDIS_VARIABLE in known_variables():
-    SCENARIOS += [
-        Scenario(f"redis-{service}", without("Redis", SenderSpec(redis=service), service.value))
-        for service in (Service.GONE, Service.SILENT)
-    ]
