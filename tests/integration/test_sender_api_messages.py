@@ -373,3 +373,23 @@ def test_a_retry_that_waited_for_a_claim_judges_what_the_claim_has_made(stand: S
     assert isinstance(verdict, Refused)
     assert verdict.objection is Objection.OUTCOME_UNKNOWN
     assert stand.message(number, "status") == ("SENDING",)
+
+
+def test_while_webhooks_are_refused_an_unknown_outcome_stays_unknown(stand: Stand) -> None:
+    number = stand.insert(
+        status="SENDING", attempts="UNKNOWN", to_recipient=f"+336{stand.unique():08d}"
+    )
+    stand.execute("UPDATE outbound_attempt SET started_at = now() - interval '1 hour'")
+    stand.execute(
+        "UPDATE outbound_message SET updated_at = now() - interval '1 hour' WHERE id = %s", number
+    )
+    stand.execute(
+        "INSERT INTO provider_webhook_health (provider, last_rejected_at)"
+        " VALUES ('whatsapp', now())"
+    )
+    try:
+        refused = stand.ask("POST", f"{MESSAGES}/{number}/retry")
+    finally:
+        stand.execute("DELETE FROM provider_webhook_health")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (409, "60")
+    assert stand.ask("POST", f"{MESSAGES}/{number}/retry").status_code == 200
