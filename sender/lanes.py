@@ -26,6 +26,9 @@ REWIND_S = 1.0
 DUTY = 0.05
 """Largest share of the time that looks, and that rewinds, may take."""
 
+KEEP_S = 60.0
+"""Seconds that an empty lane is remembered."""
+
 BULK_SHARE = 0.1
 """Share of a claim that bulk messages keep while others wait."""
 
@@ -97,9 +100,11 @@ class _Lane:
     held_until_s: float
     quota_left: int | None
     floor: tuple[datetime, int] | None = None
+    seen_s: float = 0.0
     rewound_s: float = float("-inf")
     rewind_every_s: float = REWIND_S
     drained: bool = False
+    suspected: bool = False
 
 
 @dataclass(slots=True)
@@ -117,23 +122,30 @@ class LaneBook:
         """Whether the last look is too old."""
         return now - self._looked_s >= self._look_every_s
 
-    def suspect_news(self, now: float) -> None:
+    def suspect_news(self) -> None:
         """Try every known lane again: a message was queued, and a look may cost more than that."""
         for lane in self._lanes.values():
             lane.drained = False
-            lane.due_at_s = min(lane.due_at_s, now)
+            lane.suspected = True
 
     def note_look(self, states: Sequence[LaneState], now: float, took_s: float) -> None:
         """Take what a look has found; a look that took long makes the next one come later."""
         self._looked_s = now
         self._look_every_s = max(LOOK_S, took_s / DUTY)
         known, self._lanes = self._lanes, {}
+        for key, lane in known.items():
+            if now - lane.seen_s < KEEP_S:
+                # Empty now; its floor is worth keeping for the next message.
+                lane.drained = True
+                lane.due_at_s = float("inf")
+                self._lanes[key] = lane
         for state in states:
             lane = known.get(state.key) or _Lane(0.0, 0.0, None)
             lane.due_at_s = now + state.due_in_s
             lane.held_until_s = now + state.held_s
             lane.quota_left = state.quota_left
             lane.drained = False
+            lane.seen_s = now
             self._lanes[state.key] = lane
         self._rests = {lanes: end for lanes, end in self._rests.items() if end > now}
 
@@ -218,6 +230,7 @@ class LaneBook:
                 lane.rewind_every_s = max(REWIND_S, took_s / DUTY)
             taken = found.get(share.key, [])
             lane.drained = len(taken) < share.share
+            lane.suspected = lane.suspected and not lane.drained
             for candidate in taken:
                 if candidate.verdict is Verdict.LEFT:
                     lane.drained = False
@@ -227,7 +240,7 @@ class LaneBook:
     def _open(self, key: LaneKey, lane: _Lane, now: float) -> bool:
         return (
             not lane.drained
-            and lane.due_at_s <= now
+            and (lane.suspected or lane.due_at_s <= now)
             and self._held_until(key, lane) <= now
             and lane.quota_left != 0
         )

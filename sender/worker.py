@@ -178,7 +178,7 @@ class Worker:
         if self._book.needs_look(now):
             await self._look()
         elif not self._book.has_work(now, rooms):
-            self._book.suspect_news(now)
+            self._book.suspect_news()
         taken, parked = await self._claim(rooms)
         if taken:
             await self._stay_awake()
@@ -282,7 +282,10 @@ class Worker:
             await fall_asleep(self._pool, worker=self._rules.name, seconds=asked)
             self._asleep_until = now + asked
             # What was queued before the request could be seen called nobody.
-            await self._look()
+            if self._book.needs_look(now):
+                await self._look()
+            else:
+                self._book.suspect_news()
             if self._book.has_work(time.monotonic(), rooms):
                 return
             wait = min(wait, SECOND_LOOK_S)

@@ -23,6 +23,7 @@ SET enable_bitmapscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET enable_sort = off;
+SET enable_incremental_sort = off;
 SET jit = off
 
 -- name: lanes
@@ -111,8 +112,10 @@ WITH lane AS MATERIALIZED (
       FROM ranked AS f
       LEFT JOIN LATERAL (
            SELECT b.id FROM outbound_message AS b
-            WHERE b.status = 'SENDING' AND b.channel = f.channel
-              AND b.to_recipient = f.to_recipient
+            WHERE b.status = 'SENDING'
+              AND (b.channel, b.to_recipient) >= (f.channel, f.to_recipient)
+              AND (b.channel, b.to_recipient) <= (f.channel, f.to_recipient)
+            ORDER BY b.channel, b.to_recipient
             LIMIT 1) AS flying ON true
       LEFT JOIN LATERAL (
            SELECT e.id FROM outbound_message AS e
@@ -252,8 +255,10 @@ WITH RECURSIVE recipient AS (
             ORDER BY priority, id LIMIT 1) AS first
       LEFT JOIN LATERAL (
            SELECT true AS found FROM outbound_message AS b
-            WHERE b.status = 'SENDING' AND b.channel = r.channel
-              AND b.to_recipient = r.to_recipient
+            WHERE b.status = 'SENDING'
+              AND (b.channel, b.to_recipient) >= (r.channel, r.to_recipient)
+              AND (b.channel, b.to_recipient) <= (r.channel, r.to_recipient)
+            ORDER BY b.channel, b.to_recipient
             LIMIT 1) AS flying ON true
       LEFT JOIN LATERAL (
            SELECT true AS found FROM outbound_message AS b

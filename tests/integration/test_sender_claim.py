@@ -462,7 +462,7 @@ def test_each_statement_of_the_hot_path_reads_by_its_index(outbox: Outbox, analy
     for name, plan in plans.items():
         assert not _scans(plan), f"{name}\n{plan}"
     assert "idx_outbound_message_lane" in plans["claim"], plans["claim"]
-    assert "idx_outbound_message_in_flight" in plans["claim"]
+    assert "idx_outbound_message_in_flight" in plans["claim"], plans["claim"]
 
 
 def _settlements(connection: psycopg.Connection) -> Sequence[Mapping[str, object]]:

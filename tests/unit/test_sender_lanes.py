@@ -186,7 +186,7 @@ def test_a_drained_lane_is_left_out_until_news() -> None:
     shares = book.plan({WHATSAPP: 5}, 0.0, {})
     book.note_claim(shares, [seen(key("a"), 7)], 0.0, 0.0)
     assert not book.has_work(0.1, {WHATSAPP})
-    book.suspect_news(0.2)
+    book.suspect_news()
     assert [share.after_id for share in book.plan({WHATSAPP: 5}, 0.2, {})] == [7]
 
 
@@ -207,3 +207,28 @@ def test_a_look_keeps_the_floors() -> None:
     book.note_claim(shares, [seen(key("a"), 7)], 0.0, 0.0)
     book.note_look([lane("a")], 0.3, 0.0)
     assert [share.after_id for share in book.plan({WHATSAPP: 1}, 0.4, {})] == [7]
+
+
+def test_an_empty_lane_keeps_its_floor_for_a_while() -> None:
+    book = book_of(lane("a"))
+    shares = book.plan({WHATSAPP: 2}, 0.0, {})
+    book.note_claim(shares, [seen(key("a"), 7)], 0.0, 10.0)
+    book.note_look([], 1.0, 0.0)
+    assert not book.has_work(1.0, {WHATSAPP})
+    assert book.next_due_s(1.0, {WHATSAPP}) == float("inf")
+    book.suspect_news()
+    assert [share.after_id for share in book.plan({WHATSAPP: 2}, 1.0, {})] == [7]
+    book.note_look([], 2.0, 0.0)
+    book.note_look([], 70.0, 0.0)
+    book.note_look([lane("a")], 71.0, 0.0)
+    assert [share.after_id for share in book.plan({WHATSAPP: 2}, 71.0, {})] == [0]
+
+
+def test_a_suspicion_does_not_forget_when_a_lane_is_due() -> None:
+    book = book_of(lane("a", due_in_s=30.0))
+    book.suspect_news()
+    shares = book.plan({WHATSAPP: 2}, 1.0, {})
+    assert len(shares) == 1
+    book.note_claim(shares, [], 1.0, 0.0)
+    assert not book.has_work(2.0, {WHATSAPP})
+    assert book.next_due_s(2.0, {WHATSAPP}) == 28.0
