@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from structlog.testing import capture_logs
 
 from outbound_slo.embedded.processes import LOOPBACK, Supervisor, pick_port
 from outbound_slo.embedded.redis import EmbeddedRedis
@@ -187,7 +188,7 @@ async def _agree(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @pytest.mark.parametrize("behaviour", [_speak_http, _say_nothing, _agree])
-def test_something_that_is_no_redis_holds_nobody_up(
+def test_something_that_is_no_redis_holds_nobody_up_and_is_told_of_once(
     behaviour: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> None:
     async def story() -> None:
@@ -198,9 +199,12 @@ def test_something_that_is_no_redis_holds_nobody_up(
             await _until(lambda: len(member.told) > 1, "the first look")
             member.clock.now += 1.0
             assert await member.ask(10) == Grant(10)
+            await _until(lambda: len(member.told) > 3, "two more looks")
         assert not any(member.told)
 
-    _run(story)
+    with capture_logs() as lines:
+        _run(story)
+    assert [line["log_level"] for line in lines if COMPLAINT in line["event"]] == ["warning"]
 
 
 def _sms(number: int) -> NewMessage:
