@@ -19,11 +19,13 @@ ON CONFLICT (provider) DO UPDATE SET last_rejected_at = EXCLUDED.last_rejected_a
 
 -- name: plan_by_index
 -- The planner takes any list of receipts for a hundred rows, and reads whole tables for one. Every
--- join below goes from a list to an index; two lists are never joined to each other.
+-- join below goes from a list to an index; two lists are never joined to each other. Rows are sorted:
+-- the pool's connections avoid that, and here it would be the whole table in the order of its key.
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_hashjoin = off;
-SET LOCAL enable_mergejoin = off
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_sort = on
 
 -- name: take_webhooks
 -- Stored webhooks that nobody has applied yet, oldest first, as many as are small enough together;
