@@ -1,6 +1,7 @@
 """Putting messages on the queue: the one door for programs, the demo and the command line."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ _NAMES = (
     "traceparent",
     "created_by",
 )
+
+OWN_KEY = re.compile(r"message-\d+")
+"""Keys that the database gives to messages without one; a caller's would take their place."""
 
 LONGEST_NAME = 512
 """Characters of an organisation, a key and the like: what an index of PostgreSQL holds safely."""
@@ -139,6 +143,12 @@ def _check_values(message: NewMessage) -> None:
     if not 1 <= message.max_attempts <= MOST_ATTEMPTS:
         raise UserMistake(
             f"max_attempts is {message.max_attempts}", f"Give a number from 1 to {MOST_ATTEMPTS}"
+        )
+    if OWN_KEY.fullmatch(message.idempotency_key or ""):
+        raise UserMistake(
+            f"The idempotency key {message.idempotency_key} has the form of those that messages "
+            "without a key are given",
+            "Choose a key of another form",
         )
     if not message.org_id.strip():
         raise UserMistake("org_id is empty", "Name the organisation that sends")

@@ -1,6 +1,5 @@
 """A message as the HTTP face takes and shows it."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +16,7 @@ from outbound_slo.vocabulary.statuses import (
     Priority,
     Turn,
 )
-from sender.enqueue import MAX_ATTEMPTS, NewMessage, enqueue
+from sender.enqueue import MAX_ATTEMPTS, OWN_KEY, NewMessage, enqueue
 from sender.meanings import CodeMeanings, tell_meanings
 from sender.shapes import (
     Answer,
@@ -37,14 +36,11 @@ _QUERIES = load_queries("sender", "sql/diagnostics.sql")
 MOST_ATTEMPTS = 100
 """Attempts that one answer lists; the latest."""
 
-# The database gives such keys to messages without one; a caller's would take their place.
-_OUR_KEY = re.compile(r"message-\d+")
-
 PriorityName = Literal["URGENT", "NORMAL", "BULK"]
 
 
 def _refuse_our_key(key: str) -> str:
-    if _OUR_KEY.fullmatch(key):
+    if OWN_KEY.fullmatch(key):
         raise ValueError("has the form message-<number>, which is kept for messages without a key")
     return key
 

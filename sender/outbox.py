@@ -159,6 +159,7 @@ def read_lanes(rows: Sequence[tuple[Any, ...]]) -> list[LaneState]:
 async def look_for_lanes(pool: Pool, channels: Sequence[str]) -> list[LaneState]:
     """List the lanes of the channels that have open messages."""
     async with pool.connection() as connection:
+        await connection.execute(_QUERIES["order_by_index"].encode())
         cursor = await connection.execute(_QUERIES["lanes"].encode(), {"channels": list(channels)})
         return read_lanes(await cursor.fetchall())
 
@@ -218,6 +219,7 @@ async def claim(pool: Pool, *, worker: str, order: Order) -> Claim:
     ask again.
     """
     async with pool.connection() as connection:
+        await connection.execute(_QUERIES["order_by_index"].encode())
         try:
             cursor = await connection.execute(
                 _QUERIES["claim"].encode(), write_order(order, worker)

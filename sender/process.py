@@ -86,10 +86,12 @@ def run_sender(configuration: SenderConfiguration) -> None:
     """
     _check_database(configuration.database.url)
     listener = _listen(configuration.sender.http_host, configuration.sender.http_port)
-    with contextlib.closing(listener):
-        # Most of what a send costs here is the event loop's own work.
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(configuration, listener))
+    # Most of what a send costs here is the event loop's own work.
+    with (
+        contextlib.closing(listener),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_run(configuration, listener))
 
 
 def _check_database(url: str) -> None:

@@ -14,8 +14,8 @@ import requests
 from outbound_slo.embedded.child import Child
 from outbound_slo.embedded.processes import Supervisor, http_probe, pick_port
 from outbound_slo.vocabulary.statuses import Channel
-from sender.signatures import sign_meta
 from sender.enqueue import MAX_ATTEMPTS, NewMessage, enqueue
+from sender.signatures import sign_meta
 
 PROGRAM = str(Path(sys.executable).with_name("outbound-slo"))
 ORG = "org-abc-123"

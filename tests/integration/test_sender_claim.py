@@ -449,8 +449,11 @@ def test_each_statement_of_the_hot_path_reads_by_its_index(outbox: Outbox, analy
     with psycopg.connect(outbox.database) as connection:
         connection.execute(QUERIES["plan_by_index"].encode())
         order = write_order(Order({WHATSAPP: 50}, shares), "w")
+        connection.execute(QUERIES["order_by_index"].encode())
         plans["lanes"] = _plan(connection, "lanes", {"channels": [WHATSAPP]})
         plans["claim"] = _plan(connection, "claim", order)
+        connection.execute("SET LOCAL enable_sort = on")
+        connection.execute("SET LOCAL enable_incremental_sort = on")
         rows = _settlements(connection)
         plans["settle"] = _plan(connection, "settle", {"rows": json.dumps(rows)})
         plans["expire"] = _plan(connection, "expire", {"limit": 10, "error_code": "x"})

@@ -134,7 +134,7 @@ def test_options_for_load_reach_behaviour_limits_and_ledger() -> None:
     options = ["--webhook-batch-ms", "100", "--webhook-max-statuses", "1000"]
     options += ["--ledger", "counts", "--pair-limit", "--messages-per-second", "80"]
     with start(*options) as (_, line):
-        shown = {}
+        shown: dict[str, object] = {}
         for page in ("behaviour", "limits", "ledger"):
             with urllib.request.urlopen(f"{line.split()[-1]}/_control/{page}") as answer:
                 shown |= json.load(answer)

@@ -86,6 +86,7 @@ def test_a_message_of_every_kind_passes() -> None:
         ({"max_attempts": MOST_ATTEMPTS + 1}, "max_attempts is 1001"),
         ({"org_id": " "}, "org_id is empty"),
         ({"idempotency_key": ""}, "idempotency_key is empty"),
+        ({"idempotency_key": "message-7"}, "idempotency key message-7 has the form of those"),
         ({"idempotency_key": "k" * (LONGEST_NAME + 1)}, "idempotency_key has 513 characters"),
         ({"run_id": "a\x00b"}, "run_id is no valid text"),
         ({"session_id": "\udc80"}, "session_id is no valid text"),
