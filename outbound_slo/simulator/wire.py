@@ -19,8 +19,7 @@ class Provider(StrEnum):
     SENDGRID = "sendgrid"
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(NamedTuple):
     """One HTTP request, as a wire format needs to see it; `authorization` is empty without one."""
 
     authorization: str
@@ -68,8 +67,7 @@ class Mail(NamedTuple):
     custom_args: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """A send request that the provider would accept.
 
     Attributes:
@@ -82,7 +80,6 @@ class Submission:
         account: Twilio's account SID; empty elsewhere.
         kind: text or template.
         category: What Meta bills the message as.
-        headers: Headers that the answer carries.
 
     """
 
@@ -96,7 +93,6 @@ class Submission:
     callback_data: str | None = None
     callback_url: str | None = None
     mails: tuple[Mail, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode_object(raw: bytes) -> dict[str, object] | None:
