@@ -29,6 +29,7 @@ def main() -> int:
             directory = (options.logs or Path(temporary)) / name
             verdict = run(plan, server, directory)
             lines.append(describe(name, plan.done, verdict))
+            sys.stderr.write(f"{lines[-1]}\n")
             found += [f"{name}: {one.fault.value}: {one.where}" for one in verdict.violations]
     sys.stdout.write(render(lines))
     for line in found[:SHOWN_VIOLATIONS]:

@@ -170,10 +170,18 @@ class Arena:
             return False
 
     def operate(self, query: str, **values: object) -> list[tuple[object, ...]]:
-        """Run a named statement as an operator would, in a connection of its own."""
-        with psycopg.connect(self.database, application_name=OPERATOR) as connection:
-            cursor = connection.execute(QUERIES[query].encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        """Run a named statement as an operator would, in a connection of its own.
+
+        A statement over many rows may deadlock with the senders', which lock theirs in another
+        order; PostgreSQL then ends one of the two, and a person simply tries again.
+        """
+        while True:
+            try:
+                with psycopg.connect(self.database, application_name=OPERATOR) as connection:
+                    cursor = connection.execute(QUERIES[query].encode(), values)
+                    return cursor.fetchall() if cursor.description else []
+            except psycopg.errors.DeadlockDetected:
+                continue
 
     def set_faults(self, faults: tuple[Mapping[str, object], ...]) -> None:
         """Replace the provider's faults."""
