@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import time
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -20,7 +21,7 @@ from outbound_slo.vocabulary.statuses import (
     Turn,
 )
 from sender.lanes import Candidate, LaneKey, LaneState, Share, Verdict
-from sender.storable import make_storable
+from sender.storable import clean_text
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
 
@@ -190,6 +191,7 @@ def write_order(order: Order, worker: str) -> dict[str, object]:
         "rooms": json.dumps(rooms),
         "strict": order.strict,
         "worker": worker,
+        "unknown": HouseCode.OUTCOME_UNKNOWN.value,
     }
 
 
@@ -231,6 +233,23 @@ async def claim(pool: Pool, *, worker: str, order: Order) -> Claim:
         return read_claim([column.name for column in cursor.description or ()], rows)
 
 
+def _write_settlement(settlement: Settlement) -> dict[str, object]:
+    row: dict[str, object] = {
+        name: value
+        for name in _SETTLED
+        if (value := getattr(settlement, name)) is not None and value is not False
+    }
+    for name in _PROVIDERS_WORDS:
+        if name in row:
+            # They may hold what the database can't.
+            row[name] = clean_text(str(row[name]))
+    return row
+
+
+_SETTLED = tuple(one.name for one in fields(Settlement))
+_PROVIDERS_WORDS = ("error_code", "error_message", "provider_message_id")
+
+
 async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
     """Write settlements.
 
@@ -238,8 +257,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
         How many messages moved; others had been settled or reset by somebody else meanwhile.
 
     """
-    # A provider's own words and ids may hold what the database can't.
-    rows = json.dumps([make_storable(asdict(settlement)) for settlement in settlements])
+    rows = orjson.dumps([_write_settlement(settlement) for settlement in settlements]).decode()
     async with pool.connection() as connection:
         # Planned each time: a plan made while the table was small would read the whole of it for
         # ever.

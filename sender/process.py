@@ -203,6 +203,8 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
         open=False,
         kwargs={"application_name": "outbound-slo sender"},
         configure=configure,
+        # The pool's own pauses double up to minutes; with this it starts anew on the next demand.
+        reconnect_timeout=5.0,
         check=psycopg_pool.AsyncConnectionPool.check_connection,
     )
     connector = aiohttp.TCPConnector(limit=settings.concurrency)
@@ -245,7 +247,9 @@ async def _serve(
     server = _Server(_server_config(api))
     background = [
         asyncio.create_task(inbox.run()),
-        asyncio.create_task(keep_up(pool, inbox, metrics, settings.recovery_window_s)),
+        asyncio.create_task(
+            keep_up(pool, inbox, metrics, settings.recovery_window_s, worker.is_settling)
+        ),
         asyncio.create_task(bell.listen()),
         asyncio.create_task(limits.watch()),
     ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import psycopg
 import structlog
@@ -21,15 +22,28 @@ TIDY_S = 5.0
 
 
 async def keep_up(
-    pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
+    pool: Pool,
+    inbox: Inbox,
+    metrics: SenderMetrics,
+    recovery_window_s: float,
+    is_settling: Callable[[], bool],
 ) -> None:
-    """Sweep until cancelled, over outages of the database."""
+    """Sweep until cancelled, over outages of the database.
+
+    Args:
+        pool: The sender's connections.
+        inbox: Where old webhooks are dropped.
+        metrics: Where recoveries are counted.
+        recovery_window_s: Seconds in SENDING after which an attempt counts as lost.
+        is_settling: Whether this process still writes its own results; then it takes none for lost.
+
+    """
     every = min(UPKEEP_S, recovery_window_s / 10)
     due = time.monotonic()
     while True:
         try:
             await _tidy(pool)
-            if time.monotonic() >= due:
+            if time.monotonic() >= due and is_settling():
                 await _sweep(pool, inbox, metrics, recovery_window_s)
                 due = time.monotonic() + every
         except psycopg.Error as fault:

@@ -107,12 +107,17 @@ class Worker:
         self._stopping = asyncio.Event()
         self._asleep_until = float("-inf")
         self._busy_since = float("inf")
+        self._settling_fails = False
 
     def stop(self) -> None:
         """Claim no more; `run` returns when all in flight is settled, or `drain_s` is over."""
         self._stopping.set()
         self._room.set()
         self._bell.ring()
+
+    def is_settling(self) -> bool:
+        """Tell whether results are written as they come; false while the database takes none."""
+        return not self._settling_fails
 
     async def run(self, *, claiming: bool = True) -> None:
         """Work until `stop` is called, then settle what is in flight.
@@ -330,9 +335,11 @@ class Worker:
             started = time.time_ns()
             try:
                 await settle(self._pool, [one.settlement for one in batch])
+                self._settling_fails = False
                 break
             except psycopg.Error as fault:
                 if is_passing(fault):
+                    self._settling_fails = True
                     _log.warning("settling failed, trying again", error=type(fault).__name__)
                     await asyncio.sleep(DATABASE_PAUSE_S)
                     continue

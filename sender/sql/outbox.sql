@@ -182,6 +182,23 @@ WITH lane AS MATERIALIZED (
 ), attempt AS (
     INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, worker)
     SELECT id, attempt_seq, channel, %(worker)s FROM claimed
+), abandoned AS (
+    -- A message that was reset by hand while its attempt was under way may go out twice.
+    UPDATE outbound_attempt AS a
+       SET outcome = 'UNKNOWN',
+           error_code = COALESCE(a.error_code, %(unknown)s),
+           possible_duplicate = true,
+           finished_at = COALESCE(a.finished_at, now()),
+           updated_at = now()
+     WHERE a.id = ANY (ARRAY (
+           SELECT open.id
+             FROM claimed AS c
+            CROSS JOIN LATERAL (
+                  SELECT o.id FROM outbound_attempt AS o
+                   WHERE o.outbound_message_id = c.id AND o.attempt_no < c.attempt_seq
+                     AND o.outcome IN ('IN_FLIGHT', 'UNKNOWN') AND NOT o.possible_duplicate
+                   ORDER BY o.outbound_message_id, o.attempt_no) AS open
+            WHERE c.attempt_seq > 1))
 )
 SELECT 'CLAIMED' AS verdict,
        CASE WHEN c.id IN (SELECT id FROM winner WHERE turn = 'WOKEN') THEN 'WOKEN'
@@ -386,12 +403,14 @@ SELECT id FROM moved
 -- name: recover
 -- Messages in SENDING beyond the recovery window (000: 10 minutes). Whether the provider has them
 -- is not known, so the attempt says so and may become a duplicate; without budget they end here.
--- While webhooks are silent or refused, nothing is sent again: one of them might tell (D12).
+-- While webhooks are silent or refused, nothing is sent again: one of them might tell (D12). Time in
+-- which the server was down does not count: nobody could write an answer then.
 WITH stale AS (
     SELECT m.id
       FROM outbound_message AS m
      WHERE m.status = 'SENDING'
-       AND m.updated_at < now() - %(window_s)s * interval '1 second'
+       AND GREATEST(m.updated_at, pg_postmaster_start_time())
+           < now() - %(window_s)s * interval '1 second'
        AND (m.attempt_count >= m.max_attempts
             OR outbound_resend_allowed(m.channel, COALESCE((
                    SELECT a.started_at FROM outbound_attempt AS a

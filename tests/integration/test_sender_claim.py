@@ -337,6 +337,28 @@ def test_an_organisation_that_is_switched_off_waits(outbox: Outbox) -> None:
     assert outbox.claim() == [number]
 
 
+def test_a_message_reset_while_in_flight_leaves_its_attempt_marked_when_claimed_again(
+    outbox: Outbox,
+) -> None:
+    [number] = outbox.add("+33600000001")
+    outbox.claim()
+    outbox.change("UPDATE outbound_message SET status = 'QUEUED', updated_at = now()")
+    assert outbox.claim() == [number]
+    assert outbox.change(
+        "SELECT attempt_no, outcome, possible_duplicate FROM outbound_attempt ORDER BY attempt_no"
+    ) == [(1, "UNKNOWN", True), (2, "IN_FLIGHT", False)]
+
+
+def test_a_message_that_failed_before_leaves_its_attempt_as_it_was(outbox: Outbox) -> None:
+    [number] = outbox.add("+33600000001")
+    outbox.claim()
+    outbox.settle(number, MessageStatus.QUEUED, retry_in_s=0.0)
+    assert outbox.claim() == [number]
+    assert outbox.change(
+        "SELECT outcome, possible_duplicate FROM outbound_attempt WHERE attempt_no = 1"
+    ) == [("FAILED", False)]
+
+
 def test_expired_messages_end_with_their_own_code(outbox: Outbox) -> None:
     [number] = outbox.add("+33600000001")
     outbox.change("UPDATE outbound_message SET expires_at = now() - interval '1 second'")
