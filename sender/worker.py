@@ -167,6 +167,8 @@ class Worker:
 
     async def _take_turn(self) -> None:
         room = await self._wait_for_room()
+        # Before anything is looked at: what rings from now on is news.
+        self._bell.silence()
         wanted = self._measure_rooms(min(room, self._rules.batch_size))
         if self._stopping.is_set() or room == 0:
             return
@@ -178,7 +180,6 @@ class Worker:
             # Some may go in a moment: nobody needs to call.
             await self._pause(min(self._limits.wait_s, self._rules.poll_interval_s))
             return
-        self._bell.silence()
         now = time.monotonic()
         if self._book.needs_look(now):
             await self._look()
