@@ -84,8 +84,9 @@ def operator(seed: int, scale: Scale) -> Plan:
         senders=(SenderSpec(), SenderSpec()),
         # Long enough that a message which is reset in flight is claimed again before its answer.
         simulator_latency_ms=400,
-        # Who takes a message out of flight by hand lets the next one to its recipient go.
-        allowance=Allowance(overlaps=True),
+        # Who takes a message out of flight by hand lets the next one to its recipient go; and a
+        # refusal may come after the last reset of failures.
+        allowance=Allowance(overlaps=True, failed_codes=frozenset({str(refusal["code"])})),
     )
 
 
