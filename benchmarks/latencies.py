@@ -30,6 +30,9 @@ _PATIENCE_S = 60.0
 _POLL_S = 0.2
 _STATUSES_PER_POST = 1000
 
+WARM_UP = 10
+"""Messages sent first and not counted: connections, plans and caches are made by them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Urgency:
@@ -67,17 +70,19 @@ def measure_urgency(stack: Stack, *, probes: int, per_s: float, campaign: int) -
 
     """
     backlog = Backlog(stack.create_database())
-    backlog.allow(Campaign(_FIRST_URGENT, 2 * probes, org_id=URGENT_ORG))
+    backlog.allow(Campaign(_FIRST_URGENT, WARM_UP + 2 * probes, org_id=URGENT_ORG))
     crowd = Campaign(0, campaign, priority=Priority.BULK)
     backlog.allow(crowd)
     backlog.vacuum()
     simulator = stack.start_simulator()
     try:
         stack.start_sender(backlog.database)
-        idle = _probe(stack, backlog, _FIRST_URGENT, probes, per_s)
+        _probe(stack, backlog, _FIRST_URGENT, WARM_UP, per_s)
+        first = _FIRST_URGENT + WARM_UP
+        idle = _probe(stack, backlog, first, probes, per_s)
         last = backlog.read_last_id()
         backlog.queue(crowd)
-        busy = _probe(stack, backlog, _FIRST_URGENT + probes, probes, per_s)
+        busy = _probe(stack, backlog, first + probes, probes, per_s)
         left = backlog.count_unsent(last)
     finally:
         stack.stop_senders()
@@ -100,12 +105,13 @@ def measure_idle_wake(stack: Stack, *, probes: int) -> float:
     The provider answers at once here: its own time is no part of the figure.
     """
     backlog = Backlog(stack.create_database())
-    backlog.allow(Campaign(_FIRST_URGENT, probes, org_id=URGENT_ORG))
+    backlog.allow(Campaign(_FIRST_URGENT, WARM_UP + probes, org_id=URGENT_ORG))
     simulator = stack.start_simulator(latency_ms=0)
     try:
         stack.start_sender(backlog.database)
         # One a second: the sender has gone back to sleep each time.
-        waits = _probe(stack, backlog, _FIRST_URGENT, probes, 1.0)
+        _probe(stack, backlog, _FIRST_URGENT, WARM_UP, 1.0)
+        waits = _probe(stack, backlog, _FIRST_URGENT + WARM_UP, probes, 1.0)
     finally:
         stack.stop_senders()
         stack.stop_child(simulator)
