@@ -32,6 +32,9 @@ KEEP_S = 60.0
 BULK_SHARE = 0.1
 """Share of a claim that bulk messages keep while others wait."""
 
+WIDEST = 16
+"""How many times its share a claim may look at in a lane where it only meets followers."""
+
 _ROUND = 10
 
 
@@ -105,6 +108,7 @@ class _Lane:
     rewind_every_s: float = REWIND_S
     drained: bool = False
     suspected: bool = False
+    stride: int = 1
 
 
 @dataclass(slots=True)
@@ -229,6 +233,9 @@ class LaneBook:
                 lane.rewound_s = now
                 lane.rewind_every_s = max(REWIND_S, took_s / DUTY)
             taken = found.get(share.key, [])
+            parked = sum(candidate.verdict is Verdict.PARKED for candidate in taken)
+            # A heap of followers is parked in a few strides, not in as many claims as messages.
+            lane.stride = min(lane.stride * 2, WIDEST) if parked * 2 > share.share else 1
             lane.drained = len(taken) < share.share
             lane.suspected = lane.suspected and not lane.drained
             for candidate in taken:
@@ -264,7 +271,7 @@ class LaneBook:
         shares = []
         for key in served:
             lane = self._lanes[key]
-            share = each
+            share = each * lane.stride
             if lane.quota_left is not None:
                 share = min(share, lane.quota_left - in_flight.get(key.org_id, 0))
             if share <= 0:

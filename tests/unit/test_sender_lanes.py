@@ -232,3 +232,18 @@ def test_a_suspicion_does_not_forget_when_a_lane_is_due() -> None:
     book.note_claim(shares, [], 1.0, 0.0)
     assert not book.has_work(2.0, {WHATSAPP})
     assert book.next_due_s(2.0, {WHATSAPP}) == 28.0
+
+
+def test_a_heap_of_followers_is_met_in_growing_strides() -> None:
+    book = book_of(lane("a"))
+    asked = []
+    for _ in range(7):
+        shares = book.plan({WHATSAPP: 10}, 0.0, {})
+        asked.append(shares[0].share)
+        parked = [seen(key("a"), number, Verdict.PARKED) for number in range(shares[0].share)]
+        book.note_claim(shares, parked, 0.0, 0.0)
+    assert asked == [10, 20, 40, 80, 160, 160, 160]
+    shares = book.plan({WHATSAPP: 10}, 0.0, {})
+    claimed = [seen(key("a"), number) for number in range(shares[0].share)]
+    book.note_claim(shares, claimed, 0.0, 0.0)
+    assert book.plan({WHATSAPP: 10}, 0.0, {})[0].share == 10
