@@ -1,6 +1,7 @@
 """Collects what the judge weighs: rows of the database, the simulator's ledger, the logs."""
 
 import re
+import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.faults.judge import (
 QUERIES: Mapping[str, str] = load_queries("tests.faults", "watch.sql")
 
 _NUMBER = re.compile(r"\d+")
+_PAUSE_S = 0.2
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -83,6 +85,17 @@ def collect(
             endings=endings,
             crashes=tuple(crash for log in logs for crash in find_crashes(log.read_text("utf-8"))),
         )
+
+
+def count_unfinished(database: str) -> int:
+    """Count messages that wait or are in flight, and webhooks that nobody has applied."""
+    while True:
+        try:
+            with psycopg.connect(database, connect_timeout=2) as connection:
+                return sum(_fetch(connection, "unfinished")[0])
+        except psycopg.OperationalError:
+            # It is on its way back: whoever halts it starts it again.
+            time.sleep(_PAUSE_S)
 
 
 def find_crashes(log: str) -> list[str]:

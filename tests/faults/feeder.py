@@ -8,10 +8,13 @@ from typing import Self
 import psycopg
 
 from sender.enqueue import enqueue
+from tests.faults.evidence import count_unfinished
 from tests.faults.plan import Load, draw_message, message_key
 
 _TICK_S = 0.1
 _PAUSE_S = 0.2
+_LONGEST_QUEUE = 600
+"""Beyond this many messages under way the producer waits: a slow machine gets no heap of work."""
 
 
 class Feeder:
@@ -61,7 +64,8 @@ class Feeder:
             while self._next < self._load.at_most:
                 if self._enough.is_set() and self._next >= self._load.at_least:
                     break
-                self._put(batch)
+                if count_unfinished(self._database) < _LONGEST_QUEUE:
+                    self._put(batch)
                 time.sleep(batch / self._load.per_second)
         except BaseException as failure:  # noqa: BLE001 - raised again where the thread is joined
             self._failure = failure
