@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import uvloop
 
 CONCURRENCY = 200
-"""Calls in flight at most, as many as our sender has in the same run."""
+"""Calls in flight at most: enough to wait for a provider at any rate that they reach."""
 
 FILL_BATCH = 1000
 
