@@ -189,7 +189,7 @@ class SenderSettings(_Environment):
         description="All senders share the limits per second there; unset: each has its own.",
     )
     drain_s: Duration = Field(
-        default=25.0,
+        default=15.0,
         validation_alias=_variable("OUTBOUND_DRAIN_SECONDS"),
         description="After SIGTERM: how long what is in flight may take to end and be written.",
     )

@@ -212,7 +212,7 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
         async with pool, aiohttp.ClientSession(connector=connector) as session:
             await _serve(configuration, listener, tracing, pool, session)
     finally:
-        await asyncio.to_thread(tracing.shutdown, 5.0)
+        await asyncio.to_thread(tracing.shutdown, 2.0)
 
 
 async def _serve(
@@ -376,7 +376,7 @@ async def _answers(pool: Pool) -> bool:
 
 def _server_config(api: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
     )
 
 

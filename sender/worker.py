@@ -47,6 +47,9 @@ SECOND_LOOK_S = 0.2
 """A transaction may have queued a message without calling, just before this sender slept."""
 
 _UNSENT = frozenset({AttemptOutcome.DEFERRED, AttemptOutcome.REFUSED})
+HOLD_S = 1.0
+"""Seconds to leave an organisation's messages alone that has just been throttled."""
+
 _BUSY_S = 0.25
 _CONTENTION_PAUSE_S = 0.02
 _GATHER_S = 0.005
@@ -71,7 +74,7 @@ class WorkerRules:
     poll_interval_s: float
     concurrency: int
     strict_order: bool = False
-    drain_s: float = 25.0
+    drain_s: float = 15.0
 
 
 class Worker:
@@ -368,8 +371,10 @@ class Worker:
                 del self._in_flight[org]
             if one.settlement.outcome in _UNSENT:
                 self._limits.give_back(one.message.channel, 1)
-            if one.settlement.throttle_s is not None:
-                self._book.hold(one.message.channel, org, one.settlement.throttle_s, now)
+            if one.settlement.throttle_s is not None and one.message.channel == Channel.WHATSAPP:
+                # The settlement wrote it down; until the next look has seen that, this does.
+                rest = min(one.settlement.throttle_s, HOLD_S)
+                self._book.hold(one.message.channel, org, rest, now)
 
     def _close_stories(self, batch: list[Attempted], started: int, saved: int) -> None:
         self._metrics.last_settled.set(self._clock())

@@ -22,7 +22,9 @@ SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
-SET jit = off
+SET jit = off;
+-- A process that freezes between a statement and its commit must not keep everybody's rows locked.
+SET idle_in_transaction_session_timeout = '5s'
 
 -- name: order_by_index
 -- For the look and the claim alone, until their transaction ends: what they order, one index orders.

@@ -94,7 +94,7 @@ def test_once_prints_the_page_and_ends(database: str) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     numbers = read_text(told.stdout)
     assert total(numbers, "outbound_message_queue_depth", channel="whatsapp") == 0
-    assert total(numbers, "outbound_exporter_query_success") == 13
+    assert total(numbers, "outbound_exporter_query_success") == 14
     assert "outbound_message_dlq_size" in told.stdout
 
 
@@ -108,7 +108,7 @@ def test_once_without_compat_leaves_the_runbooks_names_out(database: str) -> Non
 
 def test_once_fails_where_a_query_fails_and_still_prints_the_rest(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("DROP TABLE whatsapp_rate_limit")
+        connection.execute("DROP TABLE whatsapp_rate_limit CASCADE")
     told = run(database, "--once")
 
     assert told.returncode == 1
@@ -162,14 +162,14 @@ def test_check_validates_packs_without_a_database() -> None:
     told = run(NOWHERE, "check")
 
     assert told.returncode == 0
-    assert "outbound: 29 metrics from 13 queries, well formed" in told.stdout
+    assert "outbound: 31 metrics from 14 queries, well formed" in told.stdout
 
 
 def test_a_live_check_finds_nothing_on_a_migrated_database(database: str) -> None:
     told = run(database, "check", "--live", COLUMNS="200")
 
     assert told.returncode == 0
-    assert told.stdout.count("none") == 13
+    assert told.stdout.count("none") == 14
 
 
 def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) -> None:
@@ -268,7 +268,7 @@ def test_a_reader_without_the_right_to_compact_still_counts(
             connection.execute("DROP ROLE mere_reader")
 
     assert total(numbers, "outbound_attempts_total", channel="sms", outcome="sent") == 5
-    assert total(numbers, "outbound_exporter_query_success") == 13
+    assert total(numbers, "outbound_exporter_query_success") == 14
     complaints = [line for line in caplog.messages if "not compacted" in line]
     assert len(complaints) == 1
     assert "permission" in complaints[0]

@@ -52,7 +52,7 @@ def add_messages(connection: Connection, count: int = 1, channel: str = "WHATSAP
     """Queue messages, each with one attempt in flight."""
     rows = connection.execute(
         "INSERT INTO outbound_message (org_id, channel, to_recipient)"
-        " SELECT 'org', %s, '+' || n FROM generate_series(1, %s) AS n RETURNING id",
+        " SELECT 'org', %s, '+' || gen_random_uuid() FROM generate_series(1, %s) RETURNING id",
         (channel, count),
     ).fetchall()
     ids = [row[0] for row in rows]
