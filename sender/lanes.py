@@ -35,6 +35,9 @@ BULK_SHARE = 0.1
 WIDEST = 16
 """How many times its share a claim may look at in a lane where it only meets followers."""
 
+MOST_PROBES = 8
+"""Urgent lanes that seemed empty and are looked into with each claim."""
+
 _ROUND = 10
 
 
@@ -215,6 +218,7 @@ class LaneBook:
             }
             for priority, part in _divide(room, lanes, self._turn).items():
                 shares += self._share_out(lanes[priority], part, now, in_flight)
+            shares += self._probe_urgent(channel, room, lanes[Priority.URGENT], now, in_flight)
         return shares
 
     def note_claim(
@@ -243,6 +247,32 @@ class LaneBook:
                     lane.drained = False
                     break
                 lane.floor = (candidate.due_at, candidate.id)
+
+    def _probe_urgent(
+        self,
+        channel: str,
+        room: int,
+        served: Sequence[LaneKey],
+        now: float,
+        in_flight: Mapping[str, int],
+    ) -> list[Share]:
+        """Look in passing into urgent lanes that seemed empty: nobody there waits for a look."""
+        quiet = [
+            key
+            for key, lane in self._lanes.items()
+            if key.channel == channel
+            and key.priority == Priority.URGENT
+            and key not in served
+            and self._held_until(key, lane) <= now
+            and lane.quota_left != 0
+        ]
+        return self._share_out(quiet, min(room, MOST_PROBES), now, in_flight)
+
+    def knows_urgent(self, channel: str) -> bool:
+        """Whether the channel has a lane of urgent messages, be it empty."""
+        return any(
+            key.channel == channel and key.priority == Priority.URGENT for key in self._lanes
+        )
 
     def _open(self, key: LaneKey, lane: _Lane, now: float) -> bool:
         return (

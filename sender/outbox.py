@@ -1,7 +1,7 @@
 """The sender's side of the outbox: claim, settle, recover. One statement, one round trip each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import time
 from typing import Any
@@ -132,8 +132,10 @@ class Order:
     Attributes:
         rooms: Messages wanted per channel.
         shares: How many of each lane, from where.
-        held: Organisations per channel whose woken messages have to wait.
+        held: Organisations per channel whose woken and newly urgent messages have to wait.
         strict: Whether a message waits for every earlier one of its conversation (D19).
+        probe: Channels on which no lane of urgent messages is known: whether there are some now
+            is seen in passing.
 
     """
 
@@ -141,6 +143,7 @@ class Order:
     shares: Sequence[Share]
     held: Mapping[str, Sequence[str]] = field(default_factory=dict)
     strict: bool = False
+    probe: Collection[str] = ()
 
 
 async def configure(connection: AsyncConnection[Any]) -> None:
@@ -153,16 +156,22 @@ def read_lanes(rows: Sequence[tuple[Any, ...]]) -> list[LaneState]:
     """Read the rows of the look for lanes."""
     return [
         LaneState(LaneKey(channel, priority, org), due_in_s, held_s, quota_left)
-        for channel, priority, org, due_in_s, held_s, quota_left in rows
+        for channel, priority, org, due_in_s, held_s, quota_left, _ in rows
     ]
 
 
-async def look_for_lanes(pool: Pool, channels: Sequence[str]) -> list[LaneState]:
-    """List the lanes of the channels that have open messages."""
+async def look_for_lanes(pool: Pool, channels: Sequence[str]) -> tuple[list[LaneState], float]:
+    """List the lanes of the channels that have open messages.
+
+    Returns:
+        The lanes, and the seconds that the server took.
+
+    """
     async with pool.connection() as connection:
         await connection.execute(_QUERIES["order_by_index"].encode())
         cursor = await connection.execute(_QUERIES["lanes"].encode(), {"channels": list(channels)})
-        return read_lanes(await cursor.fetchall())
+        rows = await cursor.fetchall()
+        return read_lanes(rows), max((row[-1] for row in rows), default=0.0)
 
 
 def write_order(order: Order, worker: str) -> dict[str, object]:
@@ -182,6 +191,7 @@ def write_order(order: Order, worker: str) -> dict[str, object]:
         {
             "channel": channel,
             "room": room,
+            "urgent": max(1, room // 4) if channel in order.probe else 0,
             "held": list(order.held.get(channel, ())),
         }
         for channel, room in order.rooms.items()

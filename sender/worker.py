@@ -227,17 +227,17 @@ class Worker:
         return rooms
 
     async def _look(self) -> None:
-        started = time.monotonic()
-        states = await look_for_lanes(self._pool, [channel.value for channel in self._breakers])
-        now = time.monotonic()
-        self._book.note_look(states, now, now - started)
+        channels = [channel.value for channel in self._breakers]
+        states, took_s = await look_for_lanes(self._pool, channels)
+        self._book.note_look(states, time.monotonic(), took_s)
 
     async def _claim(self, rooms: Mapping[str, int]) -> tuple[int, bool]:
         """Claim once; gives how many messages came, and whether others were moved on."""
         started = time.monotonic()
         shares = self._book.plan(rooms, started, self._in_flight)
         held = {channel: self._book.held(channel, started) for channel in rooms}
-        order = Order(rooms, shares, held, self._rules.strict_order)
+        probe = [channel for channel in rooms if not self._book.knows_urgent(channel)]
+        order = Order(rooms, shares, held, self._rules.strict_order, probe)
         found = await claim(self._pool, worker=self._rules.name, order=order)
         now = time.monotonic()
         self._book.note_claim(shares, found.candidates, now, now - started)

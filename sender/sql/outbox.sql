@@ -58,7 +58,9 @@ SELECT l.channel, l.priority, l.org_id,
                 THEN EXTRACT(EPOCH FROM q.reset_at - now()) END,
            CASE WHEN NOT p.enabled THEN 'infinity'::float8 END, 0)::float8 AS held_s,
        CASE WHEN q.reset_at > now()
-            THEN GREATEST(q.quota_limit - q.messages_sent_count, 0) END AS quota_left
+            THEN GREATEST(q.quota_limit - q.messages_sent_count, 0) END AS quota_left,
+       -- The server's own time: a busy process takes its time to read an answer.
+       EXTRACT(EPOCH FROM clock_timestamp() - statement_timestamp())::float8 AS took_s
   FROM lane AS l
   LEFT JOIN whatsapp_rate_limit AS q
     ON l.channel = 'WHATSAPP' AND q.org_id = l.org_id
@@ -77,7 +79,8 @@ WITH lane AS MATERIALIZED (
            after_due timestamptz, after_id bigint)
 ), room AS MATERIALIZED (
     SELECT *
-      FROM jsonb_to_recordset(%(rooms)s::jsonb) AS r (channel text, room integer, held text[])
+      FROM jsonb_to_recordset(%(rooms)s::jsonb) AS r (
+           channel text, room integer, urgent integer, held text[])
 ), candidate AS MATERIALIZED (
     SELECT woken.*
       FROM room AS r
@@ -92,6 +95,21 @@ WITH lane AS MATERIALIZED (
             ORDER BY channel, due_at, id
             LIMIT r.room
               FOR UPDATE SKIP LOCKED) AS woken
+    UNION ALL
+    SELECT urgent.*
+      FROM room AS r
+     CROSS JOIN LATERAL (
+           SELECT id, channel, to_recipient, org_id, priority, due_at, turn
+             FROM outbound_message
+            WHERE status = 'QUEUED' AND turn = 'OPEN'
+              AND (channel, priority) >= (r.channel, 0) AND (channel, priority) <= (r.channel, 0)
+              AND due_at <= now()
+              AND org_id <> ALL (r.held)
+              AND COALESCE(expires_at > now(), true)
+            ORDER BY channel, priority, org_id, due_at, id
+            LIMIT r.urgent
+              FOR UPDATE SKIP LOCKED) AS urgent
+     WHERE r.urgent > 0
     UNION ALL
     SELECT following.*
       FROM lane AS l

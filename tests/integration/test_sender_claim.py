@@ -92,11 +92,12 @@ class Outbox:
         async def work(pool: Pool) -> Claim:
             self.now += 10
             if look:
-                states = await look_for_lanes(pool, [WHATSAPP])
+                states, _ = await look_for_lanes(pool, [WHATSAPP])
                 self.book.note_look(states, self.now, 0.0)
             shares = self.book.plan({WHATSAPP: room}, self.now, {})
             held = {WHATSAPP: self.book.held(WHATSAPP, self.now)}
-            order = Order({WHATSAPP: room}, shares, held, strict)
+            probe = [] if self.book.knows_urgent(WHATSAPP) else [WHATSAPP]
+            order = Order({WHATSAPP: room}, shares, held, strict, probe)
             found = await claim(pool, worker=worker, order=order)
             self.book.note_claim(shares, found.candidates, self.now, 0.0)
             return found
@@ -271,6 +272,15 @@ def test_a_campaign_leaves_room_for_another_organisation_and_for_the_urgent(
     assert set(small) <= {*claimed, *outbox.claim(10)}
 
 
+def test_an_urgent_message_of_somebody_new_is_met_without_a_look(outbox: Outbox) -> None:
+    for number in range(20):
+        outbox.add(f"+3360000{number:04}", org="campaign")
+    outbox.claim(4)
+    [urgent] = outbox.add("+33620000000", org="new", priority=0)
+    outbox.add("+33620000001", org="later", priority=0, due_s=60)
+    assert urgent in outbox.claim(4, look=False)
+
+
 def test_every_lane_gets_its_turn_where_there_are_more_lanes_than_places(outbox: Outbox) -> None:
     for org in range(30):
         outbox.add(f"+336000000{org:02}", org=f"org-{org:02}", count=1)
@@ -379,7 +389,8 @@ def test_racing_senders_never_have_two_in_flight_to_one_recipient(outbox: Outbox
         book = LaneBook()
         clock = asyncio.get_running_loop().time
         while not done.is_set():
-            book.note_look(await look_for_lanes(pool, [WHATSAPP]), clock(), 0.0)
+            states, _ = await look_for_lanes(pool, [WHATSAPP])
+            book.note_look(states, clock(), 0.0)
             shares = book.plan({WHATSAPP: 15}, clock(), {})
             found = await claim(pool, worker=name, order=Order({WHATSAPP: 15}, shares))
             book.note_claim(shares, found.candidates, clock(), 0.0)
@@ -464,13 +475,13 @@ def test_each_statement_of_the_hot_path_reads_by_its_index(outbox: Outbox, analy
     )
     if analysed:
         outbox.change("ANALYZE outbound_message")
-    states = outbox.use(lambda pool: look_for_lanes(pool, [WHATSAPP]))
+    states, _ = outbox.use(lambda pool: look_for_lanes(pool, [WHATSAPP]))
     outbox.book.note_look(states, 1.0, 0.0)
     shares = outbox.book.plan({WHATSAPP: 50}, 1.0, {})
     plans: dict[str, str] = {}
     with psycopg.connect(outbox.database) as connection:
         connection.execute(QUERIES["plan_by_index"].encode())
-        order = write_order(Order({WHATSAPP: 50}, shares), "w")
+        order = write_order(Order({WHATSAPP: 50}, shares, probe=[WHATSAPP]), "w")
         connection.execute(QUERIES["order_by_index"].encode())
         plans["lanes"] = _plan(connection, "lanes", {"channels": [WHATSAPP]})
         plans["claim"] = _plan(connection, "claim", order)

@@ -247,3 +247,14 @@ def test_a_heap_of_followers_is_met_in_growing_strides() -> None:
     claimed = [seen(key("a"), number) for number in range(shares[0].share)]
     book.note_claim(shares, claimed, 0.0, 0.0)
     assert book.plan({WHATSAPP: 10}, 0.0, {})[0].share == 10
+
+
+def test_urgent_lanes_that_seemed_empty_are_looked_into_with_every_claim() -> None:
+    book = book_of(lane("a", Priority.URGENT), lane("b"))
+    shares = book.plan({WHATSAPP: 20}, 0.0, {})
+    book.note_claim(shares, [seen(key("b"), number) for number in range(20)], 0.0, 0.0)
+    shares = book.plan({WHATSAPP: 20}, 0.1, {})
+    assert key("a", Priority.URGENT) in amounts(shares)
+    assert amounts(shares)[key("b")] == 20
+    assert book.knows_urgent(WHATSAPP)
+    assert not book.knows_urgent(SMS)
