@@ -191,7 +191,8 @@ WITH lane AS MATERIALIZED (
                 WHERE a.outbound_message_id = m.id)) + 1,
            -- The wait for a quota or a throttle is planned (D30).
            due_since = GREATEST(m.due_since, (
-               SELECT GREATEST(LEAST(q.throttle_until, now()), q.freed_at)
+               SELECT GREATEST(
+                      CASE WHEN q.throttle_until <= now() THEN q.throttle_until END, q.freed_at)
                  FROM whatsapp_rate_limit AS q
                 WHERE m.channel = 'WHATSAPP' AND q.org_id = m.org_id)),
            next_retry_at = NULL,

@@ -336,6 +336,16 @@ def test_the_wait_for_a_throttle_is_left_out_of_the_send_latency(outbox: Outbox)
     assert seconds < 60
 
 
+def test_a_wait_that_nobody_planned_stays_in_the_send_latency(outbox: Outbox) -> None:
+    outbox.add("+33600000001", due_s=-3000)
+    outbox.change("INSERT INTO whatsapp_rate_limit (org_id) VALUES ('org')")
+    assert len(outbox.claim()) == 1
+    [(seconds,)] = outbox.change(
+        "SELECT EXTRACT(EPOCH FROM now() - due_since)::float8 FROM outbound_message"
+    )
+    assert seconds > 2900
+
+
 def test_an_organisation_that_is_switched_off_waits(outbox: Outbox) -> None:
     [number] = outbox.add("+33600000001")
     outbox.change(
