@@ -1,4 +1,4 @@
-"""Nothing is lost while PostgreSQL restarts, stops, or is edited by hand."""
+"""Nothing is lost while PostgreSQL restarts or stops."""
 
 from tests.faults.judge import Verdict
 from tests.faults.scenarios import database

@@ -1,4 +1,4 @@
-"""Nothing is lost while senders are killed, frozen, racing, or without a collector."""
+"""Nothing is lost while senders are killed and frozen."""
 
 from tests.faults.judge import Verdict
 from tests.faults.scenarios import processes

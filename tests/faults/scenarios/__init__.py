@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tests.faults.scenarios import database, processes, providers
+from tests.faults.scenarios import crowds, database, operators, processes, providers
 from tests.faults.scenarios.scenario import Scenario
 
 CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
     {
         scenario.name: scenario
-        for scenario in (*processes.SCENARIOS, *database.SCENARIOS, *providers.SCENARIOS)
+        for room in (processes, crowds, database, operators, providers)
+        for scenario in room.SCENARIOS
     }
 )

@@ -1,20 +1,15 @@
-"""PostgreSQL restarted, crashed, stopped, throwing its clients out; and a person at psql."""
+"""PostgreSQL restarted, crashed, stopped, throwing its clients out."""
 
 from dataclasses import replace
 
 from tests.faults.plan import (
-    NO_FAULTS,
-    Allowance,
     CutBackends,
     EndSenderInOutage,
     Halt,
     HaltDatabase,
     Plan,
-    Reset,
-    ResetByHand,
     Scale,
     SenderSpec,
-    SetFaults,
     StartSender,
     Step,
 )
@@ -65,31 +60,6 @@ def end_in_outage(seed: int, scale: Scale) -> Plan:
     return Plan(f"SIGTERM while PostgreSQL is stopped, {rounds} times", seed, steps * rounds)
 
 
-def operator(seed: int, scale: Scale) -> Plan:
-    """Reset messages in SQL while they are in flight, and after their failure."""
-    rounds = int(pick(scale, small=2, whole=10))
-    rng = draw(seed)
-    refusal = {"kind": "error", "provider": "meta", "http_status": 400, "code": 131021}
-    steps = [Step(0, SetFaults(({**refusal, "rate": 0.2},)))]
-    for _ in range(rounds):
-        steps += [
-            Step(rng.uniform(0.2, 0.8), ResetByHand(Reset.SENDING)),
-            Step(rng.uniform(0.2, 0.8), ResetByHand(Reset.FAILED)),
-        ]
-    steps += [Step(1.5, SetFaults(NO_FAULTS)), Step(1.0, ResetByHand(Reset.FAILED))]
-    return Plan(
-        f"SENDING, then FAILED reset in SQL, {rounds} times; a fifth refused for good",
-        seed,
-        tuple(steps),
-        senders=(SenderSpec(), SenderSpec()),
-        # Long enough that a message which is reset in flight is claimed again before its answer.
-        simulator_latency_ms=400,
-        # Who takes a message out of flight by hand lets the next one to its recipient go; and a
-        # refusal may come after the last reset of failures.
-        allowance=Allowance(overlaps=True, failed_codes=frozenset({str(refusal["code"])})),
-    )
-
-
 def outages(seed: int, scale: Scale) -> Plan:
     """Mix cuts, restarts, an outage and an end in an outage, for every test run."""
     parts = [part(seed, scale) for part in (backends_cut, restarts, stopped, end_in_outage)]
@@ -106,5 +76,4 @@ SCENARIOS = [
     Scenario("backends-cut", backends_cut),
     Scenario("end-in-outage", end_in_outage),
     Scenario("outages", outages, mixture=True),
-    Scenario("operator", operator, mixture=True),
 ]
