@@ -205,6 +205,8 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
         configure=configure,
         # The pool's own pauses double up to minutes; with this it starts anew on the next demand.
         reconnect_timeout=5.0,
+        # While a demand waits no new attempt to connect starts, and no stop comes to its end.
+        timeout=3.0,
         check=psycopg_pool.AsyncConnectionPool.check_connection,
     )
     connector = aiohttp.TCPConnector(limit=settings.concurrency)
