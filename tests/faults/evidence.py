@@ -23,6 +23,7 @@ from tests.faults.judge import (
 QUERIES: Mapping[str, str] = load_queries("tests.faults", "watch.sql")
 
 _NUMBER = re.compile(r"\d+")
+_BAR = re.compile(r"^ *[|] ?")
 _PAUSE_S = 0.2
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -99,11 +100,14 @@ def count_unfinished(database: str) -> int:
 
 
 def find_crashes(log: str) -> list[str]:
-    """Give the last line of each traceback in a log: the first that is not indented."""
+    """Give the last line of each traceback in a log: the first that is not indented.
+
+    Groups of exceptions have a bar before each line.
+    """
     crashes: list[str] = []
     for part in log.split(_TRACEBACK)[1:]:
-        lines = (line for line in part.splitlines() if line and not line.startswith((" ", "\t")))
-        crashes.append(next(lines, "cut off"))
+        lines = (_BAR.sub("", line) for line in part.splitlines())
+        crashes.append(next((line for line in lines if line[:1].strip()), "cut off"))
     return crashes
 
 
