@@ -18,11 +18,10 @@ from tests.faults.evidence import QUERIES
 from tests.faults.judge import OPERATOR
 from tests.faults.plan import ORG, Halt, Plan, SenderSpec, Service, phone_number
 from tests.faults.sinkhole import Sinkhole
-from tests.integration.sending import own_environment
+from tests.integration.sending import APP_SECRET, own_environment, use_simulator
 from tests.patience import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("outbound-slo"))
-APP_SECRET = "the-app-secret"
 REDIS_VARIABLE = "OUTBOUND_REDIS_URL"
 REQUEST_TIMEOUT_S = 1.5
 RECOVERY_WINDOW_S = 6.0
@@ -226,20 +225,7 @@ class Arena:
             "OUTBOUND_REQUEST_TIMEOUT_SECONDS": f"{REQUEST_TIMEOUT_S:g}",
             "OUTBOUND_RECOVERY_WINDOW_SECONDS": f"{RECOVERY_WINDOW_S:g}",
             "OUTBOUND_BREAKER_OPEN_SECONDS": "0.5",
-            "WHATSAPP_MESSAGES_PER_SECOND": "0",
-            "WHATSAPP_API_URL": self.simulator_url,
-            "WHATSAPP_PHONE_NUMBER_ID": "10001",
-            "WHATSAPP_ACCESS_TOKEN": "token",
-            "WHATSAPP_APP_SECRET": APP_SECRET,
-            "WHATSAPP_VERIFY_TOKEN": "verify-me",
-            "TWILIO_API_URL": self.simulator_url,
-            "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
-            "TWILIO_AUTH_TOKEN": "twilio-token",
-            "TWILIO_FROM_NUMBER": "+15005550006",
-            "SENDGRID_API_URL": self.simulator_url,
-            "SENDGRID_API_KEY": "key",
-            "SENDGRID_FROM_ADDRESS": "noreply@example.org",
-        }
+        } | use_simulator(self.simulator_url)
         if spec.collector is not Service.NONE:
             usual["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{self._services[spec.collector]}"
         if spec.redis is not Service.NONE:

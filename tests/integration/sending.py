@@ -31,6 +31,25 @@ def own_environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
+def use_simulator(url: str) -> dict[str, str]:
+    """Give the settings with which a sender takes the simulator for every provider."""
+    return {
+        "WHATSAPP_MESSAGES_PER_SECOND": "0",
+        "WHATSAPP_API_URL": url,
+        "WHATSAPP_PHONE_NUMBER_ID": "10001",
+        "WHATSAPP_ACCESS_TOKEN": "token",
+        "WHATSAPP_APP_SECRET": APP_SECRET,
+        "WHATSAPP_VERIFY_TOKEN": "verify-me",
+        "TWILIO_API_URL": url,
+        "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
+        "TWILIO_AUTH_TOKEN": "twilio-token",
+        "TWILIO_FROM_NUMBER": "+15005550006",
+        "SENDGRID_API_URL": url,
+        "SENDGRID_API_KEY": "key",
+        "SENDGRID_FROM_ADDRESS": "noreply@example.org",
+    }
+
+
 class Sending:
     """Starts, stops and questions the processes of one test."""
 
@@ -62,20 +81,7 @@ class Sending:
             "OUTBOUND_WORKER_POLL_INTERVAL_MS": "50",
             "OUTBOUND_RETRY_BACKOFF_SECONDS": "0.2,0.4",
             "OUTBOUND_BREAKER_OPEN_SECONDS": "0.5",
-            "WHATSAPP_MESSAGES_PER_SECOND": "0",
-            "WHATSAPP_API_URL": self.simulator_url,
-            "WHATSAPP_PHONE_NUMBER_ID": "10001",
-            "WHATSAPP_ACCESS_TOKEN": "token",
-            "WHATSAPP_APP_SECRET": APP_SECRET,
-            "WHATSAPP_VERIFY_TOKEN": "verify-me",
-            "TWILIO_API_URL": self.simulator_url,
-            "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
-            "TWILIO_AUTH_TOKEN": "twilio-token",
-            "TWILIO_FROM_NUMBER": "+15005550006",
-            "SENDGRID_API_URL": self.simulator_url,
-            "SENDGRID_API_KEY": "key",
-            "SENDGRID_FROM_ADDRESS": "noreply@example.org",
-        }
+        } | use_simulator(self.simulator_url)
         return self.supervisor.start(
             f"sender-{self._started}",
             [PROGRAM, "sender"],

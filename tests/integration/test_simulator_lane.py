@@ -166,7 +166,7 @@ def test_a_caller_that_leaves_before_the_answer_is_accepted_unheard() -> None:
         writer.close()
         del reader
 
-        while not await count_accepted(stand):  # noqa: ASYNC110
+        while not await count_accepted(stand):  # noqa: ASYNC110 - the ledger has no event
             await asyncio.sleep(0.01)
         _, found = await stand.control("GET", "ledger?message=41")
         (acceptance,) = found["acceptances"]
