@@ -207,7 +207,7 @@ tests:
         ("groups: [{name: g}]", r"group 1 has no list 'rules'"),
         ("groups: [{name: g, rules: [{expr: up}]}]", r"neither 'alert' nor 'record'"),
         ("- 1", r"a\.yml holds no mapping"),
-        ("[" * 5000, r"a\.yml is nested too deeply"),
+        ("[" * 900, r"a\.yml is nested too deeply"),
         ("other: 1", r"has no rule file"),
     ],
 )
