@@ -23,6 +23,9 @@ MOST = 200
 MOST_CHARACTERS = 4_000_000
 """Length of the bodies stored in one transaction, unless one alone is longer."""
 
+PATIENCE_S = 2.5
+"""Seconds that a webhook waits for the database: less than its server grants it at the end."""
+
 HEALTH_S = 1.0
 """Seconds between two notes of a provider's health by one process, as rules ask for minutes."""
 
@@ -52,14 +55,19 @@ class Intake:
         """Keep a webhook; when this returns it is safe to answer the provider.
 
         Raises:
-            psycopg.Error: It is not stored.
+            psycopg.Error: It is not stored; an OperationalError if it took `PATIENCE_S`, after
+                which it may be stored all the same.
 
         """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrival, stored))
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_waiting())
-        await stored
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await stored
+        except TimeoutError:
+            raise psycopg.OperationalError("a webhook waited too long for the database") from None
 
     async def note_rejected(self, caller: Caller) -> None:
         """Note that a webhook was refused for its signature; the database may be away."""
@@ -68,17 +76,19 @@ class Intake:
             return
         self._rejected_noted[caller] = now
         try:
-            async with self._pool.connection() as connection:
+            async with asyncio.timeout(PATIENCE_S), self._pool.connection() as connection:
                 await connection.execute(
                     _QUERIES["note_rejected"].encode(), {"provider": caller.value}
                 )
-        except psycopg.Error as fault:
+        except (psycopg.Error, TimeoutError) as fault:
             _log.warning("refused webhook not noted", error=type(fault).__name__)
 
     async def _store_waiting(self) -> None:
         try:
             while self._waiting:
                 batch = self._take_batch()
+                if not batch:
+                    continue
                 try:
                     await self._insert([arrival for arrival, _ in batch])
                 except psycopg.Error as fault:
@@ -92,13 +102,17 @@ class Intake:
             self._waiting.clear()
 
     def _take_batch(self) -> list[tuple[Arrival, asyncio.Future[None]]]:
-        batch = [self._waiting.popleft()]
-        length = len(batch[0][0].body)
+        """Take what fits into one transaction, less what was given up: its provider repeats it."""
+        batch: list[tuple[Arrival, asyncio.Future[None]]] = []
+        length = 0
         while self._waiting and len(batch) < MOST:
-            length += len(self._waiting[0][0].body)
-            if length > MOST_CHARACTERS:
-                break
-            batch.append(self._waiting.popleft())
+            arrival, stored = self._waiting[0]
+            if not stored.done():
+                length += len(arrival.body)
+                if batch and length > MOST_CHARACTERS:
+                    break
+                batch.append((arrival, stored))
+            self._waiting.popleft()
         return batch
 
     async def _store_apart(

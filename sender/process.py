@@ -60,6 +60,9 @@ _log = structlog.get_logger()
 
 TWILIO_PATH = "/webhooks/twilio"
 
+GRACE_S = 4
+"""Seconds that requests have to end when the sender does; webhooks that wait need all but one."""
+
 
 @dataclass(frozen=True, slots=True)
 class SenderConfiguration:
@@ -378,7 +381,7 @@ async def _answers(pool: Pool) -> bool:
 
 def _server_config(api: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
     )
 
 

@@ -23,6 +23,9 @@ _QUERIES = load_queries("sender", "sql/secrets.sql")
 KEEP_S = 30.0
 """Seconds that what was read from the database is used before it is read again."""
 
+CONNECTION_S = 1.0
+"""Seconds that a webhook's check waits for a connection before it makes do with what it knows."""
+
 LOOK_AGAIN_S = 1.0
 """Shortest time between two readings that a failure causes, so that forgers cost little."""
 
@@ -98,7 +101,8 @@ class SecretStore:
             if time.monotonic() - self._read_at < younger_than_s:
                 return
             try:
-                async with self._pool.connection() as connection:
+                # A webhook waits for it, and after that to be stored.
+                async with self._pool.connection(timeout=CONNECTION_S) as connection:
                     cursor = await connection.execute(
                         _QUERIES["read_webhook_secrets"].encode(), {"key": self._key}
                     )

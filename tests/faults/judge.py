@@ -210,8 +210,7 @@ class _Case:
             yield Violation(Fault.OVERLAP, f"{self.evidence.overlaps} times")
         yield from (Violation(Fault.BAD_END, ending) for ending in self.evidence.endings)
         for crash, times in Counter(self.evidence.crashes).items():
-            if crash not in self.allowance.crashes:
-                yield Violation(Fault.CRASH, f"{crash} ({times} times)")
+            yield Violation(Fault.CRASH, f"{crash} ({times} times)")
 
     def _judge_losses(self) -> Iterator[Violation]:
         stored = {message.key for message in self.evidence.messages}

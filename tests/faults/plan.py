@@ -200,13 +200,11 @@ class Allowance:
         overlaps: Two requests to one recipient at once: a frozen process may hold a request that
             it sends when it wakes, and an operator may take from flight what is still in it.
         failed_codes: Error codes with which a message may end in FAILED.
-        crashes: Last lines of tracebacks that may be in the senders' logs.
 
     """
 
     overlaps: bool = False
     failed_codes: frozenset[str] = frozenset()
-    crashes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

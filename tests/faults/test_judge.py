@@ -188,9 +188,3 @@ def test_a_traceback_is_named_by_its_last_line() -> None:
     assert find_crashes("all is well\n") == []
     group = "    | Traceback (most recent call last):\n    |   File x\n    | OSError: gone\nready\n"
     assert find_crashes(group) == ["OSError: gone"]
-
-
-def test_a_traceback_that_a_scenario_causes_is_let_pass() -> None:
-    evidence = replace(GOOD, crashes=("OSError: gone",))
-    assert _faults(evidence, Allowance(crashes=frozenset({"OSError: gone"}))) == []
-    assert _faults(evidence, Allowance(crashes=frozenset({"KeyError: 3"}))) == [Fault.CRASH]

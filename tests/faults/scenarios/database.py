@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from tests.faults.plan import (
-    Allowance,
     CutBackends,
     EndSenderInOutage,
     Halt,
@@ -15,8 +14,6 @@ from tests.faults.plan import (
     Step,
 )
 from tests.faults.scenarios.scenario import Scenario, draw, pick
-
-_GIVEN_UP = "asyncio.exceptions.CancelledError: Task cancelled, timeout graceful shutdown exceeded"
 
 
 def restarts(seed: int, scale: Scale) -> Plan:
@@ -64,8 +61,6 @@ def end_in_outage(seed: int, scale: Scale) -> Plan:
         f"SIGTERM while PostgreSQL is stopped, {rounds} times",
         seed,
         steps * rounds,
-        # A webhook that waits for the database when its server ends; the provider repeats it.
-        allowance=Allowance(crashes=frozenset({_GIVEN_UP})),
     )
 
 
@@ -76,7 +71,6 @@ def outages(seed: int, scale: Scale) -> Plan:
         parts[2],
         done="; ".join(part.done for part in parts),
         steps=sum((part.steps for part in parts), ()),
-        allowance=parts[3].allowance,
     )
 
 
