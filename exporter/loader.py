@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from exporter.builder import PackBuilder, show
+from exporter.builder import PackBuilder
+from exporter.complaint import show
 from exporter.pack import Pack
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.mistakes import UserMistake

@@ -4,9 +4,12 @@ A pack is a folder with a `pack.yml` and `.sql` files; `exporter.loader` makes t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeAlias
 
+from exporter.schedule import Schedule
 from outbound_slo.vocabulary.metrics import MetricKind
 
 LabelValues: TypeAlias = tuple[str, ...]
@@ -20,6 +23,63 @@ Series: TypeAlias = Mapping[LabelValues, Parts]
 """All series of one metric at one instant."""
 
 
+class WhenStale(StrEnum):
+    """What becomes of a metric's numbers while its query fails, after `absent_after_s`."""
+
+    ABSENT = "absent"
+    HOLD = "hold"
+    ZERO = "zero"
+
+
+class WhenNull(StrEnum):
+    """What NULL or NaN in a metric's value means."""
+
+    ABSENT = "absent"
+    ZERO = "zero"
+    FAIL = "fail"
+
+
+class WhenFull(StrEnum):
+    """What happens to label sets beyond `max_series`."""
+
+    FAIL = "fail"
+    DROP = "drop"
+
+
+class RunsOn(StrEnum):
+    """On which servers a query runs: a replica lacks what only the primary knows."""
+
+    ANY = "any"
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+def _no_names() -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({})
+
+
+def _no_texts() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a query needs of the database, for `exporter check --live`.
+
+    Attributes:
+        tables: Tables and views that it reads, each with the columns that it must have.
+        privileges: By table the privileges beyond SELECT.
+        extensions: Extensions that must be installed.
+        indexes: Indexes without which it is slow, each with the statement that makes it.
+
+    """
+
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=_no_names)
+    privileges: Mapping[str, tuple[str, ...]] = field(default_factory=_no_names)
+    extensions: tuple[str, ...] = ()
+    indexes: Mapping[str, str] = field(default_factory=_no_texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One named statement.
@@ -28,14 +88,23 @@ class Query:
         name: Its name in the pack and in the file.
         sql: A statement that reads and has no parameters.
         timeout_s: How long the server may work on it, in seconds.
-        requires: Tables and views that it reads, for `exporter check --live`.
+        requires: What it needs of the database.
+        client_timeout_s: When the client cuts the line to a server that does not keep to the
+            time-out, in seconds.
+        schedule: When it runs; None for every refresh.
+        databases: Names of the pack's databases on which it runs; empty for all.
+        runs_on: On which kind of server it runs.
 
     """
 
     name: str
     sql: str
     timeout_s: float
-    requires: tuple[str, ...]
+    requires: Requirements = Requirements()
+    client_timeout_s: float = 600.0
+    schedule: Schedule | None = None
+    databases: tuple[str, ...] = ()
+    runs_on: RunsOn = RunsOn.ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +160,25 @@ class FromMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplars:
+    """Where a counter's or a histogram's exemplars come from.
+
+    Attributes:
+        query: A query whose rows have the metric's label columns and those below.
+        labels: By exemplar label (`trace_id`) the column that gives it; rows with NULL are passed
+            over.
+        value: Column with the observed value, which also decides the bucket; None for 1.
+        at: Column with the instant, a timestamp or Unix seconds; None leaves it to the scraper.
+
+    """
+
+    query: str
+    labels: Mapping[str, str]
+    value: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PackMetric:
     """One metric of a pack.
 
@@ -106,6 +194,11 @@ class PackMetric:
         max_series: More than this many label sets are an error of the query.
         absent_after_s: While the query fails, the last good numbers stay this long, in seconds.
         compat: True for another name of a house metric (D2), which `--no-compat` leaves out.
+        unit: Its base unit, in which the name ends; empty for none.
+        when_stale: What becomes of the numbers after `absent_after_s`.
+        when_null: What NULL and NaN in the value mean.
+        when_full: What happens beyond `max_series`.
+        exemplars: Where its exemplars come from, or None.
 
     """
 
@@ -120,6 +213,11 @@ class PackMetric:
     max_series: int
     absent_after_s: float
     compat: bool
+    unit: str = ""
+    when_stale: WhenStale = WhenStale.ABSENT
+    when_null: WhenNull = WhenNull.ABSENT
+    when_full: WhenFull = WhenFull.FAIL
+    exemplars: Exemplars | None = None
 
     @property
     def part_count(self) -> int:
@@ -128,13 +226,40 @@ class PackMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class PackDatabase:
+    """A database that a pack names itself.
+
+    Attributes:
+        name: Its name in the pack, and the value of the label `database`.
+        url: Its address, with references such as `${ORDERS_URL}` not yet followed: what they lead
+            to may be a secret, and may change.
+        labels: Further labels of every series that comes from it.
+
+    """
+
+    name: str
+    url: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack: its queries and metrics, in the order of the file."""
+    """A pack: its queries and metrics, in the order of the file.
+
+    Attributes:
+        name: Its name, as in the label `pack`.
+        description: What it watches.
+        queries: Its queries.
+        metrics: Its metrics.
+        databases: Databases that it names; empty for the exporter's own (DATABASE_URL).
+
+    """
 
     name: str
     description: str
     queries: tuple[Query, ...]
     metrics: tuple[PackMetric, ...]
+    databases: tuple[PackDatabase, ...] = ()
 
     def fed_by(self, query: str) -> tuple[PackMetric, ...]:
         """Give the metrics that take their numbers from a query's columns."""
@@ -144,8 +269,16 @@ class Pack:
             if isinstance(metric.source, FromQuery) and metric.source.query == query
         )
 
+    def illustrated_by(self, query: str) -> tuple[PackMetric, ...]:
+        """Give the metrics that take their exemplars from a query."""
+        return tuple(m for m in self.metrics if m.exemplars and m.exemplars.query == query)
+
+    def uses(self, query: str) -> bool:
+        """Tell whether anything on the page comes from a query."""
+        return bool(self.fed_by(query) or self.illustrated_by(query))
+
     def without_compat(self) -> "Pack":
         """Leave out the other names, and the queries that only they needed."""
         metrics = tuple(metric for metric in self.metrics if not metric.compat)
         kept = replace(self, metrics=metrics)
-        return replace(kept, queries=tuple(q for q in self.queries if kept.fed_by(q.name)))
+        return replace(kept, queries=tuple(q for q in self.queries if kept.uses(q.name)))

@@ -157,4 +157,4 @@ class Service:
 
 
 def _counts_events(packs: Sequence[Pack]) -> bool:
-    return any(DELTA_TABLE in query.requires for pack in packs for query in pack.queries)
+    return any(DELTA_TABLE in query.requires.tables for pack in packs for query in pack.queries)

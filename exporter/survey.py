@@ -44,7 +44,9 @@ def survey(collector: Collector, packs: Sequence[Pack]) -> Sequence[Finding]:
     connection = collector.open()
     missing = {
         name: trouble
-        for name in {name for pack in packs for query in pack.queries for name in query.requires}
+        for name in {
+            name for pack in packs for query in pack.queries for name in query.requires.tables
+        }
         if (trouble := _trouble_with(connection, name)) is not None
     }
     runs = {(run.pack, run.query): run for run in collector.collect().runs}
@@ -77,7 +79,7 @@ def _find(
 
 
 def _explain(query: Query, run: QueryRun, missing: dict[str, tuple[str, str]]) -> tuple[str, str]:
-    troubles = [missing[name] for name in query.requires if name in missing]
+    troubles = [missing[name] for name in query.requires.tables if name in missing]
     if troubles:
         return "; ".join(what for what, _ in troubles), "; ".join(
             dict.fromkeys(mend for _, mend in troubles)

@@ -8,7 +8,19 @@ import pytest
 import yaml
 
 from exporter.loader import load_pack, load_packs
-from exporter.pack import FromMetric, FromQuery, LabelMap
+from exporter.pack import (
+    Exemplars,
+    FromMetric,
+    FromQuery,
+    LabelMap,
+    PackDatabase,
+    Requirements,
+    RunsOn,
+    WhenFull,
+    WhenNull,
+    WhenStale,
+)
+from exporter.schedule import Cron, Every
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.metrics import MetricKind
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -82,8 +94,10 @@ def test_a_sound_pack_becomes_queries_and_metrics(tmp_path: Path) -> None:
 
     parcels, waits = pack.queries
     assert parcels.sql.endswith("GROUP BY state")
-    assert (parcels.timeout_s, parcels.requires) == (0.5, ("parcel",))
-    assert (waits.timeout_s, waits.requires) == (0.009, ())
+    assert (parcels.timeout_s, parcels.client_timeout_s) == (0.5, 2.5)
+    assert parcels.requires == Requirements(tables={"parcel": ()})
+    assert (waits.timeout_s, waits.requires) == (0.009, Requirements())
+    assert (parcels.schedule, parcels.runs_on, parcels.databases) == (None, RunsOn.ANY, ())
     gauge, histogram, alias = pack.metrics
     assert gauge.source == FromQuery("parcels", "parcels")
     assert gauge.derived == {"mood": LabelMap("state", {"gone": "sad"}, "calm")}
@@ -94,6 +108,57 @@ def test_a_sound_pack_becomes_queries_and_metrics(tmp_path: Path) -> None:
     assert histogram.absent_after_s == 0
     assert alias.source == FromMetric("parcels", {"state": frozenset({"gone"})})
     assert (alias.compat, gauge.compat) == (True, False)
+
+
+def make_rich_document() -> Document:
+    """Use every key that has a default."""
+    document = make_document()
+    document["defaults"] |= {"interval_s": 20, "when_null": "zero", "when_stale": "zero"}
+    document["databases"] = {
+        "north": {"url": "${NORTH_URL}", "labels": {"site": "n"}},
+        "south": {"url": "${file:/run/secrets/south}", "labels": {"site": "s"}},
+    }
+    parcels, waits = document["queries"]["parcels"], document["queries"]["waits"]
+    parcels |= {"cron": "0 3 * * *", "databases": ["north"], "runs_on": "primary"}
+    parcels["requires"] = {
+        "tables": {"parcel": ["state"]},
+        "privileges": {"parcel": ["SELECT", "DELETE"]},
+        "extensions": ["pg_trgm"],
+        "indexes": {"parcel_state": "CREATE INDEX CONCURRENTLY parcel_state ON parcel (state)"},
+    }
+    waits["client_timeout_ms"] = 50
+    document["metrics"][0] |= {"when_null": "fail", "when_full": "drop", "when_stale": "hold"}
+    document["metrics"][1] |= {
+        "unit": "seconds",
+        "exemplars": {"query": "parcels", "labels": {"trace_id": "t"}, "value": "v", "at": "a"},
+    }
+    return document
+
+
+def test_every_key_of_a_rich_pack_arrives(tmp_path: Path) -> None:
+    pack = load_pack(write_pack(tmp_path / "post", make_rich_document()), POLICY)
+
+    parcels, waits = pack.queries
+    gauge, histogram, alias = pack.metrics
+    assert pack.databases == (
+        PackDatabase("north", "${NORTH_URL}", {"site": "n"}),
+        PackDatabase("south", "${file:/run/secrets/south}", {"site": "s"}),
+    )
+    assert (parcels.schedule, parcels.databases) == (Cron("0 3 * * *"), ("north",))
+    assert parcels.runs_on is RunsOn.PRIMARY
+    assert parcels.requires == Requirements(
+        tables={"parcel": ("state",)},
+        privileges={"parcel": ("SELECT", "DELETE")},
+        extensions=("pg_trgm",),
+        indexes={"parcel_state": "CREATE INDEX CONCURRENTLY parcel_state ON parcel (state)"},
+    )
+    assert (waits.schedule, waits.client_timeout_s, waits.databases) == (Every(20.0), 0.05, ())
+    assert (gauge.when_null, gauge.when_full) == (WhenNull.FAIL, WhenFull.DROP)
+    assert (gauge.when_stale, alias.when_stale) == (WhenStale.HOLD, WhenStale.HOLD)
+    # The default 'zero' is for gauges: a histogram at zero would be a counter that fell.
+    assert (histogram.when_stale, histogram.when_null) == (WhenStale.ABSENT, WhenNull.ZERO)
+    assert histogram.unit == "seconds"
+    assert histogram.exemplars == Exemplars("parcels", {"trace_id": "t"}, "v", "a")
 
 
 def test_leaving_out_compat_names_leaves_their_base(tmp_path: Path) -> None:
@@ -136,7 +201,7 @@ MISTAKES: list[tuple[Callable[[Document], None], str, str]] = [
     (_drop("queries"), "pack.yml lacks queries", "Add queries"),
     (_set("pack", to="Post Office"), 'pack is "Post Office"', "lower-case"),
     (_set("mertics", to=[]), "key mertics", "Did you mean metrics?"),
-    (_set("colour", to="red"), "key colour", "known keys: compat, defaults"),
+    (_set("colour", to="red"), "key colour", "known keys: compat, databases"),
     (_set("metrics", to=[]), "metrics is []", "the pack's metrics"),
     (_set("metrics", 0, "type", to="guage"), 'metrics[0].type is "guage"', "gauge, counter"),
     (_set("metrics", 0, "name", to="no spaces"), 'metrics[0].name is "no spaces"', "metric name"),
@@ -198,6 +263,74 @@ MISTAKES: list[tuple[Callable[[Document], None], str, str]] = [
     (_set("queries", "parcels", "timeout_ms", to=0), "queries.parcels.timeout_ms is 0", "1 to"),
     (_set("defaults", "max_series", to="many"), 'defaults.max_series is "many"', "label sets"),
     (_drop("metrics", 1), "queries.waits feeds no metric", "Remove it or use it"),
+    (_set("queries", "waits", "cron", to="at noon"), 'waits.cron is "at noon"', "0 3 * * *"),
+    (_set("queries", "waits", "cron", to="0 0 31 2 *"), 'waits.cron is "0 0 31 2', "minute"),
+    (
+        _both(
+            _set("queries", "waits", "cron", to="0 3 * * *"),
+            _set("queries", "waits", "interval_s", to=9),
+        ),
+        "queries.waits has both interval_s and cron",
+        "Give one",
+    ),
+    (_set("queries", "waits", "interval_s", to=0), "waits.interval_s is 0", "0.1 to"),
+    (_set("queries", "waits", "client_timeout_ms", to=8), "client_timeout_ms is 8", "more than"),
+    (_set("queries", "waits", "databases", to=["x"]), 'databases[0] is "x"', "add 'databases'"),
+    (_set("queries", "waits", "runs_on", to="both"), 'waits.runs_on is "both"', "primary"),
+    (
+        _set("queries", "waits", "requires", to={"table": []}),
+        "requires has the key table",
+        "tables?",
+    ),
+    (
+        _set("queries", "waits", "requires", to={"privileges": {"wait": ["ALL"]}}),
+        'requires.privileges.wait[0] is "ALL"',
+        "SELECT, INSERT",
+    ),
+    (
+        _set("queries", "waits", "requires", to={"indexes": {"i": "DROP TABLE wait"}}),
+        "requires.indexes.i is",
+        "begins with CREATE INDEX",
+    ),
+    (_set("databases", to={"a": {}}), "databases.a lacks url", "Add url"),
+    (_set("databases", to={"a": {"url": "$PG"}}), "databases.a.url has a $ that", "${NAME}"),
+    (_set("databases", to={"a": {"url": "${a b}"}}), 'has the reference "${a b}"', "${file:"),
+    (
+        _set("databases", to={"a": {"url": "x", "labels": {"database": "b"}}}),
+        "databases.a.labels.database is always a",
+        "Remove it",
+    ),
+    (
+        _set("databases", to={"a": {"url": "x", "labels": {"site": "s"}}, "b": {"url": "y"}}),
+        "databases have different labels",
+        "same label names",
+    ),
+    (
+        _set("databases", to={"a": {"url": "x", "labels": {"state": "s"}}}),
+        "metrics[0].labels has state",
+        "another name",
+    ),
+    (_set("metrics", 1, "unit", to="bytes"), "metrics[1].unit is bytes", "wait_seconds_bytes"),
+    (_set("metrics", 1, "when_stale", to="zero"), "metrics[1].when_stale is zero", "never falls"),
+    (_set("metrics", 0, "when_stale", to="keep"), 'when_stale is "keep"', "absent, hold or zero"),
+    (_set("metrics", 0, "when_null", to=0), "metrics[0].when_null is 0", "absent, zero or fail"),
+    (_set("metrics", 0, "when_full", to="x"), 'metrics[0].when_full is "x"', "fail"),
+    (_set("compat", 0, "when_null", to="zero"), "compat[0].when_null comes from", "Remove it"),
+    (
+        _set("metrics", 0, "exemplars", to={"query": "waits", "labels": {"trace_id": "t"}}),
+        "metrics[0].exemplars stands at a gauge",
+        "counters and histograms",
+    ),
+    (
+        _set("metrics", 1, "exemplars", to={"query": "wait", "labels": {"trace_id": "t"}}),
+        "metrics[1].exemplars.query is wait,",
+        "parcels, waits",
+    ),
+    (
+        _set("metrics", 1, "exemplars", to={"query": "waits", "labels": {"trace_id": "t"}}),
+        "metrics[1].exemplars lacks value",
+        "Add value",
+    ),
 ]
 
 

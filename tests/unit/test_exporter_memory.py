@@ -38,7 +38,7 @@ def make_metric(
 PACK = Pack(
     name="post",
     description="",
-    queries=(Query("steady", "SELECT 1", 1.0, ()), Query("fast", "SELECT 1", 1.0, ())),
+    queries=(Query("steady", "SELECT 1", 1.0), Query("fast", "SELECT 1", 1.0)),
     metrics=(
         make_metric("steady", FromQuery("steady", "n"), MetricKind.GAUGE, 60.0),
         make_metric("fast", FromQuery("fast", "n"), MetricKind.GAUGE, 0.0),

@@ -169,8 +169,8 @@ def test_the_schema_is_a_valid_schema_and_describes_every_key() -> None:
 
 def test_every_query_names_the_tables_that_it_reads() -> None:
     for query in PACK.queries:
-        assert query.requires
-        for table in query.requires:
+        assert query.requires.tables
+        for table in query.requires.tables:
             assert table in query.sql
 
 
