@@ -1,0 +1,63 @@
+"""Where spans go, by OpenTelemetry's variables, and where they are asked for."""
+
+from pydantic import AliasChoices, Field, SecretStr
+
+from outbound_slo.settings.environment import Environment, variable
+
+
+def _otlp(name: str) -> AliasChoices:
+    """Name a variable of OTLP, whose form for traces alone goes first."""
+    return AliasChoices(f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}")
+
+
+class TracingSettings(Environment):
+    """Where spans go and where they are asked for (000; OpenTelemetry's standard variables)."""
+
+    endpoint: str | None = Field(
+        default=None,
+        validation_alias=variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="Base URL of an OTLP/HTTP collector; unset: spans are made but not exported.",
+    )
+    service_name: str = Field(default="backend", validation_alias=variable("OTEL_SERVICE_NAME"))
+    resource_attributes: str = Field(
+        default="",
+        validation_alias=variable("OTEL_RESOURCE_ATTRIBUTES"),
+        description="Further attributes of the service: `key=value,key=value`.",
+    )
+    disabled: bool = Field(
+        default=False,
+        validation_alias=variable("OTEL_SDK_DISABLED"),
+        description="True exports nothing, whatever the endpoint.",
+    )
+    headers: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=_otlp("HEADERS"),
+        description="Sent to the collector: `name=value,name=value`, special characters as `%2C`.",
+    )
+    compression: str | None = Field(
+        default=None,
+        pattern="^(gzip|none)$",
+        validation_alias=_otlp("COMPRESSION"),
+        description="Unset: gzip, but nothing for a collector on this machine.",
+    )
+    certificate: str | None = Field(
+        default=None,
+        validation_alias=_otlp("CERTIFICATE"),
+        description="File of the certificates to trust instead of the usual ones.",
+    )
+    client_certificate: str | None = Field(
+        default=None,
+        validation_alias=_otlp("CLIENT_CERTIFICATE"),
+        description="File of our own certificate, for a collector that asks for one.",
+    )
+    client_key: str | None = Field(
+        default=None, validation_alias=_otlp("CLIENT_KEY"), description="File of its key."
+    )
+
+
+class ToolSettings(Environment):
+    """Where commands find the services they ask."""
+
+    jaeger_url: str = Field(
+        default="http://127.0.0.1:16686", validation_alias=variable("OUTBOUND_JAEGER_URL")
+    )
