@@ -1,14 +1,17 @@
 """The alerts on the real promtool: their stories, their texts, and a build server's commands."""
 
 import shutil
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import fromstring
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from alerts.cases import read_cases
+from alerts.cases import Case, read_cases
 from alerts.commands import app
 from alerts.generator import render_rules
 from alerts.promtool import check_rules, run_cases
@@ -20,9 +23,21 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 FILES = sorted(TESTS.glob("*.yml"))
 
 
+@cache
+def all_cases() -> Sequence[Case]:
+    """Read the stories once: the parser takes its time."""
+    return read_cases(TESTS)
+
+
+@cache
+def all_rules() -> Sequence[dict[str, Any]]:
+    groups = [group for text in render_rules().values() for group in yaml.safe_load(text)["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_story_of_an_alert_goes_as_told(file: Path, prometheus_tools: Tools) -> None:
-    cases = [case for case in read_cases(TESTS) if case.file == file]
+    cases = [case for case in all_cases() if case.file == file]
 
     results = list(run_cases(prometheus_tools, cases))
 
@@ -112,9 +127,7 @@ def test_a_summary_gives_the_value_with_its_unit_and_the_line(
 ) -> None:
     written = [
         rule
-        for text in render_rules().values()
-        for group in yaml.safe_load(text)["groups"]
-        for rule in group["rules"]
+        for rule in all_rules()
         if rule.get("alert") == alert and rule["labels"]["tier"] == tier
     ]
     series = {"channel": "sms", "org_id": "acme"}
