@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ from alerts.pages import SECTIONS, describe_tiers
 from outbound_slo.cli import app
 from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.metrics import METRICS
+from tests.patience import wait_for
 
 PAGES = Path(__file__).parents[2] / "docs/runbooks"
 NAMES = [name.value for name in AlertName]
@@ -63,6 +65,52 @@ def test_sql_of_a_page_runs_on_the_schema(name: str, database: str) -> None:
     with psycopg.connect(database) as connection:
         for block in blocks_of(name, "sql"):
             connection.execute(block.encode())
+
+
+RESETS = [
+    (name, block) for name in NAMES for block in blocks_of(name, "sql") if "SET status" in block
+]
+
+
+@pytest.mark.parametrize(("name", "reset"), RESETS, ids=[name for name, _ in RESETS])
+def test_a_reset_of_a_page_meets_another_and_the_senders_without_a_deadlock(
+    name: str, reset: str, database: str
+) -> None:
+    status, attempts = ("FAILED", 5) if "'FAILED'" in reset else ("SENDING", 1)
+    with psycopg.connect(database, autocommit=True) as connection:
+        # The rows lie in the table in the order that is not the senders', who go by id.
+        for number in (3, 2, 1):
+            connection.execute(
+                "INSERT INTO outbound_message (id, org_id, channel, to_recipient, template_code,"
+                " status, attempt_count, max_attempts, error_code, updated_at)"
+                " VALUES (%s, 'o', 'WHATSAPP', '+33612345678' || %s, 'x', %s, %s, 5, '131016',"
+                " now() - interval '2 days')",
+                (number, number, status, attempts),
+            )
+        with psycopg.connect(database) as sender, ThreadPoolExecutor(2) as people:
+            lock = "SELECT 1 FROM outbound_message WHERE id = %s FOR UPDATE"
+            sender.execute(lock, (1,))
+            resets = [people.submit(run_alone, database, reset) for _ in range(2)]
+            wait_for(lambda: count_waiting(connection) == 2, f"the resets of {name} to wait")
+            for number in (2, 3):
+                sender.execute(lock, (number,))
+            sender.commit()
+            # The second finds nothing left that it was asked for.
+            assert sorted(done.result() for done in resets) == [0, 3]
+
+
+def run_alone(database: str, statement: str) -> int:
+    """Run a statement as a person at psql does; gives the number of its rows."""
+    with psycopg.connect(database) as connection:
+        return connection.execute(statement.encode()).rowcount
+
+
+def count_waiting(connection: psycopg.Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 @pytest.mark.parametrize(
