@@ -1,23 +1,25 @@
-"""One refresh: every query of every pack in one snapshot of the database, each on its own feet."""
+"""One refresh: the queries whose turn it is in one snapshot, each on its own feet."""
 
-import os
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
 import psycopg
-from psycopg import sql
+from psycopg import pq
 
 from exporter.failures import BadResultError, Failure, Reason, classify
-from exporter.pack import Pack, Query, Series
-from exporter.series import Row, read_series
-from outbound_slo.database import connect
+from exporter.pack import Pack, Query, RunsOn, Series, WhenFull
+from exporter.series import ExemplarSeries, Row, read_exemplars, read_series
+from exporter.session import Session
+from exporter.target import Target
+from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+QueryKey: TypeAlias = tuple[str, str]
+"""A pack's name and a query's."""
+
 _GRACE_S = 2.0  # The server enforces the deadline itself; this much later the line is cut.
 # Failures with which the database shows that it is there.
 _ANSWERS = frozenset(Reason) - {Reason.CONNECTION}
@@ -34,6 +36,9 @@ class QueryRun:
         rows: How many rows came; 0 when it failed.
         series: The series of each metric that it feeds, by the metric's name; empty on failure.
         failure: Why it failed, or None.
+        dropped: Label sets beyond `max_series` that were left out.
+        exemplars: The exemplars of each metric that takes some from it, by the metric's name.
+        skipped: True where it does not run on this kind of server.
 
     """
 
@@ -43,6 +48,9 @@ class QueryRun:
     rows: int
     series: Mapping[str, Series]
     failure: Failure | None = None
+    dropped: int = 0
+    exemplars: Mapping[str, ExemplarSeries] = field(default_factory=dict)
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,12 @@ class Refresh:
         at: When it began, in Unix seconds.
         duration_s: How long it took, in seconds.
         reached: Whether the database answered.
-        runs: One per query.
+        runs: One per query whose turn it was; none where another exporter leads.
+        leads: Whether this exporter leads among its replicas.
+        in_recovery: Whether the server is a replica; None if it did not say.
+        lag_s: By how many seconds a replica lags; None where that means nothing.
+        renewals: For queries with a schedule of their own: seconds from the refresh's beginning
+            to their next regular run.
 
     """
 
@@ -61,6 +74,10 @@ class Refresh:
     duration_s: float
     reached: bool
     runs: tuple[QueryRun, ...]
+    leads: bool = True
+    in_recovery: bool | None = None
+    lag_s: float | None = None
+    renewals: Mapping[QueryKey, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +88,51 @@ class Clock:
     steady: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a refresh may cost, in seconds.
+
+    Attributes:
+        statement_timeout_s: No query gets longer, whatever its pack says.
+        lock_timeout_s: No query waits longer for a lock.
+        deadline_s: A refresh ends after this; queries that had no turn fail with a timeout.
+        idle_s: The server ends a session that is silent for so long.
+
+    """
+
+    statement_timeout_s: float
+    lock_timeout_s: float
+    deadline_s: float
+    idle_s: float
+
+
 class Collector:
-    """Keeps the connection, and runs the queries of some packs on it.
+    """Runs the queries of a target's packs on a session of its own.
 
     Not for use by several threads at once.
 
     Args:
-        conninfo: Where the database is.
-        packs: What to ask.
-        statement_timeout_s: No query gets longer, whatever its pack says.
-        deadline_s: A refresh ends after this; queries that had no turn fail with a timeout.
+        target: Which database, and what to ask there.
+        limits: What a refresh may cost.
         clock: Where time comes from.
+        elects: Whether one of several replicas leads and the others ask nothing.
 
     """
 
     def __init__(
-        self,
-        conninfo: str,
-        packs: Sequence[Pack],
-        *,
-        statement_timeout_s: float,
-        deadline_s: float,
-        clock: Clock,
+        self, target: Target, limits: Limits, clock: Clock, *, elects: bool = False
     ) -> None:
-        self._conninfo = conninfo
-        self._packs = tuple(packs)
-        self._statement_timeout_s = statement_timeout_s
-        self._deadline_s = deadline_s
+        self._target = target
+        self._limits = limits
         self._clock = clock
-        self._connection: psycopg.Connection | None = None
+        self._elects = elects
+        self._statements = load_queries("exporter", "session.sql")
+        self._saved = False
+        self.session = Session(target, limits.idle_s)
+        # Queries that took the time or the line from others have their turn last, and those that
+        # had none first: one bad query can't keep the same neighbours waiting for ever.
+        self._last: frozenset[QueryKey] = frozenset()
+        self._first: frozenset[QueryKey] = frozenset()
 
     def open(self) -> psycopg.Connection:
         """Give the connection, made anew if it was lost.
@@ -108,131 +141,221 @@ class Collector:
             UserMistake: The address is malformed, or nothing answers there.
 
         """
-        if self._connection is None or _is_lost(self._connection):
-            self._connection = connect(self._conninfo, autocommit=True)
-            self._connection.execute("SET application_name = 'outbound-slo exporter'")
-        return self._connection
+        return self.session.open()
 
     def close(self) -> None:
         """Give the connection back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.session.close()
 
-    def collect(self) -> Refresh:
-        """Run every query once; an error is in the result, never raised."""
+    def change_target(self, target: Target) -> None:
+        """Ask something else from now on."""
+        self._target = target
+        self.session.change_target(target)
+        self._last = self._first = frozenset()
+
+    def collect(self, due: Container[QueryKey] | None = None) -> Refresh:
+        """Run queries once; an error is in the result, never raised.
+
+        Args:
+            due: Which queries; None for all.
+
+        """
         at, start = self._clock.wall(), self._clock.steady()
+        chosen = self._choose(due)
+        runs: list[QueryRun] = []
+        leads, in_recovery, lag_s = True, None, None
         try:
-            connection = self.open()
-            with _cut_off(connection, self._deadline_s + _GRACE_S):
-                runs = self._run_all(connection, start + self._deadline_s)
+            self.session.open()
+            with self.session.guard(self._limits.deadline_s + _GRACE_S):
+                leads = not self._elects or self.session.lead()
+                if leads:
+                    in_recovery, lag_s = self._begin()
+            if leads:
+                runs = self._run_all(chosen, start + self._limits.deadline_s, in_recovery)
         except UserMistake as mistake:
-            runs = self._all_failed(Failure(Reason.CONNECTION, str(mistake)))
+            failure = Failure(Reason.CONNECTION, str(mistake))
+            runs = [_empty(pack, query, failure=failure) for pack, query in chosen]
         except psycopg.Error as error:
-            runs = self._all_failed(classify(error))
-        answered = any(run.failure is None or run.failure.reason in _ANSWERS for run in runs)
-        reached = answered and self._connection is not None and not _is_lost(self._connection)
+            cut = self.session.was_cut()
+            failure = Failure(Reason.CONNECTION, _CUT.text) if cut else classify(error)
+            runs = [_empty(pack, query, failure=failure) for pack, query in chosen]
+        answered = not runs or any(
+            run.failure is None or run.failure.reason in _ANSWERS for run in runs
+        )
+        reached = answered and not self.session.is_lost()
         if not reached:
-            self._drop()
-        return Refresh(at, self._clock.steady() - start, reached, tuple(runs))
+            # Whatever state it is in, the next refresh starts with a connection of its own.
+            self.session.close()
+        return Refresh(
+            at,
+            self._clock.steady() - start,
+            reached,
+            tuple(runs),
+            leads=leads,
+            in_recovery=in_recovery,
+            lag_s=lag_s,
+        )
 
-    def _drop(self) -> None:
-        # Whatever state it is in, the next refresh starts with a connection of its own.
-        with suppress(psycopg.Error):
-            self.close()
-        self._connection = None
-
-    def _all_failed(self, failure: Failure) -> list[QueryRun]:
-        return [
-            QueryRun(pack.name, query.name, 0.0, 0, MappingProxyType({}), failure)
-            for pack in self._packs
+    def _choose(self, due: Container[QueryKey] | None) -> list[tuple[Pack, Query]]:
+        chosen = [
+            (pack, query)
+            for pack in self._target.packs
             for query in pack.queries
+            if due is None or (pack.name, query.name) in due
         ]
+        return sorted(chosen, key=lambda entry: self._rank((entry[0].name, entry[1].name)))
 
-    def _run_all(self, connection: psycopg.Connection, deadline: float) -> list[QueryRun]:
-        connection.execute(_BEGIN)
+    def _rank(self, key: QueryKey) -> int:
+        return (key in self._last) - (key in self._first)
+
+    def _begin(self) -> tuple[bool | None, float | None]:
+        """Begin the snapshot, and learn in the same trip what kind of server it is."""
+        self._saved = False
+        cursor = psycopg.ClientCursor(self.session.open()).execute(
+            self._statements["begin"].encode(),
+            {"lock_timeout_ms": max(1, round(self._limits.lock_timeout_s * 1000))},
+        )
+        while cursor.description is None and cursor.nextset():
+            pass
+        in_recovery, lag_s = cursor.fetchone() or (None, None)
+        return in_recovery, lag_s
+
+    def _save(self, timeout_s: float) -> None:
+        """Set a savepoint in place of the last query's, and the next one's time-out."""
+        psycopg.ClientCursor(self.session.open()).execute(
+            self._statements["save_again" if self._saved else "save"].encode(),
+            {"timeout_ms": max(1, round(timeout_s * 1000))},
+        )
+        self._saved = True
+
+    def _run_all(
+        self, chosen: Sequence[tuple[Pack, Query]], deadline: float, in_recovery: bool | None
+    ) -> list[QueryRun]:
+        runs = []
+        last, first = set(self._last), set[QueryKey]()
         try:
-            return [
-                self._run(connection, pack, query, deadline)
-                for pack in self._packs
-                for query in pack.queries
-            ]
+            for pack, query in chosen:
+                if query.runs_on is not RunsOn.ANY and _is_elsewhere(query.runs_on, in_recovery):
+                    runs.append(_empty(pack, query, skipped=True))
+                    continue
+                key, whole = (pack.name, query.name), not self._snapshot_is_lost()
+                start = self._clock.steady()
+                run = self._run(pack, query, start, deadline - start)
+                runs.append(run)
+                last.discard(key)
+                if start >= deadline:
+                    first.add(key)
+                elif whole and (_took_its_time(run) or self._snapshot_is_lost()):
+                    last.add(key)
         finally:
-            if not _is_lost(connection):
-                with suppress(psycopg.Error):
-                    connection.execute("ROLLBACK")
+            self._last, self._first = frozenset(last), frozenset(first)
+            self._end()
+        return runs
 
-    def _run(
-        self, connection: psycopg.Connection, pack: Pack, query: Query, deadline: float
-    ) -> QueryRun:
-        start = self._clock.steady()
-        failure: Failure | None = None
-        series: dict[str, Series] = {}
-        rows: list[Row] = []
+    def _snapshot_is_lost(self) -> bool:
+        if self.session.is_lost():
+            return True
+        return self.session.open().info.transaction_status is pq.TransactionStatus.IDLE
+
+    def _end(self) -> None:
+        if not self.session.is_lost():
+            with suppress(psycopg.Error), self.session.guard(_GRACE_S):
+                self.session.open().execute("ROLLBACK")
+
+    def _run(self, pack: Pack, query: Query, start: float, remaining_s: float) -> QueryRun:
         try:
-            columns, rows = self._fetch(connection, pack, query, deadline - start)
-            series = {
-                metric.name: read_series(metric, columns, rows)
-                for metric in pack.fed_by(query.name)
+            columns, rows, beyond = self._fetch(pack, query, remaining_s)
+            readings = {m.name: read_series(m, columns, rows) for m in pack.fed_by(query.name)}
+            exemplars = {
+                m.name: read_exemplars(m, columns, rows) for m in pack.illustrated_by(query.name)
             }
         except BadResultError as bad:
             failure = Failure(bad.reason, str(bad))
         except psycopg.Error as error:
-            failure = classify(error)
-        if failure is not None:
-            rows, series = [], {}
-        return QueryRun(
-            pack=pack.name,
-            query=query.name,
-            duration_s=self._clock.steady() - start,
-            rows=len(rows),
-            series=MappingProxyType(series),
-            failure=failure,
-        )
+            failure = _CUT if self.session.was_cut() else classify(error)
+        else:
+            return QueryRun(
+                pack=pack.name,
+                query=query.name,
+                duration_s=self._clock.steady() - start,
+                rows=len(rows) + beyond,
+                series=MappingProxyType({name: r.series for name, r in readings.items()}),
+                dropped=beyond + max((r.dropped for r in readings.values()), default=0),
+                exemplars=MappingProxyType(exemplars),
+            )
+        return _empty(pack, query, self._clock.steady() - start, failure)
 
     def _fetch(
-        self, connection: psycopg.Connection, pack: Pack, query: Query, remaining_s: float
-    ) -> tuple[list[str], list[Row]]:
+        self, pack: Pack, query: Query, remaining_s: float
+    ) -> tuple[list[str], list[Row], int]:
         """Run one query behind a savepoint: its error does not end the transaction for the rest."""
         if remaining_s <= 0:
             raise BadResultError(Reason.TIMEOUT, "no time left before the refresh's deadline")
-        timeout_s = min(query.timeout_s, self._statement_timeout_s, remaining_s)
-        limit = max(metric.max_series * metric.part_count for metric in pack.fed_by(query.name))
-        connection.execute(
-            sql.SQL("SAVEPOINT query; SET LOCAL statement_timeout = {}").format(
-                sql.Literal(max(1, round(timeout_s * 1000)))
-            )
-        )
-        try:
-            columns, rows = _read_rows(connection, query, limit)
-        except (psycopg.Error, BadResultError):
-            if not _is_lost(connection):
-                connection.execute("ROLLBACK TO SAVEPOINT query")
-            raise
-        connection.execute("RELEASE SAVEPOINT query")
-        return columns, rows
+        if self._snapshot_is_lost():
+            raise BadResultError(Reason.CONNECTION, "another query of this refresh lost the line")
+        connection = self.session.open()
+        timeout_s = min(query.timeout_s, self._limits.statement_timeout_s, remaining_s)
+        with self.session.guard(min(query.client_timeout_s, timeout_s + _GRACE_S)):
+            self._save(timeout_s)
+            try:
+                fetched = _read_rows(connection, pack, query)
+            except (psycopg.Error, BadResultError):
+                if not self._snapshot_is_lost():
+                    connection.execute("ROLLBACK TO SAVEPOINT query")
+                raise
+            if self._snapshot_is_lost():
+                raise BadResultError(Reason.SCHEMA, "the statement ends the transaction")
+            return fetched
 
 
-def _is_lost(connection: psycopg.Connection) -> bool:
-    return connection.closed or connection.broken
+_CUT = Failure(Reason.TIMEOUT, "the server did not answer, so the line was cut")
+
+
+def _is_elsewhere(runs_on: RunsOn, in_recovery: bool | None) -> bool:
+    return (runs_on is RunsOn.REPLICA) is not bool(in_recovery)
+
+
+def _took_its_time(run: QueryRun) -> bool:
+    return run.failure is not None and run.failure.reason is Reason.TIMEOUT
+
+
+def _empty(
+    pack: Pack,
+    query: Query,
+    duration_s: float = 0.0,
+    failure: Failure | None = None,
+    *,
+    skipped: bool = False,
+) -> QueryRun:
+    return QueryRun(
+        pack.name, query.name, duration_s, 0, MappingProxyType({}), failure, skipped=skipped
+    )
 
 
 def _read_rows(
-    connection: psycopg.Connection, query: Query, limit: int
-) -> tuple[list[str], list[Row]]:
+    connection: psycopg.Connection, pack: Pack, query: Query
+) -> tuple[list[str], list[Row], int]:
+    """Read row by row, so that an explosion of a million rows stops at the limit, not in memory."""
     rows: list[Row] = []
+    beyond = 0
+    fed = pack.fed_by(query.name)
+    users = (*fed, *pack.illustrated_by(query.name))
+    limit = max(metric.max_series * metric.part_count for metric in users)
+    drops = bool(fed) and all(metric.when_full is WhenFull.DROP for metric in fed)
     with connection.cursor() as cursor:
-        # Row by row, so that an explosion of a million rows stops at the limit, not in memory.
         for row in cursor.stream(query.sql.encode()):
-            if len(rows) == limit:
+            if len(rows) < limit:
+                rows.append(row)
+            elif drops:
+                beyond += 1
+            else:
                 raise BadResultError(
                     Reason.CARDINALITY,
                     f"the query {query.name} gives more than {limit} rows (max_series of the pack)",
                 )
-            rows.append(row)
         if cursor.description is not None:
-            return [column.name for column in cursor.description], rows
-    return _describe_last(connection), rows
+            return [column.name for column in cursor.description], rows, beyond
+    return _describe_last(connection), rows, beyond
 
 
 def _describe_last(connection: psycopg.Connection) -> list[str]:
@@ -240,26 +363,3 @@ def _describe_last(connection: psycopg.Connection) -> list[str]:
     described = connection.pgconn.describe_prepared(b"")
     names = [described.fname(position) for position in range(described.nfields)]
     return [name.decode() for name in names if name is not None]
-
-
-@contextmanager
-def _cut_off(connection: psycopg.Connection, after_s: float) -> Iterator[None]:
-    """Shut the connection's socket if the body takes too long, as when a network swallows packets.
-
-    A server that is alive ends a statement by itself; one that is gone never answers, and the
-    thread would wait with it.
-    """
-    line = socket.socket(fileno=os.dup(connection.fileno()))
-
-    def cut() -> None:
-        with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(after_s, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        line.close()

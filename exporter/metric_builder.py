@@ -107,7 +107,7 @@ class MetricBuilder:
             unit=entry.get("unit", ""),
             when_stale=self._when_stale(key, entry, kind, base),
             when_null=WhenNull(self._chosen("when_null", entry, WhenNull.ABSENT)),
-            when_full=WhenFull(self._chosen("when_full", entry, WhenFull.FAIL)),
+            when_full=self._when_full(key, entry, kind),
             exemplars=self._exemplars(key, entry, kind),
         )
 
@@ -147,6 +147,18 @@ class MetricBuilder:
                 return WhenStale.ABSENT
             raise self._complaint.about(
                 f"{key}.when_stale", "is zero", f"A {kind} never falls; use absent or hold"
+            )
+        return chosen
+
+    def _when_full(self, key: str, entry: Mapping[str, Any], kind: MetricKind) -> WhenFull:
+        chosen = WhenFull(self._chosen("when_full", entry, WhenFull.FAIL))
+        if chosen is WhenFull.DROP and kind is MetricKind.HISTOGRAM:
+            if "when_full" not in entry:
+                return WhenFull.FAIL
+            raise self._complaint.about(
+                f"{key}.when_full",
+                "is drop, which would leave histograms with some of their buckets",
+                "Use fail, or aggregate in the query",
             )
         return chosen
 

@@ -6,7 +6,6 @@ A pack is a folder with a `pack.yml` and `.sql` files; `exporter.loader` makes t
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TypeAlias
 
 from exporter.schedule import Schedule
@@ -54,14 +53,6 @@ class RunsOn(StrEnum):
     REPLICA = "replica"
 
 
-def _no_names() -> Mapping[str, tuple[str, ...]]:
-    return MappingProxyType({})
-
-
-def _no_texts() -> Mapping[str, str]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """What a query needs of the database, for `exporter check --live`.
@@ -74,10 +65,10 @@ class Requirements:
 
     """
 
-    tables: Mapping[str, tuple[str, ...]] = field(default_factory=_no_names)
-    privileges: Mapping[str, tuple[str, ...]] = field(default_factory=_no_names)
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    privileges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     extensions: tuple[str, ...] = ()
-    indexes: Mapping[str, str] = field(default_factory=_no_texts)
+    indexes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,3 +273,20 @@ class Pack:
         metrics = tuple(metric for metric in self.metrics if not metric.compat)
         kept = replace(self, metrics=metrics)
         return replace(kept, queries=tuple(q for q in self.queries if kept.uses(q.name)))
+
+    def on(self, database: str) -> "Pack":
+        """Leave out what does not run on one of the pack's databases."""
+        queries = tuple(q for q in self.queries if not q.databases or database in q.databases)
+        run = {query.name for query in queries}
+        fed = {
+            metric.name
+            for metric in self.metrics
+            if isinstance(metric.source, FromQuery) and metric.source.query in run
+        }
+        metrics = tuple(
+            metric
+            for metric in self.metrics
+            if metric.name in fed
+            or (isinstance(metric.source, FromMetric) and metric.source.metric in fed)
+        )
+        return replace(self, queries=queries, metrics=metrics)

@@ -1,26 +1,37 @@
 """The page that Prometheus reads: the packs' metrics and the exporter's own, in both formats."""
 
+import gzip
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
+from prometheus_client.core import Exemplar
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import generate_latest as write_text
 from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
 from prometheus_client.registry import Collector as FamilySource
 from prometheus_client.registry import CollectorRegistry
 
-from exporter.failures import Reason
-from exporter.memory import Memory
-from exporter.pack import LabelValues, PackMetric, Parts, Series
+from exporter.memory import Memory, Shown
+from exporter.own_metrics import ConfigState, describe_exporter
+from exporter.pack import LabelValues, PackMetric, Parts
+from exporter.series import Example
 from outbound_slo.vocabulary import metrics as vocabulary
 from outbound_slo.vocabulary.metrics import MetricKind
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-_VERSION = version("outbound-slo")
+# Higher levels take several times as long for a page that is a tenth smaller.
+_GZIP_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A page in one format, as it is and compressed."""
+
+    plain: bytes
+    gzipped: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +40,31 @@ class Page:
 
     Attributes:
         text: In Prometheus's text format.
-        openmetrics: In OpenMetrics' format.
+        openmetrics: In OpenMetrics' format, with exemplars.
         good_until: When a metric on it goes absent, on the steady clock; infinity if never.
 
     """
 
-    text: bytes
-    openmetrics: bytes
+    text: Body
+    openmetrics: Body
     good_until: float
 
 
-def render(memory: Memory, steady: float) -> Page:
+def render(memories: Sequence[Memory], config: ConfigState, steady: float) -> Page:
     """Write the page for an instant of the steady clock."""
-    families = [*_pack_families(memory, steady), *_own_families(memory)]
+    families = [*_pack_families(memories, steady), *_own_families(memories, config)]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Given(families))
     return Page(
-        text=write_text(registry),
-        openmetrics=_write_openmetrics(registry),
-        good_until=memory.next_change(steady),
+        text=_compress(write_text(registry)),
+        openmetrics=_compress(_write_openmetrics(registry)),
+        good_until=min((memory.next_change(steady) for memory in memories), default=math.inf),
     )
+
+
+def _compress(plain: bytes) -> Body:
+    # Without a time in its head the same page gives the same bytes.
+    return Body(plain, gzip.compress(plain, _GZIP_LEVEL, mtime=0))
 
 
 def _write_openmetrics(registry: CollectorRegistry) -> bytes:
@@ -65,16 +81,20 @@ class _Given(FamilySource):
         return iter(self._families)
 
 
-def _pack_families(memory: Memory, steady: float) -> Iterator[Family]:
-    for metric, series in memory.visible(steady):
-        yield _family(metric, series)
-
-
-def _family(metric: PackMetric, series: Series) -> Family:
-    family = Family(_base_name(metric.name, metric.kind), metric.help, metric.kind.value)
-    for values, parts in sorted(series.items()):
-        _add_samples(family, metric, values, parts)
-    return family
+def _pack_families(memories: Sequence[Memory], steady: float) -> Iterable[Family]:
+    """Make one family per name: what several databases give stands together."""
+    families: dict[str, Family] = {}
+    for memory in memories:
+        for shown in memory.visible(steady):
+            metric = shown.metric
+            family = families.get(metric.name)
+            if family is None:
+                name = _base_name(metric.name, metric.kind)
+                family = Family(name, metric.help, metric.kind.value, metric.unit)
+                families[metric.name] = family
+            for values, parts in sorted(shown.series.items()):
+                _add_samples(family, shown, memory.labels, values, parts)
+    return families.values()
 
 
 def _base_name(name: str, kind: MetricKind) -> str:
@@ -83,47 +103,40 @@ def _base_name(name: str, kind: MetricKind) -> str:
     return name.removesuffix(suffix)
 
 
-def _add_samples(family: Family, metric: PackMetric, values: LabelValues, parts: Parts) -> None:
-    labels = dict(zip(metric.labels, values, strict=True))
+def _add_samples(
+    family: Family,
+    shown: Shown,
+    target_labels: Mapping[str, str],
+    values: LabelValues,
+    parts: Parts,
+) -> None:
+    metric: PackMetric = shown.metric
+    labels = {**target_labels, **dict(zip(metric.labels, values, strict=True))}
     if metric.kind is not MetricKind.HISTOGRAM:
-        family.add_sample(metric.name, labels, parts[0])
+        exemplar = _exemplar(shown.exemplars.get((values, 0)))
+        family.add_sample(metric.name, labels, parts[0], exemplar=exemplar)
         return
     running = 0.0
-    for edge, events in zip((*metric.buckets, math.inf), parts[:-1], strict=True):
-        running += events
+    for bucket, edge in enumerate((*metric.buckets, math.inf)):
+        running += parts[bucket]
         le = "+Inf" if math.isinf(edge) else repr(float(edge))
-        family.add_sample(f"{metric.name}_bucket", {**labels, "le": le}, running)
+        exemplar = _exemplar(shown.exemplars.get((values, bucket)))
+        family.add_sample(f"{metric.name}_bucket", {**labels, "le": le}, running, exemplar=exemplar)
     family.add_sample(f"{metric.name}_count", labels, running)
     family.add_sample(f"{metric.name}_sum", labels, parts[-1])
 
 
-def _own_families(memory: Memory) -> Iterator[Family]:
-    last = memory.last
-    yield _own(vocabulary.EXPORTER_INFO, {(_VERSION,): 1.0})
-    yield _own(vocabulary.EXPORTER_UP, {(): float(last is not None and last.reached)})
-    yield _own(vocabulary.EXPORTER_SNAPSHOT_AGE, {(): memory.good_at})
-    yield _own(vocabulary.EXPORTER_REFRESH_DURATION, {(): last.duration_s if last else 0.0})
-    yield _own(vocabulary.COUNTER_REBASES, {(): float(memory.rebases)})
-    states = memory.states()
-    keys = [(state.pack, state.query) for state in states]
-    for metric, numbers in (
-        (vocabulary.QUERY_SUCCESS, [float(s.good_at > 0 and s.failure is None) for s in states]),
-        (vocabulary.QUERY_DURATION, [state.duration_s for state in states]),
-        (vocabulary.QUERY_ROWS, [float(state.rows) for state in states]),
-        (vocabulary.QUERY_LAST_SUCCESS, [state.good_at for state in states]),
-    ):
-        yield _own(metric, dict(zip(keys, numbers, strict=True)))
-    # Every reason from the start: a first error that has no series yet is lost to increase().
-    errors: dict[LabelValues, float] = {
-        (state.pack, state.query, reason.value): float(state.errors.get(reason, 0))
-        for state in states
-        for reason in Reason
-    }
-    yield _own(vocabulary.QUERY_ERRORS, errors)
+def _exemplar(example: Example | None) -> Exemplar | None:
+    return Exemplar(dict(example.labels), example.value, example.at) if example else None
 
 
-def _own(metric: vocabulary.Metric, values: dict[LabelValues, float]) -> Family:
+def _own_families(memories: Sequence[Memory], config: ConfigState) -> Iterator[Family]:
+    for metric, samples in describe_exporter(memories, config):
+        yield _own(metric, samples)
+
+
+def _own(metric: vocabulary.Metric, samples: Iterable[tuple[Mapping[str, str], float]]) -> Family:
     family = Family(_base_name(metric.name, metric.kind), metric.help, metric.kind.value)
-    for labels, value in values.items():
-        family.add_sample(metric.name, dict(zip(metric.labels, labels, strict=True)), value)
+    for labels, value in samples:
+        family.add_sample(metric.name, dict(labels), value)
     return family

@@ -12,13 +12,13 @@ from typing import Generic, TypeAlias, TypeVar
 
 from cronsim import CronSim, CronSimError
 
-# Queries due within this share of a refresh interval run together: one snapshot, not two.
+# Queries due within this share of their interval run together: one snapshot, not two.
 _TOGETHER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Run so many seconds after the last run began."""
+    """Run every so many seconds."""
 
     seconds: float
 
@@ -59,6 +59,9 @@ class _Turn:
 
     schedule: Schedule
     due: float
+    soon: float
+    phase_s: float
+    own: bool
     retry_at: float = math.inf
 
 
@@ -74,10 +77,13 @@ class Agenda(Generic[Key]):
 
     Args:
         base_s: The refresh interval, in seconds.
+        jitter: From 0 to 1: by how much of a tenth of their interval all runs but the first are
+            put off, so that exporters that were started together do not ask together.
 
     """
 
     base_s: float
+    jitter: float = 0.0
     _turns: dict[Key, _Turn] = field(default_factory=dict)
 
     def enter(
@@ -86,14 +92,20 @@ class Agenda(Generic[Key]):
         """Take in queries: intervals are due at once, cron expressions when their time comes."""
         for key, schedule in entries:
             chosen = schedule or Every(self.base_s)
-            due = chosen.after(wall) if isinstance(chosen, Cron) else steady
-            self._turns[key] = _Turn(chosen, due)
+            if isinstance(chosen, Cron):
+                self._turns[key] = _Turn(
+                    chosen, chosen.after(wall), _TOGETHER * self.base_s, 0.0, own=True
+                )
+            else:
+                soon = _TOGETHER * min(self.base_s, chosen.seconds)
+                self._turns[key] = _Turn(
+                    chosen, steady, soon, soon * self.jitter, own=schedule is not None
+                )
 
     def due(self, wall: float, steady: float) -> frozenset[Key]:
         """Name the queries whose turn it is."""
-        soon = self.base_s * _TOGETHER
         return frozenset(
-            key for key, turn in self._turns.items() if _wait(turn, wall, steady) <= soon
+            key for key, turn in self._turns.items() if _wait(turn, wall, steady) <= turn.soon
         )
 
     def note(self, key: Key, *, worked: bool, wall: float, steady: float) -> None:
@@ -102,7 +114,11 @@ class Agenda(Generic[Key]):
         turn.retry_at = math.inf if worked else steady + self.base_s
         match turn.schedule:
             case Every(seconds):
-                turn.due = steady + seconds
+                # In step with the first run; runs that were missed are not made up for.
+                turn.due += seconds + turn.phase_s
+                turn.phase_s = 0.0
+                if turn.due <= steady:
+                    turn.due = steady + seconds
             case Cron() as cron:
                 # The run may have begun a little early, with its neighbours.
                 turn.due = cron.after(max(wall, turn.due if turn.due - wall < self.base_s else 0))
@@ -111,6 +127,10 @@ class Agenda(Generic[Key]):
         """Tell how long until something is due, in seconds; infinity for an empty agenda."""
         waits = [_wait(turn, wall, steady) for turn in self._turns.values()]
         return max(0.0, min(waits, default=math.inf))
+
+    def has_own_schedule(self, key: Key) -> bool:
+        """Tell whether a query does not simply run at every refresh."""
+        return self._turns[key].own
 
     def renewed_by(self, key: Key, wall: float, steady: float) -> float:
         """Tell when, on the steady clock, the next regular run of a query is due."""

@@ -3,45 +3,94 @@
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TypeAlias
 
 from exporter.failures import BadResultError, Reason
-from exporter.pack import FromMetric, FromQuery, LabelValues, PackMetric, Parts, Series
+from exporter.pack import (
+    FromMetric,
+    FromQuery,
+    LabelValues,
+    PackMetric,
+    Parts,
+    Series,
+    WhenFull,
+    WhenNull,
+)
 from outbound_slo.vocabulary.metrics import MetricKind
 
-Row = Sequence[object]
+Row: TypeAlias = Sequence[object]
+
+# What the labels of an exemplar may have together, names and values, by OpenMetrics.
+_EXEMPLAR_CHARACTERS = 128
 
 
-def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row]) -> Series:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a query's rows say about a metric.
+
+    Attributes:
+        series: Its series.
+        dropped: Label sets that were left out because there are more than `max_series`.
+
+    """
+
+    series: Series
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One event behind a count.
+
+    Attributes:
+        labels: Where to find it, such as its trace id.
+        value: What was observed; 1 where the query gives none.
+        at: When, in Unix seconds; None where the query does not say.
+
+    """
+
+    labels: Mapping[str, str]
+    value: float
+    at: float | None
+
+
+ExemplarSeries: TypeAlias = Mapping[tuple[LabelValues, int], Example]
+"""By series and bucket (0 for a counter) the newest example."""
+
+
+def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row]) -> Reading:
     """Make a metric's series of its query's rows, with zeros for label values that have no row.
 
-    NULL and NaN give no sample, except where the label values are zero-filled.
-
     Raises:
-        BadResultError: A column is missing, a value is no number, two rows give one series, a
-            counter is negative, or there are too many series.
+        BadResultError: A column is missing, a value is no number or not there where the pack wants
+            one, two rows give one series, a counter is negative, or there are too many series.
 
     """
     source = metric.source
     if not isinstance(source, FromQuery):
         raise TypeError(f"{metric.name} is not fed by a query")
-    cells = _Cells(metric, source, columns)
+    cells = _Cells(metric, columns, (source.value, source.bucket, source.total))
     found: dict[LabelValues, list[float]] = {}
+    unknown: set[LabelValues] = set()
     seen: set[tuple[object, ...]] = set()
     for row in rows:
         labels = cells.labels(row)
         if metric.kind is MetricKind.HISTOGRAM:
             bucket = _bucket(metric, cells.number(row, source.bucket))
             key: tuple[object, ...] = (*labels, cells.raw(row, source.bucket))
-            events, total = cells.number(row, source.value), cells.number(row, source.total)
+            events, total = cells.value(row, source.value), cells.value(row, source.total)
             parts = found.setdefault(labels, [0.0] * metric.part_count)
             parts[bucket] += events or 0.0
             parts[-1] += total or 0.0
         else:
             key = labels
-            number = 1.0 if source.value is None else cells.number(row, source.value)
-            if number is not None:
+            number = 1.0 if source.value is None else cells.value(row, source.value)
+            if number is None:
+                unknown.add(labels)
+            else:
                 found[labels] = [number]
         if key in seen:
             shown = ", ".join(f"{n}={v!r}" for n, v in zip(metric.labels, labels, strict=True))
@@ -51,14 +100,71 @@ def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row])
         seen.add(key)
     _refuse_negative(metric, found)
     zero = (0.0,) * metric.part_count
-    series: dict[LabelValues, Parts] = dict.fromkeys(metric.zero_fill, zero)
+    # A row with NULL says that the number is not known: no zero stands in for it.
+    series: dict[LabelValues, Parts] = {key: zero for key in metric.zero_fill if key not in unknown}
     series.update({labels: tuple(parts) for labels, parts in found.items()})
-    if len(series) > metric.max_series:
+    beyond = len(series) - metric.max_series
+    if beyond <= 0:
+        return Reading(series, 0)
+    if metric.when_full is WhenFull.FAIL:
         raise BadResultError(
             Reason.CARDINALITY,
             f"{metric.name}: more than {metric.max_series} series (max_series of the pack)",
         )
-    return series
+    return Reading(dict(list(series.items())[: metric.max_series]), beyond)
+
+
+def read_exemplars(
+    metric: PackMetric, columns: Sequence[str], rows: Sequence[Row]
+) -> ExemplarSeries:
+    """Make a metric's exemplars of the rows of the query that it takes them from.
+
+    Of several for one series and bucket the newest is kept, or the last where no instant is given.
+
+    Raises:
+        BadResultError: A column is missing, a value is no number or instant, or the labels are
+            longer than OpenMetrics allows.
+
+    """
+    source = metric.exemplars
+    if source is None:
+        raise TypeError(f"{metric.name} has no exemplars")
+    wanted = (source.value, source.at, *source.labels.values())
+    cells = _Cells(metric, columns, wanted)
+    found: dict[tuple[LabelValues, int], Example] = {}
+    for row in rows:
+        texts = {label: cells.raw(row, column) for label, column in source.labels.items()}
+        value = 1.0 if source.value is None else cells.number(row, source.value)
+        if value is None or any(text is None for text in texts.values()):
+            continue
+        labels = {label: str(text) for label, text in texts.items()}
+        if sum(len(label) + len(text) for label, text in labels.items()) > _EXEMPLAR_CHARACTERS:
+            raise BadResultError(
+                Reason.DATA,
+                f"{metric.name}: labels of an exemplar have over {_EXEMPLAR_CHARACTERS} characters",
+            )
+        at = None if source.at is None else cells.instant(row, source.at)
+        key = (cells.labels(row), bisect_left(metric.buckets, value) if metric.buckets else 0)
+        before = found.get(key)
+        if before is None or before.at is None or at is None or at >= before.at:
+            found[key] = Example(labels, value, at)
+    return found
+
+
+def sum_exemplars(
+    metric: PackMetric, base: PackMetric, exemplars: ExemplarSeries
+) -> ExemplarSeries:
+    """Give the exemplars of a metric that is made of another one."""
+    source = metric.source
+    if not isinstance(source, FromMetric):
+        raise TypeError(f"{metric.name} is not made of another metric")
+    kept = [base.labels.index(label) for label in metric.labels]
+    wanted = [(base.labels.index(label), values) for label, values in source.where.items()]
+    return {
+        (tuple(labels[position] for position in kept), bucket): example
+        for (labels, bucket), example in exemplars.items()
+        if all(labels[position] in values for position, values in wanted)
+    }
 
 
 def sum_series(metric: PackMetric, base: PackMetric, series: Series) -> Series:
@@ -84,14 +190,15 @@ def sum_series(metric: PackMetric, base: PackMetric, series: Series) -> Series:
 class _Cells:
     """Reads a row's cells by the names that the pack gives."""
 
-    def __init__(self, metric: PackMetric, source: FromQuery, columns: Sequence[str]) -> None:
+    def __init__(
+        self, metric: PackMetric, columns: Sequence[str], wanted: Sequence[str | None]
+    ) -> None:
         self._metric = metric
         self._positions = {column: position for position, column in enumerate(columns)}
         self._columns = columns
         self._given = [label for label in metric.labels if label not in metric.derived]
-        numbers = (source.value, source.bucket, source.total)
         # Checked even for a result without rows: a renamed column must not look like zero.
-        for column in (*self._given, *numbers):
+        for column in (*self._given, *wanted):
             if column is not None:
                 self._position(column)
 
@@ -118,7 +225,24 @@ class _Cells:
             values[label] = rule.value_for(values[rule.source])
         return tuple(values[label] for label in self._metric.labels)
 
+    def value(self, row: Row, column: str | None) -> float | None:
+        """Give a number as the metric's policy for NULL says."""
+        number = self.number(row, column)
+        if number is not None or self._metric.when_null is WhenNull.ABSENT:
+            return number
+        if self._metric.when_null is WhenNull.ZERO:
+            return 0.0
+        raise BadResultError(Reason.DATA, f"{self._metric.name}: {column} is NULL or NaN")
+
+    def instant(self, row: Row, column: str) -> float | None:
+        """Give Unix seconds."""
+        cell = self.raw(row, column)
+        if not isinstance(cell, datetime):
+            return self.number(row, column)
+        return (cell if cell.tzinfo else cell.replace(tzinfo=UTC)).timestamp()
+
     def number(self, row: Row, column: str | None) -> float | None:
+        """Give a number; None for NULL and NaN."""
         cell = row[self._position(column)]
         match cell:
             case None:

@@ -1,9 +1,10 @@
-"""The exporter's HTTP face: /metrics and /healthz."""
+"""The exporter's HTTP face: /metrics, /healthz and /-/reload."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 
 from exporter.page import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.publication import Publication
@@ -22,6 +23,7 @@ class MetricsServer(ThreadingHTTPServer):
         port: Port; 0 takes a free one, see `url`.
         publication: What to serve.
         alive: Whether refreshes still come.
+        reload: Reads the packs again; raises UserMistake when they are malformed.
 
     Raises:
         UserMistake: The address or port can't be had.
@@ -31,10 +33,16 @@ class MetricsServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, host: str, port: int, publication: Publication, alive: Callable[[], bool]
+        self,
+        host: str,
+        port: int,
+        publication: Publication,
+        alive: Callable[[], bool],
+        reload: Callable[[], None],
     ) -> None:
         self.publication = publication
         self.alive = alive
+        self.reload = reload
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -73,22 +81,60 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not found; try /metrics\n")
 
+    def do_POST(self) -> None:
+        # What was sent along means nothing, and unread it would be taken for the next request.
+        self.close_connection = True
+        if self.path.partition("?")[0] != "/-/reload":
+            text = b"only /-/reload takes a POST\n"
+            self._answer(HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", text, {"Allow": "GET, HEAD"})
+            return
+        try:
+            self.server.reload()
+        except UserMistake as mistake:
+            text = f"nothing was reloaded: {mistake}\n".encode()
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text)
+        else:
+            self._answer(HTTPStatus.OK, "text/plain", b"reloaded\n")
+
     do_HEAD = do_GET  # noqa: N815 - the base class's spelling
 
     def _serve_page(self) -> None:
         page = self.server.publication.page()
-        if "application/openmetrics-text" in self.headers.get("Accept", ""):
-            self._answer(HTTPStatus.OK, OPENMETRICS_TYPE, page.openmetrics)
-        else:
-            self._answer(HTTPStatus.OK, TEXT_TYPE, page.text)
+        modern = "application/openmetrics-text" in self.headers.get("Accept", "")
+        body = page.openmetrics if modern else page.text
+        gzips = _takes_gzip(self.headers.get("Accept-Encoding", ""))
+        self._answer(
+            HTTPStatus.OK,
+            OPENMETRICS_TYPE if modern else TEXT_TYPE,
+            body.gzipped if gzips else body.plain,
+            {"Vary": "Accept, Accept-Encoding"} | ({"Content-Encoding": "gzip"} if gzips else {}),
+        )
 
-    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+    def _answer(
+        self,
+        status: HTTPStatus,
+        content_type: str,
+        body: bytes,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         _LOG.debug(format, *args)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Tell whether an Accept-Encoding names gzip without refusing it by `q=0`."""
+    for offer in accepted.split(","):
+        name, _, rest = offer.strip().partition(";")
+        weight = rest.strip().removeprefix("q=")
+        if name.strip().lower() == "gzip":
+            return weight.strip("0.") != "" if weight else True
+    return False

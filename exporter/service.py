@@ -1,160 +1,194 @@
-"""The exporter as a process: a thread that refreshes, a server that shows, an orderly end."""
+"""The exporter as a process: a thread per database, a server that shows, an orderly end."""
 
 import logging
+import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import Enum, auto
 from queue import SimpleQueue
 
-import psycopg
-
-from exporter.collector import Clock, Collector, Refresh
-from exporter.compaction import DELTA_TABLE, Compactor
-from exporter.memory import Memory
-from exporter.pack import Pack
+from exporter.collector import Clock, Collector, Limits, Refresh
 from exporter.publication import Publication
+from exporter.refresher import Pace, Refresher
 from exporter.server import MetricsServer
+from exporter.target import Target
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 _LOG = logging.getLogger(__name__)
 # A page may miss this many refreshes before its numbers count as old.
 _PATIENCE_REFRESHES = 3
-_COMPACT_EVERY = 6
+# The server ends a leader's session that has been silent for this many of its deadlines.
+_IDLE_DEADLINES = 3
 
 SYSTEM_CLOCK = Clock(wall=time.time, steady=time.monotonic)
 
 
+class _Order(Enum):
+    STOP = auto()
+    RELOAD = auto()
+
+
 class Service:
-    """Refreshes some packs and serves them.
+    """Refreshes targets and serves their numbers.
 
     Args:
-        conninfo: Where the database is.
-        packs: What to serve.
+        plan: Reads the packs and gives the targets; called again at every reload.
         settings: Interval, address and time-outs.
         clock: Where time comes from.
+        elects: Whether one of several replicas leads.
+
+    Raises:
+        UserMistake: A pack is malformed or a reference leads nowhere.
 
     """
 
     def __init__(
         self,
-        conninfo: str,
-        packs: Sequence[Pack],
+        plan: Callable[[], Sequence[Target]],
         settings: ExporterSettings,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        elects: bool = False,
     ) -> None:
+        self._plan = plan
+        self._settings = settings
         self._clock = clock
-        self._interval_s = settings.refresh_interval_ms / 1000
+        self._elects = elects
+        interval_s = settings.refresh_interval_ms / 1000
         statement_timeout_s = settings.statement_timeout_ms / 1000
         # Longer than the interval: a slow database gives a late page, not none.
-        self._deadline_s = max(self._interval_s, 2 * statement_timeout_s)
-        self.collector = Collector(
-            conninfo,
-            packs,
+        deadline_s = max(interval_s, 2 * statement_timeout_s)
+        self._limits = Limits(
             statement_timeout_s=statement_timeout_s,
-            deadline_s=self._deadline_s,
-            clock=clock,
+            lock_timeout_s=settings.lock_timeout_ms / 1000,
+            deadline_s=deadline_s,
+            idle_s=_IDLE_DEADLINES * deadline_s,
         )
-        self._compactor = Compactor(_COMPACT_EVERY) if _counts_events(packs) else None
-        patience_s = _PATIENCE_REFRESHES * self._interval_s
-        self.publication = Publication(Memory(packs, patience_s), clock)
-        self._settings = settings
+        # Spreads exporters that start together; nothing secret.
+        jitter = random.random()  # noqa: S311 - the same
+        self._pace = Pace(interval_s, _PATIENCE_REFRESHES, jitter)
+        targets = plan()
+        self.publication = Publication(targets, _PATIENCE_REFRESHES * interval_s, clock)
+        self._refreshers = {target.name: self._make_refresher(target) for target in targets}
+        self._runs = False
+        self._reloading = threading.Lock()
         # Its put() may be called while its get() runs, as a signal handler does; an Event's set()
         # may not.
-        self._stops: SimpleQueue[None] = SimpleQueue()
-        self._ended = threading.Event()
-        self._last_end = clock.steady()
-        self._failing: frozenset[str] = frozenset()
+        self._orders: SimpleQueue[_Order] = SimpleQueue()
 
-    def refresh(self) -> Refresh:
-        """Refresh once, publish the result, and compact when it is time."""
-        refresh = self.collector.collect()
-        self.publication.publish(refresh)
-        self._report(refresh)
-        if self._compactor is not None and refresh.reached:
-            self._compactor.after_refresh(self.collector.open())
-        self._last_end = self._clock.steady()
-        return refresh
+    @property
+    def collectors(self) -> Sequence[Collector]:
+        """What asks each target."""
+        return [refresher.collector for refresher in self._refreshers.values()]
+
+    @property
+    def collector(self) -> Collector:
+        """What asks the first target."""
+        return self.collectors[0]
+
+    def _make_refresher(self, target: Target) -> Refresher:
+        return Refresher(
+            target, self._limits, self._pace, self.publication, self._clock, elects=self._elects
+        )
+
+    def refresh(self) -> Sequence[Refresh]:
+        """Refresh every target once, all queries, and publish the results."""
+        return [refresher.refresh() for refresher in self._refreshers.values()]
 
     def alive(self) -> bool:
-        """Tell whether refreshes still end, be it with an error."""
-        allowed = self._deadline_s + _PATIENCE_REFRESHES * self._interval_s
-        return self._clock.steady() - self._last_end < allowed
+        """Tell whether refreshes of every target still end, be it with an error."""
+        return all(refresher.is_alive() for refresher in self._refreshers.values())
 
     def run(self) -> None:
         """Serve until `stop`.
 
         Raises:
-            UserMistake: The port can't be had, or the database can't be reached at the start.
-                Later outages are survived.
+            UserMistake: The port can't be had, or no database can be reached at the start. Later
+                outages are survived.
 
         """
         settings = self._settings
-        with MetricsServer(settings.host, settings.port, self.publication, self.alive) as server:
-            self.collector.open()
-            self.refresh()
-            refresher = threading.Thread(target=self._refresh_for_ever, name="refresh")
+        with MetricsServer(
+            settings.host, settings.port, self.publication, self.alive, self.reload
+        ) as server:
+            self.connect()
+            for refresher in self._refreshers.values():
+                refresher.refresh_due()
+                refresher.start()
+            self._runs = True
             listener = threading.Thread(target=server.serve_forever, name="listen")
-            refresher.start()
             listener.start()
             _LOG.info("Serving %s/metrics", server.url)
             try:
-                self._stops.get()
+                while self._orders.get() is _Order.RELOAD:
+                    with suppress(UserMistake):
+                        self.reload()
             finally:
-                self._ended.set()
                 server.shutdown()
                 listener.join()
-                refresher.join()
-                self.collector.close()
+                self.close()
 
     def stop(self) -> None:
         """Let `run` return; safe in a signal handler."""
-        self._stops.put(None)
+        self._orders.put(_Order.STOP)
 
-    def connect(self) -> None:
-        """Reach the database once.
+    def ask_to_reload(self) -> None:
+        """Let `run` read the packs again; safe in a signal handler."""
+        self._orders.put(_Order.RELOAD)
+
+    def reload(self) -> None:
+        """Read the packs again, and serve what they say from the next refresh on.
 
         Raises:
-            UserMistake: Nothing answers there.
+            UserMistake: They are malformed; what was served goes on, and the page tells.
 
         """
-        self.collector.open()
+        with self._reloading:
+            try:
+                targets = self._plan()
+            except UserMistake as mistake:
+                _LOG.error("Nothing was reloaded: %s", mistake)
+                self.publication.note_bad_config()
+                raise
+            self.publication.change_targets(targets)
+            before, after = dict(self._refreshers), dict[str, Refresher]()
+            for target in targets:
+                refresher = before.pop(target.name, None)
+                if refresher is not None:
+                    refresher.change(target)
+                else:
+                    refresher = self._make_refresher(target)
+                    if self._runs:
+                        refresher.start()
+                after[target.name] = refresher
+            self._refreshers = after
+            for gone in before.values():
+                gone.end()
+                gone.join()
+            _LOG.info("Reloaded the packs")
+
+    def connect(self) -> None:
+        """Reach the databases once.
+
+        Raises:
+            UserMistake: None of them answers.
+
+        """
+        mistakes = []
+        for collector in self.collectors:
+            try:
+                collector.open()
+            except UserMistake as mistake:
+                mistakes.append(mistake)
+        if len(mistakes) == len(self._refreshers):
+            raise mistakes[0]
 
     def close(self) -> None:
-        """Give the connection back, where `run` was not used."""
-        self.collector.close()
-
-    def _refresh_for_ever(self) -> None:
-        due = self._clock.steady() + self._interval_s
-        while not self._ended.wait(max(0.0, due - self._clock.steady())):
-            try:
-                self.refresh()
-            except (psycopg.Error, UserMistake):
-                # The line was lost between two steps; the next refresh makes a new one.
-                _LOG.debug("Refresh ended early", exc_info=True)
-            # Refreshes that were missed are not made up for.
-            due = max(due + self._interval_s, self._clock.steady())
-
-    def _report(self, refresh: Refresh) -> None:
-        """Log each failure when it starts and when it ends, not at every refresh."""
-        failing = {
-            f"{run.pack}/{run.query}": run.failure
-            for run in refresh.runs
-            if run.failure is not None
-        }
-        if not refresh.reached:
-            if self._failing != frozenset({"database"}):
-                text = next(iter(failing.values())).text if failing else "no answer"
-                _LOG.warning("The database cannot be reached: %s", text)
-            self._failing = frozenset({"database"})
-            return
-        for name, failure in failing.items():
-            if name not in self._failing:
-                _LOG.warning("Query %s fails (%s): %s", name, failure.reason, failure.text)
-        for name in sorted(self._failing - failing.keys()):
-            _LOG.info("%s works again", name)
-        self._failing = frozenset(failing)
-
-
-def _counts_events(packs: Sequence[Pack]) -> bool:
-    return any(DELTA_TABLE in query.requires.tables for pack in packs for query in pack.queries)
+        """End every thread and give every connection back."""
+        for refresher in self._refreshers.values():
+            refresher.end()
+        for refresher in self._refreshers.values():
+            refresher.join()

@@ -12,6 +12,7 @@ from exporter.collector import Clock
 from exporter.loader import load_packs
 from exporter.page import Page
 from exporter.service import SYSTEM_CLOCK, Service
+from exporter.target import own_target
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.errors import ErrorPolicy
 
@@ -39,8 +40,8 @@ def read_openmetrics(text: str) -> Numbers:
 
 def read_page(page: Page) -> Numbers:
     """Give the samples of a page; its two formats must agree."""
-    numbers = read_text(page.text.decode())
-    assert read_openmetrics(page.openmetrics.decode()) == numbers
+    numbers = read_text(page.text.plain.decode())
+    assert read_openmetrics(page.openmetrics.plain.decode()) == numbers
     return numbers
 
 
@@ -82,6 +83,7 @@ def make_settings(**milliseconds: int) -> ExporterSettings:
     names = {
         "interval": "OUTBOUND_METRICS_UPDATE_INTERVAL_MS",
         "timeout": "OUTBOUND_EXPORTER_STATEMENT_TIMEOUT_MS",
+        "lock_timeout": "OUTBOUND_EXPORTER_LOCK_TIMEOUT_MS",
     }
     chosen = {names[name]: value for name, value in milliseconds.items()}
     return ExporterSettings.model_validate({"OUTBOUND_EXPORTER_PORT": 0, **chosen})
@@ -97,7 +99,8 @@ def open_service(
 ) -> Iterator[Service]:
     """Give an exporter that refreshes when told to, and serves nobody."""
     packs = load_packs(references or ["outbound"], ErrorPolicy.RUNBOOK, compat=compat)
-    service = Service(database, packs, make_settings(**milliseconds), clock)
+    targets = [own_target(database, packs)]
+    service = Service(lambda: targets, make_settings(**milliseconds), clock)
     try:
         yield service
     finally:

@@ -205,6 +205,8 @@ DELIVERY_LATENCY_002 = Metric(
 )  # fmt: skip
 
 # --- the exporter about itself ------------------------------------------------------------------
+# Where databases have names, each of these but the first and those of the configuration has the
+# label `database` too.
 EXPORTER_INFO = Metric(
     "outbound_exporter_build_info", _G, "Always 1; the version is a label.",
     ("version",), _EXP, "house",
@@ -244,10 +246,40 @@ QUERY_ERRORS = Metric(
     "Failed runs by reason: timeout, permission, schema, connection, cardinality, data.",
     ("pack", "query", "reason"), _EXP, "house",
 )  # fmt: skip
+QUERY_DROPPED_SERIES = Metric(
+    "outbound_exporter_query_dropped_series", _G,
+    "Label sets beyond max_series that the query's last good run left out.",
+    ("pack", "query"), _EXP, "house",
+)  # fmt: skip
 COUNTER_REBASES = Metric(
     "outbound_exporter_counter_rebases_total", _C,
     "Times that a counter's source fell and the page kept its height.",
     (), _EXP, "house; D3",
+)  # fmt: skip
+EXPORTER_LEADER = Metric(
+    "outbound_exporter_leader", _G,
+    "1 on the replica of the exporter that asks the database and shows its numbers.",
+    (), _EXP, "house",
+)  # fmt: skip
+DATABASE_IN_RECOVERY = Metric(
+    "outbound_exporter_database_in_recovery", _G,
+    "1 when the database is a replica; absent while it does not answer.",
+    (), _EXP, "house",
+)  # fmt: skip
+REPLICATION_LAG = Metric(
+    "outbound_exporter_replication_lag_seconds", _G,
+    "Seconds by which a replica lags behind its primary; 0 on a primary.",
+    (), _EXP, "house",
+)  # fmt: skip
+CONFIG_RELOAD_SUCCESS = Metric(
+    "outbound_exporter_config_last_reload_successful", _G,
+    "1 when the packs' files were fit to be served at the last reload.",
+    (), _EXP, "house",
+)  # fmt: skip
+CONFIG_RELOAD_TIME = Metric(
+    "outbound_exporter_config_last_reload_success_timestamp_seconds", _G,
+    "Unix time in seconds at which the packs' files were last fit to be served.",
+    (), _EXP, "house",
 )  # fmt: skip
 
 # --- the sender about itself --------------------------------------------------------------------

@@ -11,12 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from exporter.collector import Clock, Collector, Refresh
+from exporter.collector import Clock, Collector, Limits, Refresh
 from exporter.failures import Failure, Reason
 from exporter.loader import load_pack
-from exporter.memory import Memory
+from exporter.pack import Pack
 from exporter.publication import Publication
 from exporter.service import SYSTEM_CLOCK
+from exporter.target import own_target
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from tests.exporter_parts import (
@@ -80,6 +81,15 @@ def make_pack(folder: Path, statement: str, *, kind: str = "gauge", timeout_ms: 
 """
     queries = {"trial": statement, "clock": "SELECT 1 AS one"}
     return write_pack(folder / "trial", metrics, queries, timeout_ms)
+
+
+def make_collector(
+    database: str, pack: Pack, *, clock: Clock = SYSTEM_CLOCK, deadline_s: float = 10.0
+) -> Collector:
+    limits = Limits(
+        statement_timeout_s=30.0, lock_timeout_s=30.0, deadline_s=deadline_s, idle_s=60.0
+    )
+    return Collector(own_target(database, [pack]), limits, clock)
 
 
 def errors_of(numbers: Numbers, query: str) -> dict[str, float]:
@@ -149,9 +159,7 @@ def test_a_failing_query_is_absent_with_its_reason_and_hurts_no_other(
 def test_an_explosion_stops_at_the_limit_and_not_in_memory(database: str, tmp_path: Path) -> None:
     explosion = "SELECT 'p' || i AS state, 1 AS n FROM generate_series(1, 100000) AS i"
     loaded = load_pack(make_pack(tmp_path, explosion), ErrorPolicy.RUNBOOK)
-    collector = Collector(
-        database, [loaded], statement_timeout_s=5, deadline_s=10, clock=SYSTEM_CLOCK
-    )
+    collector = make_collector(database, loaded)
     try:
         trial, clock = collector.collect().runs
     finally:
@@ -237,13 +245,14 @@ def test_frozen_numbers_go_when_the_pack_says_so(
     now = [1000.0]
     clock = Clock(wall=lambda: now[0], steady=lambda: now[0])
     loaded = load_pack(pack, ErrorPolicy.RUNBOOK)
-    collector = Collector(database, [loaded], statement_timeout_s=5.0, deadline_s=10.0, clock=clock)
-    publication = Publication(Memory([loaded], patience_s=15.0), clock)
+    target = own_target(database, [loaded])
+    collector = make_collector(database, loaded, clock=clock)
+    publication = Publication([target], 15.0, clock)
     try:
-        publication.publish(collector.collect())
+        publication.publish(target, collector.collect())
         connection.execute("DROP TABLE parcel")
         now[0] = 1029.0
-        publication.publish(collector.collect())
+        publication.publish(target, collector.collect())
         held = read_page(publication.page())
         now[0] = 1030.0
         gone = read_page(publication.page())
@@ -328,7 +337,7 @@ def test_a_refresh_ends_at_its_deadline_and_the_rest_are_timeouts(
     # with half a second left, the third at 5 s and beyond the deadline.
     ticks = map(float, count())
     clock = Clock(wall=lambda: 0.0, steady=lambda: next(ticks))
-    collector = Collector(database, [loaded], statement_timeout_s=30, deadline_s=3.5, clock=clock)
+    collector = make_collector(database, loaded, clock=clock, deadline_s=3.5)
     try:
         quick, slow, late = collector.collect().runs
     finally:
@@ -419,7 +428,7 @@ def test_a_server_that_stops_answering_does_not_hold_the_exporter_for_ever(
 ) -> None:
     clock = Clock(wall=lambda: 0.0, steady=lambda: 0.0)
     loaded = load_pack(pack, ErrorPolicy.RUNBOOK)
-    collector = Collector(database, [loaded], statement_timeout_s=5, deadline_s=0.1, clock=clock)
+    collector = make_collector(database, loaded, clock=clock, deadline_s=0.1)
     stalled: list[Refresh] = []
     collecting = threading.Thread(target=lambda: stalled.append(collector.collect()))
     try:

@@ -74,7 +74,9 @@ def serving(database: str, *arguments: str, **variables: str) -> Iterator[tuple[
 @contextmanager
 def listening(service: Service) -> Iterator[str]:
     """Serve what a service has published; the test decides when it refreshes."""
-    with MetricsServer("127.0.0.1", 0, service.publication, service.alive) as server:
+    with MetricsServer(
+        "127.0.0.1", 0, service.publication, service.alive, service.reload
+    ) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -326,7 +328,7 @@ def test_other_paths_and_methods_are_answered_in_kind(database: str) -> None:
         head = requests.head(f"{url}/metrics", timeout=30)
         assert (head.status_code, head.text) == (200, "")
         assert int(head.headers["Content-Length"]) > 1000
-        assert requests.post(f"{url}/metrics", timeout=30).status_code == 501
+        assert requests.post(f"{url}/metrics", timeout=30).status_code == 405
 
 
 def test_health_is_lost_when_refreshes_stop(database: str) -> None:
@@ -345,4 +347,4 @@ def test_a_taken_port_is_a_users_mistake_before_anything_is_asked(database: str)
     with open_service(database) as service, listening(service) as url:
         port = int(url.rpartition(":")[2])
         with pytest.raises(UserMistake, match=f"cannot listen on 127.0.0.1:{port}"):
-            MetricsServer("127.0.0.1", port, service.publication, service.alive)
+            MetricsServer("127.0.0.1", port, service.publication, service.alive, service.reload)

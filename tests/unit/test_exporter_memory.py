@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from exporter.collector import QueryRun, Refresh
 from exporter.failures import Failure, Reason
-from exporter.memory import HeightGuard, Memory
+from exporter.heights import HeightGuard
+from exporter.memory import Memory
 from exporter.pack import FromMetric, FromQuery, Pack, PackMetric, Query, Series
 from outbound_slo.vocabulary.metrics import MetricKind
 
@@ -61,7 +62,7 @@ def make_refresh(at: float, *, steady: float | None, fast: float | None) -> Refr
 
 
 def shown(memory: Memory, now: float) -> dict[str, float]:
-    return {metric.name: series[()][0] for metric, series in memory.visible(now)}
+    return {shown.metric.name: shown.series[()][0] for shown in memory.visible(now)}
 
 
 def test_nothing_is_shown_before_the_first_refresh() -> None:

@@ -10,14 +10,17 @@ from exporter.collector import Clock, QueryRun, Refresh
 from exporter.failures import Failure, Reason
 from exporter.loader import load_pack
 from exporter.memory import Memory
+from exporter.own_metrics import ConfigState
 from exporter.pack import Pack, Parts, Series
 from exporter.page import Page, render
 from exporter.publication import Publication
+from exporter.target import own_target
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.metrics import METRICS, QUERY_ERRORS, MetricKind, Origin
 from tests.exporter_parts import parse_openmetrics, pick, read_openmetrics, read_page, read_text
 
 PACK = load_pack("outbound", ErrorPolicy.RUNBOOK)
+TARGET = own_target("", [PACK])
 BROKEN = Failure(Reason.TIMEOUT, "too slow")
 
 
@@ -50,19 +53,19 @@ def make_numbers(pack: Pack) -> dict[str, Series]:
 def render_once(made: dict[str, Series]) -> Page:
     memory = Memory([PACK], patience_s=30)
     memory.take(make_refresh(PACK, made), 100.0)
-    return render(memory, 100.0)
+    return render([memory], ConfigState(), 100.0)
 
 
 def test_both_strict_parsers_read_the_same_numbers() -> None:
     page = render_once(make_numbers(PACK))
-    text = read_text(page.text.decode())
+    text = read_text(page.text.plain.decode())
 
-    assert text == read_openmetrics(page.openmetrics.decode())
+    assert text == read_openmetrics(page.openmetrics.plain.decode())
     assert len(text) > len(PACK.metrics)
 
 
 def test_every_metric_of_the_exporter_is_on_the_page_under_its_name_and_type() -> None:
-    page = render_once(make_numbers(PACK)).text.decode()
+    page = render_once(make_numbers(PACK)).text.plain.decode()
     types = dict(
         line.removeprefix("# TYPE ").rsplit(" ", 1)
         for line in page.splitlines()
@@ -74,7 +77,7 @@ def test_every_metric_of_the_exporter_is_on_the_page_under_its_name_and_type() -
 
 
 def test_help_on_the_page_is_the_vocabularys() -> None:
-    page = render_once(make_numbers(PACK)).text.decode()
+    page = render_once(make_numbers(PACK)).text.plain.decode()
 
     for metric in METRICS.values():
         if metric.origin is Origin.EXPORTER:
@@ -112,7 +115,7 @@ def test_hostile_label_values_survive_the_page(
 
 
 def test_before_the_first_refresh_the_page_says_that_the_database_is_not_up() -> None:
-    text = read_page(render(Memory([PACK], patience_s=30), 0.0))
+    text = read_page(render([Memory([PACK], patience_s=30)], ConfigState(), 0.0))
 
     assert text["outbound_exporter_database_up", frozenset()] == 0.0
     assert text["outbound_exporter_snapshot_timestamp_seconds", frozenset()] == 0.0
@@ -120,7 +123,7 @@ def test_before_the_first_refresh_the_page_says_that_the_database_is_not_up() ->
 
 
 def test_every_reason_of_every_query_has_an_error_count_from_the_start() -> None:
-    text = read_page(render(Memory([PACK], patience_s=30), 0.0))
+    text = read_page(render([Memory([PACK], patience_s=30)], ConfigState(), 0.0))
     counted = [value for (name, _), value in text.items() if name == QUERY_ERRORS.name]
 
     assert counted == [0.0] * (len(PACK.queries) * len(Reason))
@@ -129,7 +132,7 @@ def test_every_reason_of_every_query_has_an_error_count_from_the_start() -> None
 def test_a_failure_is_on_the_page_with_its_reason() -> None:
     memory = Memory([PACK], patience_s=30)
     memory.take(make_refresh(PACK, {}, BROKEN), 100.0)
-    text = read_page(render(memory, 100.0))
+    text = read_page(render([memory], ConfigState(), 100.0))
     query = frozenset({("pack", "outbound"), ("query", "stuck")})
 
     assert text["outbound_exporter_query_success", query] == 0.0
@@ -140,27 +143,28 @@ def test_a_failure_is_on_the_page_with_its_reason() -> None:
 def test_a_page_that_nobody_refreshes_loses_its_numbers_by_itself() -> None:
     now = [0.0]
     clock = Clock(wall=lambda: 0.0, steady=lambda: now[0])
-    publication = Publication(Memory([PACK], patience_s=30), clock)
-    publication.publish(make_refresh(PACK, make_numbers(PACK)))
+    publication = Publication([TARGET], 30, clock)
+    publication.publish(TARGET, make_refresh(PACK, make_numbers(PACK)))
 
     now[0] = 59.0
-    assert b"\noutbound_message_queue_depth{" in publication.page().text
+    assert b"\noutbound_message_queue_depth{" in publication.page().text.plain
     now[0] = 60.0
-    assert b"\noutbound_message_queue_depth{" not in publication.page().text
-    assert b"\noutbound_message_queue_depth{" not in publication.page().openmetrics
+    assert b"\noutbound_message_queue_depth{" not in publication.page().text.plain
+    assert b"\noutbound_message_queue_depth{" not in publication.page().openmetrics.plain
 
 
 def test_between_refreshes_every_reader_gets_the_same_page() -> None:
     clock = Clock(wall=lambda: 0.0, steady=lambda: 0.0)
-    publication = Publication(Memory([PACK], patience_s=30), clock)
-    publication.publish(make_refresh(PACK, make_numbers(PACK)))
+    publication = Publication([TARGET], 30, clock)
+    publication.publish(TARGET, make_refresh(PACK, make_numbers(PACK)))
 
     assert publication.page() is publication.page()
 
 
 def test_a_runbooks_gauge_may_end_in_total() -> None:
     families = {
-        f.name: f for f in parse_openmetrics(render_once(make_numbers(PACK)).openmetrics.decode())
+        f.name: f
+        for f in parse_openmetrics(render_once(make_numbers(PACK)).openmetrics.plain.decode())
     }
 
     assert families["outbound_message_stuck_total"].type == MetricKind.GAUGE.value

@@ -41,7 +41,9 @@ def make_metric(
 
 
 def test_each_row_is_a_series_wherever_its_columns_stand() -> None:
-    series = read_series(make_metric(), ["n", "extra", "state"], [(3, "x", "new"), (4, "y", "old")])
+    series = read_series(
+        make_metric(), ["n", "extra", "state"], [(3, "x", "new"), (4, "y", "old")]
+    ).series
 
     assert series == {("new",): (3.0,), ("old",): (4.0,)}
 
@@ -57,36 +59,41 @@ def test_each_row_is_a_series_wherever_its_columns_stand() -> None:
     ],
 )
 def test_what_postgresql_counts_with_is_a_number(cell: object, number: float) -> None:
-    assert read_series(make_metric(), ["state", "n"], [("new", cell)]) == {("new",): (number,)}
+    assert read_series(make_metric(), ["state", "n"], [("new", cell)]).series == {
+        ("new",): (number,)
+    }
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan, Decimal("NaN")])
 def test_null_and_nan_are_absent_and_not_zero(nothing: object) -> None:
     rows = [("new", nothing), ("old", 1)]
 
-    assert read_series(make_metric(), ["state", "n"], rows) == {("old",): (1.0,)}
+    assert read_series(make_metric(), ["state", "n"], rows).series == {("old",): (1.0,)}
 
 
 def test_label_values_without_a_row_are_zero_when_the_pack_says_so() -> None:
     metric = make_metric(zero_fill=(("new",), ("old",)))
 
-    assert read_series(metric, ["state", "n"], [("old", 2)]) == {("new",): (0.0,), ("old",): (2.0,)}
-    assert read_series(metric, ["state", "n"], []) == {("new",): (0.0,), ("old",): (0.0,)}
+    assert read_series(metric, ["state", "n"], [("old", 2)]).series == {
+        ("new",): (0.0,),
+        ("old",): (2.0,),
+    }
+    assert read_series(metric, ["state", "n"], []).series == {("new",): (0.0,), ("old",): (0.0,)}
 
 
 def test_no_rows_and_no_zero_fill_are_no_series() -> None:
-    assert read_series(make_metric(), ["state", "n"], []) == {}
+    assert read_series(make_metric(), ["state", "n"], []).series == {}
 
 
 def test_a_null_label_is_the_empty_value() -> None:
-    assert read_series(make_metric(), ["state", "n"], [(None, 1)]) == {("",): (1.0,)}
+    assert read_series(make_metric(), ["state", "n"], [(None, 1)]).series == {("",): (1.0,)}
 
 
 def test_a_derived_label_follows_its_source() -> None:
     mood = LabelMap("state", {"gone": "sad"}, "calm")
     metric = make_metric(labels=("mood", "state"), derived={"mood": mood})
 
-    series = read_series(metric, ["state", "n"], [("gone", 1), ("new", 2)])
+    series = read_series(metric, ["state", "n"], [("gone", 1), ("new", 2)]).series
 
     assert series == {("sad", "gone"): (1.0,), ("calm", "new"): (2.0,)}
 
@@ -94,14 +101,14 @@ def test_a_derived_label_follows_its_source() -> None:
 def test_an_info_is_one_whatever_the_row_says() -> None:
     metric = make_metric(MetricKind.INFO, source=FromQuery("q", None))
 
-    assert read_series(metric, ["state"], [("new",)]) == {("new",): (1.0,)}
+    assert read_series(metric, ["state"], [("new",)]).series == {("new",): (1.0,)}
 
 
 def test_a_histograms_rows_fall_into_the_buckets_whose_upper_edge_holds_them() -> None:
     metric = make_metric(MetricKind.HISTOGRAM, zero_fill=(("idle",),))
     rows = [("new", 1.0, 2, 1.5), ("new", 5.0, 1, 4.0), ("new", math.inf, 3, Decimal(60))]
 
-    series = read_series(metric, ["state", "edge", "n", "seconds"], rows)
+    series = read_series(metric, ["state", "edge", "n", "seconds"], rows).series
 
     assert series == {("new",): (2.0, 1.0, 3.0, 65.5), ("idle",): (0.0, 0.0, 0.0, 0.0)}
 
@@ -110,7 +117,7 @@ def test_edges_that_the_pack_does_not_have_count_in_the_next_bucket_up() -> None
     metric = make_metric(MetricKind.HISTOGRAM)
     rows = [("new", 0.5, 1, 0.4), ("new", 3.0, 1, 2.0), ("new", 9.0, 1, 8.0)]
 
-    series = read_series(metric, ["state", "edge", "n", "seconds"], rows)
+    series = read_series(metric, ["state", "edge", "n", "seconds"], rows).series
 
     assert series == {("new",): (1.0, 1.0, 1.0, 10.4)}
 
@@ -166,7 +173,7 @@ def test_a_result_that_cannot_be_the_metric_is_refused_with_its_reason(
 def test_exactly_the_maximum_of_series_is_allowed() -> None:
     metric = make_metric(max_series=2)
 
-    assert len(read_series(metric, ["state", "n"], [("a", 1), ("b", 1)])) == 2
+    assert len(read_series(metric, ["state", "n"], [("a", 1), ("b", 1)]).series) == 2
 
 
 BASE = make_metric(labels=("channel", "outcome"))
