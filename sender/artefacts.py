@@ -27,7 +27,7 @@ def build_openapi_page() -> Mapping[str, str]:
         desk=Desk(""),
         tokens=AdminTokens([]),
         tracing=start_tracing(),
-        rules=MessageRules(ErrorPolicy.RUNBOOK, 600.0),
+        rules=MessageRules(ErrorPolicy.RUNBOOK, 600.0, 60.0),
         rehearser=Rehearser(
             has_provider=False,
             quiet=NO_DEFAULT,

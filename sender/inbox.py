@@ -16,7 +16,7 @@ from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from sender.callbacks import Caller, read_news
 from sender.faults import is_passing
-from sender.intake import Arrival, Intake
+from sender.intake import SILENCE_S, Arrival, Intake
 from sender.journal import tell_receipts
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool
@@ -63,15 +63,20 @@ class Inbox:
     """Stores and applies webhooks."""
 
     def __init__(
-        self, pool: Pool, tracing: Tracing, policy: ErrorPolicy, metrics: SenderMetrics
+        self,
+        pool: Pool,
+        tracing: Tracing,
+        policy: ErrorPolicy,
+        metrics: SenderMetrics,
+        silence_s: float = SILENCE_S,
     ) -> None:
-        """Use the sender's pool."""
+        """Use the sender's pool; without a webhook for `silence_s` seconds they are silent."""
         self._pool = pool
         self._tracing = tracing
         self._policy = policy
         self._metrics = metrics
         self._news = asyncio.Event()
-        self._intake = Intake(pool, self._news.set)
+        self._intake = Intake(pool, self._news.set, silence_s)
 
     async def store(self, arrival: Arrival) -> None:
         """Keep a webhook; when this returns it is safe to answer the provider.

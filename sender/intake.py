@@ -26,6 +26,9 @@ MOST_CHARACTERS = 4_000_000
 PATIENCE_S = 2.5
 """Seconds that a webhook waits for the database: less than its server grants it at the end."""
 
+SILENCE_S = 60.0
+"""Seconds without a webhook after which re-sends hold, unless a setting says otherwise."""
+
 HEALTH_S = 1.0
 """Seconds between two notes of a provider's health by one process, as rules ask for minutes."""
 
@@ -42,9 +45,17 @@ class Arrival:
 class Intake:
     """Stores arrivals; a transaction at a time, with all that came while the last one ran."""
 
-    def __init__(self, pool: Pool, announce: Callable[[], None]) -> None:
-        """Call `announce` after each transaction that stored something."""
+    def __init__(self, pool: Pool, announce: Callable[[], None], silence_s: float) -> None:
+        """Call `announce` after each transaction that stored something.
+
+        Args:
+            pool: The sender's connections.
+            announce: Called often, so it only sets a sign.
+            silence_s: Seconds without a webhook that count as their silence.
+
+        """
         self._pool = pool
+        self._silence_s = silence_s
         self._announce = announce
         self._waiting: deque[tuple[Arrival, asyncio.Future[None]]] = deque()
         self._storing: asyncio.Task[None] | None = None
@@ -151,7 +162,10 @@ class Intake:
             if due:
                 await cursor.execute(
                     _QUERIES["note_accepted"].encode(),
-                    {"providers": [caller.value for caller in due]},
+                    {
+                        "providers": [caller.value for caller in due],
+                        "silence_s": self._silence_s,
+                    },
                 )
         self._accepted_noted.update(dict.fromkeys(due, now))
         self._announce()

@@ -44,6 +44,7 @@ class MessageRules:
 
     policy: ErrorPolicy
     recovery_window_s: float
+    silence_s: float
 
 
 class RetryRequest(Question):
@@ -75,7 +76,7 @@ def build_message_routes(desk: Desk, tracing: Tracing, rules: MessageRules) -> A
     )
     _add_enqueue(router, desk, tracing)
     _add_read(router, desk, rules.policy)
-    _add_retry(router, desk, tracing, rules.recovery_window_s)
+    _add_retry(router, desk, tracing, rules)
     return router
 
 
@@ -176,7 +177,7 @@ def _add_read(router: APIRouter, desk: Desk, policy: ErrorPolicy) -> None:
         return found
 
 
-def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, window_s: float) -> None:
+def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, rules: MessageRules) -> None:
     @router.post("/{message_id}/retry", responses=declare(400, 404, 409))
     def retry_message(
         scope: Scope,
@@ -195,7 +196,8 @@ def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, window_s: float)
                 connection,
                 message_id,
                 org_id=scope.org_id,
-                recovery_window_s=window_s,
+                recovery_window_s=rules.recovery_window_s,
+                silence_s=rules.silence_s,
                 force=force or wanted.force,
                 updated_by=wanted.updated_by,
             )

@@ -277,8 +277,12 @@ async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
         return len(await cursor.fetchall())
 
 
-async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> dict[int, MessageStatus]:
+async def recover(
+    pool: Pool, *, window_s: float, silence_s: float, limit: int = 500
+) -> dict[int, MessageStatus]:
     """Take messages out of SENDING that nothing was heard of for `window_s` seconds.
+
+    Webhooks that have been silent for `silence_s` seconds hold back what they might tell of.
 
     Returns:
         The new status of each by its id: QUEUED, or FAILED where the budget is used up.
@@ -287,7 +291,12 @@ async def recover(pool: Pool, *, window_s: float, limit: int = 500) -> dict[int,
     async with pool.connection() as connection:
         cursor = await connection.execute(
             _QUERIES["recover"].encode(),
-            {"window_s": window_s, "limit": limit, "error_code": HouseCode.OUTCOME_UNKNOWN.value},
+            {
+                "window_s": window_s,
+                "silence_s": silence_s,
+                "limit": limit,
+                "error_code": HouseCode.OUTCOME_UNKNOWN.value,
+            },
         )
         return {number: MessageStatus(status) for number, status in await cursor.fetchall()}
 

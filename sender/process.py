@@ -51,7 +51,7 @@ from sender.rehearsal import Rehearser
 from sender.secrets import SecretStore, TokenStore
 from sender.shared_limits import open_limits
 from sender.signatures import SendGridKey, load_sendgrid_key
-from sender.upkeep import keep_up
+from sender.upkeep import Patience, keep_up
 from sender.webhook_routes import WebhookSecrets
 from sender.worker import Worker, WorkerRules
 from tracing.setup import Tracing, trace_service
@@ -239,7 +239,7 @@ async def _serve(
     bell = Bell(configuration.database.url)
     limits = open_limits(settings, known, providers.keys(), sender=name_process(), metrics=metrics)
     worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics, bell, limits)
-    inbox = Inbox(pool, tracing, known.whatsapp_error_policy, metrics)
+    inbox = Inbox(pool, tracing, known.whatsapp_error_policy, metrics, settings.silence_s)
     probes = Probes(
         database_answers=lambda: _answers(pool),
         worker_runs=lambda: not settings.worker_enabled or not worker_task.done(),
@@ -253,7 +253,13 @@ async def _serve(
     background = [
         asyncio.create_task(inbox.run()),
         asyncio.create_task(
-            keep_up(pool, inbox, metrics, settings.recovery_window_s, worker.is_settling)
+            keep_up(
+                pool,
+                inbox,
+                metrics,
+                Patience(settings.recovery_window_s, settings.silence_s),
+                worker.is_settling,
+            )
         ),
         asyncio.create_task(bell.listen()),
         asyncio.create_task(limits.watch()),
@@ -293,7 +299,7 @@ def _build_counter(
         desk=desk,
         tokens=AdminTokens([token.get_secret_value() for token in tokens if token]),
         tracing=tracing,
-        rules=MessageRules(policy, settings.recovery_window_s),
+        rules=MessageRules(policy, settings.recovery_window_s, settings.silence_s),
         rehearser=Rehearser(
             has_provider=breaker is not None,
             quiet=_quiet_policy(settings),

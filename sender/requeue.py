@@ -18,9 +18,6 @@ from outbound_slo.vocabulary.statuses import MessageStatus
 
 _QUERIES = load_queries("sender", "sql/operator.sql")
 
-SILENCE_S = 60.0
-"""Seconds to wait at least while webhooks are silent or refused, for they might tell."""
-
 _ACCEPTED = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED})
 
 
@@ -93,6 +90,7 @@ def requeue_message(
     *,
     org_id: str | None,
     recovery_window_s: float,
+    silence_s: float,
     force: bool = False,
     updated_by: str | None = None,
 ) -> Requeued | Refused:
@@ -103,6 +101,7 @@ def requeue_message(
         message_id: Which message.
         org_id: Whose it has to be; None for anybody's.
         recovery_window_s: Seconds after which the sweep takes an unknown outcome for lost.
+        silence_s: Seconds without a webhook while which it does not, for one might tell.
         force: Send it again though the provider may have it, though it has expired, or though it
             was never due.
         updated_by: The person, for `updated_by`; None leaves that column alone.
@@ -118,15 +117,17 @@ def requeue_message(
     status = MessageStatus(held.status)
     if status in _ACCEPTED:
         return Refused(Objection.ALREADY_ACCEPTED, status)
-    last = _read_last(connection, held.id, recovery_window_s)
-    objection = None if force else _object(status, held, last)
+    last = _read_last(connection, held.id, recovery_window_s, silence_s)
+    objection = None if force else _object(status, held, last, silence_s)
     return objection or _requeue(connection, held, last, updated_by)
 
 
-def _object(status: MessageStatus, held: _Held, last: _LastAttempt | None) -> Refused | None:
+def _object(
+    status: MessageStatus, held: _Held, last: _LastAttempt | None, silence_s: float
+) -> Refused | None:
     wait = held.wait_s
     if last is not None and last.unsettled:
-        wait = max(wait, last.wait_s, 0.0 if last.resend_allowed else SILENCE_S)
+        wait = max(wait, last.wait_s, 0.0 if last.resend_allowed else silence_s)
     if wait > 0:
         return Refused(Objection.OUTCOME_UNKNOWN, status, wait)
     if held.expired:
@@ -148,11 +149,12 @@ def _hold(
 
 
 def _read_last(
-    connection: psycopg.Connection, message_id: int, window_s: float
+    connection: psycopg.Connection, message_id: int, window_s: float, silence_s: float
 ) -> _LastAttempt | None:
     with connection.cursor(row_factory=class_row(_LastAttempt)) as cursor:
         cursor.execute(
-            _QUERIES["read_last_attempt"].encode(), {"id": message_id, "window_s": window_s}
+            _QUERIES["read_last_attempt"].encode(),
+            {"id": message_id, "window_s": window_s, "silence_s": silence_s},
         )
         return cursor.fetchone()
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import psycopg
 import structlog
@@ -21,11 +22,25 @@ TIDY_S = 5.0
 """Longest time between looks for messages that expired or were forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When an attempt of which nothing is heard counts as lost; seconds.
+
+    Attributes:
+        window_s: In SENDING.
+        silence_s: Without any webhook of its provider, as long as which it does not.
+
+    """
+
+    window_s: float
+    silence_s: float
+
+
 async def keep_up(
     pool: Pool,
     inbox: Inbox,
     metrics: SenderMetrics,
-    recovery_window_s: float,
+    patience: Patience,
     is_settling: Callable[[], bool],
 ) -> None:
     """Sweep until cancelled, over outages of the database.
@@ -34,17 +49,17 @@ async def keep_up(
         pool: The sender's connections.
         inbox: Where old webhooks are dropped.
         metrics: Where recoveries are counted.
-        recovery_window_s: Seconds in SENDING after which an attempt counts as lost.
+        patience: When an attempt counts as lost.
         is_settling: Whether this process still writes its own results; then it takes none for lost.
 
     """
-    every = min(UPKEEP_S, recovery_window_s / 10)
+    every = min(UPKEEP_S, patience.window_s / 10)
     due = time.monotonic()
     while True:
         try:
             await _tidy(pool)
             if time.monotonic() >= due and is_settling():
-                await _sweep(pool, inbox, metrics, recovery_window_s)
+                await _sweep(pool, inbox, metrics, patience)
                 due = time.monotonic() + every
         except psycopg.Error as fault:
             _log.warning("upkeep failed, trying again", error=type(fault).__name__)
@@ -59,15 +74,14 @@ async def _tidy(pool: Pool) -> None:
         _log.info("woke messages that nothing is in flight for", count=woken)
 
 
-async def _sweep(
-    pool: Pool, inbox: Inbox, metrics: SenderMetrics, recovery_window_s: float
-) -> None:
+async def _sweep(pool: Pool, inbox: Inbox, metrics: SenderMetrics, patience: Patience) -> None:
     """Recover stale messages (000), start quota windows, drop what is old."""
-    for number, status in (await recover(pool, window_s=recovery_window_s)).items():
+    recovered = await recover(pool, window_s=patience.window_s, silence_s=patience.silence_s)
+    for number, status in recovered.items():
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
         metrics.recovered.labels(result).inc()
         _log.warning("recovered a stale message", messageId=number, status=status.value)
-    held = await count_held(pool, window_s=recovery_window_s)
+    held = await count_held(pool, window_s=patience.window_s)
     for channel in Channel:
         metrics.resends_held.labels(channel.label).set(held.get(channel, 0))
     if held:

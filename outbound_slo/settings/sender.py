@@ -90,6 +90,11 @@ class SenderSettings(Environment):
     recovery_window_s: Duration = Field(
         default=600.0, validation_alias=variable("OUTBOUND_RECOVERY_WINDOW_SECONDS")
     )
+    silence_s: Duration = Field(
+        default=60.0,
+        validation_alias=variable("OUTBOUND_WEBHOOK_SILENCE_SECONDS"),
+        description="Without a webhook for so long, though messages are accepted: no re-sends.",
+    )
     request_timeout_s: Duration = Field(
         default=10.0, validation_alias=variable("OUTBOUND_REQUEST_TIMEOUT_SECONDS")
     )

@@ -7,10 +7,19 @@ INSERT INTO provider_webhook (provider, body, signed_by)
 VALUES (%(provider)s, %(body)s::json, %(signed_by)s)
 
 -- name: note_accepted
--- Providers whose webhooks were just accepted.
+-- Providers whose webhooks were just accepted, and whether that ended a silence: messages accepted
+-- longer ago than that have had no receipt.
 INSERT INTO provider_webhook_health AS h (provider, last_accepted_at)
 SELECT provider, now() FROM unnest(%(providers)s::text[]) AS p (provider) ORDER BY provider
-ON CONFLICT (provider) DO UPDATE SET last_accepted_at = EXCLUDED.last_accepted_at
+ON CONFLICT (provider) DO UPDATE
+   SET last_accepted_at = EXCLUDED.last_accepted_at,
+       resumed_at = CASE
+           WHEN h.last_accepted_at >= now() - %(silence_s)s * interval '1 second'
+           THEN h.resumed_at
+           WHEN outbound_accepted_between(
+                    outbound_channel_of(h.provider), h.last_accepted_at,
+                    now() - %(silence_s)s * interval '1 second')
+           THEN now() ELSE h.resumed_at END
 
 -- name: note_rejected
 -- A provider's webhook that was just refused for its signature.

@@ -20,7 +20,8 @@ SELECT m.id, m.status,
 SELECT a.attempt_no,
        a.outcome IN ('IN_FLIGHT', 'UNKNOWN') AS unsettled,
        EXTRACT(EPOCH FROM a.started_at - clock_timestamp())::float8 + %(window_s)s AS wait_s,
-       outbound_resend_allowed(a.channel, a.started_at) AS resend_allowed
+       outbound_resend_allowed(
+           a.channel, a.started_at, %(silence_s)s * interval '1 second') AS resend_allowed
   FROM outbound_attempt AS a
  WHERE a.outbound_message_id = %(id)s
  ORDER BY a.attempt_no DESC

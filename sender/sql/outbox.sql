@@ -436,7 +436,7 @@ WITH stale AS (
             OR outbound_resend_allowed(m.channel, COALESCE((
                    SELECT a.started_at FROM outbound_attempt AS a
                     WHERE a.outbound_message_id = m.id AND a.attempt_no = m.attempt_seq),
-                   m.updated_at)))
+                   m.updated_at), %(silence_s)s * interval '1 second'))
      ORDER BY m.updated_at
      LIMIT %(limit)s
        FOR UPDATE SKIP LOCKED

@@ -224,6 +224,7 @@ class Arena:
             "OUTBOUND_RETRY_BACKOFF_SECONDS": "0.2,0.4",
             "OUTBOUND_REQUEST_TIMEOUT_SECONDS": f"{REQUEST_TIMEOUT_S:g}",
             "OUTBOUND_RECOVERY_WINDOW_SECONDS": f"{RECOVERY_WINDOW_S:g}",
+            "OUTBOUND_WEBHOOK_SILENCE_SECONDS": f"{self._plan.silence_s:g}",
             "OUTBOUND_BREAKER_OPEN_SECONDS": "0.5",
         } | use_simulator(self.simulator_url)
         if spec.collector is not Service.NONE:

@@ -37,6 +37,8 @@ class Fault(StrEnum):
     OUTCOME_REWRITTEN = "an outcome that was known was changed"
     ATTEMPT_LEFT = "the message is at its end, an attempt is still called in flight"
     OVERLAP = "two requests to one recipient at once"
+    NOT_HELD = "accepted twice, though the receipt of the first was only held up"
+    NEVER_RESENT = "no message was sent again, though some had to be"
     BAD_END = "a process that was asked to end did not end well"
     CRASH = "a process wrote a traceback"
 
@@ -164,10 +166,12 @@ class Verdict:
     violations: tuple[Violation, ...] = field(default=())
 
 
-def judge(evidence: Evidence, allowance: Allowance) -> Verdict:
-    """Weigh the evidence."""
+def judge(evidence: Evidence, allowance: Allowance, *, resends: bool = False) -> Verdict:
+    """Weigh the evidence; with `resends` something must have been sent again."""
     case = _Case(evidence, allowance)
     violations = tuple(case.find_violations())
+    if resends and not any(attempt.possible_duplicate for attempt in evidence.attempts):
+        violations += (Violation(Fault.NEVER_RESENT, "all attempts"),)
     lost = {violation.where for violation in violations if violation.fault in LOSSES}
     return Verdict(
         messages=len(evidence.confirmed),
@@ -245,6 +249,8 @@ class _Case:
             if times > 1:
                 yield Violation(Fault.ATTEMPT_TWICE, _name(message_id, number))
         for message_id, number in self.find_repetitions():
+            if not self.allowance.repetitions:
+                yield Violation(Fault.NOT_HELD, _name(message_id, number))
             attempt = self.attempts.get((message_id, number))
             if attempt is None or not attempt.possible_duplicate:
                 yield Violation(Fault.UNMARKED_DUPLICATE, _name(message_id, number))

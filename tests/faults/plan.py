@@ -200,11 +200,14 @@ class Allowance:
         overlaps: Two requests to one recipient at once: a frozen process may hold a request that
             it sends when it wakes, and an operator may take from flight what is still in it.
         failed_codes: Error codes with which a message may end in FAILED.
+        repetitions: A message accepted twice, the first time with an answer that was lost. Not
+            where every receipt comes in the end, and the senders have only to wait for it.
 
     """
 
     overlaps: bool = False
     failed_codes: frozenset[str] = frozenset()
+    repetitions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,8 @@ class Plan:
         steps: The blows, in order. Senders are started by the runner before the first.
         behaviour: How webhooks behave from the start.
         simulator_latency_ms: What an answer takes; up to as much again is added by chance.
+        silence_s: Seconds without a webhook after which the senders' re-sends hold.
+        resends: Some outcome has to stay unknown, so that a message is sent again.
 
     """
 
@@ -228,6 +233,8 @@ class Plan:
     behaviour: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     simulator_latency_ms: float = 60.0
     allowance: Allowance = Allowance()
+    silence_s: float = 60.0
+    resends: bool = False
 
 
 def draw_message(load: Load, seed: int, number: int) -> NewMessage:

@@ -66,7 +66,7 @@ def run(plan: Plan, server: EmbeddedPostgres, directory: Path) -> Verdict:
         )
     server.drop_database(name)
     (directory / "evidence.json").write_text(json.dumps(asdict(evidence), default=sorted))
-    return judge(evidence, plan.allowance)
+    return judge(evidence, plan.allowance, resends=plan.resends)
 
 
 def _settle(arena: Arena, feeder: Feeder) -> None:

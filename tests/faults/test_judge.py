@@ -179,6 +179,18 @@ def test_what_a_scenario_allows_is_let_pass() -> None:
     assert _faults(failed, Allowance(overlaps=True, failed_codes=frozenset({"131021"}))) == []
 
 
+def test_a_repetition_is_a_violation_where_every_receipt_comes_in_the_end() -> None:
+    assert _faults(GOOD) == []
+    assert _faults(GOOD, Allowance(repetitions=False)) == [Fault.NOT_HELD]
+
+
+def test_a_scenario_that_means_messages_to_go_again_says_so_if_none_did() -> None:
+    assert judge(GOOD, STRICT, resends=True).violations == ()
+    unmarked = [replace(attempt, possible_duplicate=False) for attempt in GOOD.attempts]
+    found = judge(replace(GOOD, attempts=tuple(unmarked)), STRICT, resends=True).violations
+    assert Fault.NEVER_RESENT in {violation.fault for violation in found}
+
+
 def test_a_traceback_is_named_by_its_last_line() -> None:
     log = (
         "ready\nTraceback (most recent call last):\n"

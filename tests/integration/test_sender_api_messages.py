@@ -354,7 +354,9 @@ def test_a_retry_that_waited_for_a_claim_judges_what_the_claim_has_made(stand: S
 
     def retry() -> Requeued | Refused:
         with psycopg.connect(url, application_name="retry") as connection:
-            return requeue_message(connection, number, org_id=ORG, recovery_window_s=600)
+            return requeue_message(
+                connection, number, org_id=ORG, recovery_window_s=600, silence_s=60
+            )
 
     waiting = (
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"

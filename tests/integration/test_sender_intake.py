@@ -43,7 +43,7 @@ def test_a_webhook_given_up_leaves_those_behind_it_their_turn(
     async def arrive() -> None:
         pool: Pool = psycopg_pool.AsyncConnectionPool(database, min_size=1, open=False)
         async with pool:
-            door = Intake(pool, lambda: announced.append(1))
+            door = Intake(pool, lambda: announced.append(1), 60.0)
             with closed_to_webhooks(database):
                 first = asyncio.create_task(door.store(Arrival(Caller.WHATSAPP, "1")))
                 while door._storing is None or door._waiting:  # noqa: ASYNC110 - nothing tells of it

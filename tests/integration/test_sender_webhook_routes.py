@@ -419,6 +419,23 @@ def test_resending_holds_while_signatures_fail_or_webhooks_are_silent(database: 
         assert not await allowed()
         # Its receipt had the time to come before the silence began.
         assert await allowed("14 minutes")
+        # They come again, and bring what was held up; what is sent from now on has its own.
+        await stand.ask("UPDATE outbound_attempt SET started_at = now() - interval '5 minutes'")
+        stand.inbox._intake._accepted_noted.clear()
+        assert await stand.post_meta(_statuses()) == 200
+        assert not await allowed()
+        assert await allowed("-1 second")
+        await stand.ask(
+            "UPDATE provider_webhook_health SET resumed_at = now() - interval '121 seconds'"
+        )
+        assert await allowed()
+        # A quiet minute is no silence: nothing was accepted that had no receipt.
+        await stand.ask(
+            "UPDATE provider_webhook_health SET last_accepted_at = now() - interval '3 minutes'"
+        )
+        stand.inbox._intake._accepted_noted.clear()
+        assert await stand.post_meta(_statuses()) == 200
+        assert await allowed()
 
     run_stand(database, act)
 

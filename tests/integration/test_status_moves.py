@@ -90,7 +90,7 @@ async def _claim(pool: Pool, _number: int) -> object:
 
 
 async def _sweep(pool: Pool, _number: int) -> object:
-    return await recover(pool, window_s=WINDOW_S)
+    return await recover(pool, window_s=WINDOW_S, silence_s=60)
 
 
 async def _expire(pool: Pool, number: int) -> object:
