@@ -1,8 +1,7 @@
 """From a pack's folder to a checked `Pack`, or one clear line about what is wrong with it."""
 
-import difflib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -10,11 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator, ValidationError
-
 from exporter.builder import PackBuilder
-from exporter.complaint import show
+from exporter.document import read_document
 from exporter.pack import Pack
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -71,7 +67,7 @@ def load_pack(reference: str, policy: ErrorPolicy) -> Pack:
     """
     folder = _find_folder(reference)
     where = f"{folder}/{PACK_FILE}"
-    document = _check_schema(_read_yaml(folder, where), where)
+    document = read_document(folder.joinpath(PACK_FILE), where, pack_schema())
     return PackBuilder(document, folder, where, policy).build()
 
 
@@ -87,83 +83,9 @@ def _find_folder(reference: str) -> Traversable:
     return folder
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without its silent trap: a key that stands twice is refused, not overwritten."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            problem = (
-                "a key is a list or a mapping"
-                if not isinstance(key, Hashable)
-                else f"the key {key} stands twice"
-                if key in seen
-                else None
-            )
-            if problem is not None:
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(folder: Traversable, where: str) -> object:
-    try:
-        text = folder.joinpath(PACK_FILE).read_text("utf-8")
-        # A subclass of SafeLoader: builds plain data only.
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - safe, see the line above
-    except UnicodeDecodeError as error:
-        raise UserMistake(f"{where} is not UTF-8 text", "Save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise UserMistake(f"{where}{line}: {problem}", "Mend the YAML") from error
-    except RecursionError as error:
-        raise UserMistake(f"{where} is nested too deeply", "Mend the YAML") from error
-
-
 @cache
 def pack_schema() -> Mapping[str, Any]:
     """Give the JSON Schema of a pack.yml."""
     text = resources.files("exporter").joinpath("pack.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
     return MappingProxyType(schema)
-
-
-def _check_schema(document: object, where: str) -> Mapping[str, Any]:
-    errors = Draft202012Validator(dict(pack_schema())).iter_errors(document)
-    first = min(errors, key=lambda error: [str(step) for step in error.absolute_path], default=None)
-    if first is not None:
-        raise UserMistake(*_explain(first, where))
-    checked: dict[str, Any] = dict(document) if isinstance(document, dict) else {}
-    return checked
-
-
-def _explain(error: ValidationError, where: str) -> tuple[str, str]:
-    """Turn a schema error into what is wrong and how to mend it."""
-    path = _key_path(error.absolute_path)
-    at = f"{where}: {path}" if path else where
-    schema: Mapping[str, Any] = error.schema if isinstance(error.schema, dict) else {}
-    rule: Any = error.validator_value
-    if error.validator == "required" and isinstance(error.instance, dict):
-        missing = [key for key in rule if key not in error.instance]
-        return f"{at} lacks {', '.join(missing)}", f"Add {missing[0]}"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = sorted(schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
-        near = difflib.get_close_matches(str(unknown), known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Remove it; known keys: {', '.join(known)}"
-        return f"{at} has the key {unknown}, which means nothing here", hint
-    if error.validator == "oneOf":
-        keys = [choice["required"][0] for choice in rule]
-        return f"{at} has neither or both of {' and '.join(keys)}", "Give exactly one of them"
-    expected = schema.get("description") or error.message
-    return f"{at} is {show(error.instance)}", f"Expected: {expected}"
-
-
-def _key_path(steps: Sequence[str | int]) -> str:
-    path = ""
-    for step in steps:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
-    return path

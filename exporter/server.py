@@ -1,11 +1,14 @@
 """The exporter's HTTP face: /metrics, /healthz and /-/reload."""
 
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
+from typing import Any
 
+from exporter.gate import Gate
 from exporter.page import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.publication import Publication
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -24,6 +27,7 @@ class MetricsServer(ThreadingHTTPServer):
         publication: What to serve.
         alive: Whether refreshes still come.
         reload: Reads the packs again; raises UserMistake when they are malformed.
+        gate: Who may see the page; None for everybody.
 
     Raises:
         UserMistake: The address or port can't be had.
@@ -39,7 +43,9 @@ class MetricsServer(ThreadingHTTPServer):
         publication: Publication,
         alive: Callable[[], bool],
         reload: Callable[[], None],
+        gate: Gate | None = None,
     ) -> None:
+        self.gate = gate or Gate(None)
         self.publication = publication
         self.alive = alive
         self.reload = reload
@@ -55,7 +61,22 @@ class MetricsServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it listens, as a base URL."""
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}"
+        scheme = "http" if self.gate.config().tls is None else "https"
+        return f"{scheme}://{host!s}:{port}"
+
+    def finish_request(
+        self,
+        request: socket.socket | tuple[bytes, socket.socket],
+        client_address: Any,  # noqa: ANN401 - its form depends on the socket's family
+    ) -> None:
+        """Answer in the request's own thread, where a handshake that dawdles hurts nobody else."""
+        tls = self.gate.config().tls
+        if tls is None or not isinstance(request, socket.socket):
+            _Handler(request, client_address, self)
+            return
+        request.settimeout(_REQUEST_TIMEOUT_S)
+        with tls.wrap_socket(request, server_side=True) as line:
+            _Handler(line, client_address, self)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet about a client that went away: the base class prints a traceback."""
@@ -70,6 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        # Health says nothing that is worth a password, and probes have none.
+        if path != "/healthz" and not self._is_admitted():
+            return
         if path == "/metrics":
             self._serve_page()
         elif path == "/healthz":
@@ -84,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         # What was sent along means nothing, and unread it would be taken for the next request.
         self.close_connection = True
+        if not self._is_admitted():
+            return
         if self.path.partition("?")[0] != "/-/reload":
             text = b"only /-/reload takes a POST\n"
             self._answer(HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", text, {"Allow": "GET, HEAD"})
@@ -97,6 +123,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, "text/plain", b"reloaded\n")
 
     do_HEAD = do_GET  # noqa: N815 - the base class's spelling
+
+    def _is_admitted(self) -> bool:
+        gate = self.server.gate
+        if not gate.welcomes(self.connection):
+            text = b"this client's certificate has no name that is allowed\n"
+            self._answer(HTTPStatus.FORBIDDEN, "text/plain", text)
+            return False
+        if not gate.admits(self.headers.get("Authorization", "")):
+            ask = {"WWW-Authenticate": 'Basic realm="outbound-slo exporter", charset="UTF-8"'}
+            self._answer(HTTPStatus.UNAUTHORIZED, "text/plain", b"unauthorized\n", ask)
+            return False
+        return True
 
     def _serve_page(self) -> None:
         page = self.server.publication.page()
@@ -120,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
+        for name, value in {**self.server.gate.config().headers, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
+from pathlib import Path
 from queue import SimpleQueue
 
 from exporter.collector import Clock, Collector, Limits, Refresh
+from exporter.gate import Gate
 from exporter.publication import Publication
 from exporter.refresher import Pace, Refresher
 from exporter.server import MetricsServer
@@ -73,6 +75,7 @@ class Service:
         targets = plan()
         self.publication = Publication(targets, _PATIENCE_REFRESHES * interval_s, clock)
         self._refreshers = {target.name: self._make_refresher(target) for target in targets}
+        self._gate = Gate(Path(settings.web_config) if settings.web_config else None)
         self._runs = False
         self._reloading = threading.Lock()
         # Its put() may be called while its get() runs, as a signal handler does; an Event's set()
@@ -112,7 +115,7 @@ class Service:
         """
         settings = self._settings
         with MetricsServer(
-            settings.host, settings.port, self.publication, self.alive, self.reload
+            settings.host, settings.port, self.publication, self.alive, self.reload, self._gate
         ) as server:
             self.connect()
             for refresher in self._refreshers.values():
