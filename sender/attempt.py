@@ -267,8 +267,11 @@ class Attempter:
     ) -> Settlement:
         meaning = classify(result.error_code, result.http_status, self._rules.error_policy)
         code = result.error_code or meaning.code
-        again = meaning.retryable.automatic and message.attempt_count < message.max_attempts
         limits = meaning.limits
+        # A limit is a wait and no failure: it costs one attempt at most, and never the last.
+        spared = limits is not None and message.attempt_count > 1
+        left = message.max_attempts - message.attempt_count
+        again = meaning.retryable.automatic and (left > 0 or limits is not None)
         rest = None
         if limits is not None:
             rest = self._rests.note(message, limits, result.retry_after_s)
@@ -298,6 +301,7 @@ class Attempter:
             error_message=result.error_message,
             retry_in_s=wait,
             close_budget=meaning.retryable is Retryable.NO,
+            give_back=again and (spared or left <= 0),
             # One recipient's limit is no reason to stop the others.
             throttle_s=None if limits is Limit.RECIPIENT else rest,
         )

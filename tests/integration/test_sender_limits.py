@@ -1,6 +1,7 @@
 """Rate limits at a real sender: those whose rate it is wait, at one attempt's cost; no others."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,22 @@ def test_an_organisations_limit_throttles_it_in_the_database(sending: Sending) -
     wait_until(lambda: _is(sending, later, "DELIVERED"), "the message on another channel")
     assert _attempts(sending, "FAILED", "80007") == 1
     assert _is(sending, follower, "QUEUED")
+
+
+def test_a_limit_hit_again_and_again_never_uses_up_a_budget(sending: Sending) -> None:
+    sending.allow(NUMBER)
+    sending.start_simulator()
+    limit = {"kind": "error", "http_status": 429, "retry_after_seconds": 1}
+    sending.set_faults(
+        limit | {"provider": "twilio", "code": 20429, "for_requests": 4},
+        limit | {"provider": "meta", "code": 131056, "for_requests": 3},
+    )
+    sending.start_sender(OUTBOUND_RETRY_JITTER="0")
+    [whatsapp] = sending.queue(template_message(max_attempts=1))
+    [sms] = sending.queue(replace(_sms(OTHER), max_attempts=2))
+    wait_until(lambda: _is(sending, whatsapp, "DELIVERED"), "the message of one attempt")
+    wait_until(lambda: _is(sending, sms, "DELIVERED"), "the message of two attempts")
+    # Each refusal stays with its attempt; of the budget they took one at most.
+    assert (_attempts(sending, "FAILED", "131056"), _attempts(sending, "FAILED", "20429")) == (3, 4)
+    used = dict(sending.execute("SELECT id, attempt_count FROM outbound_message"))
+    assert used == {whatsapp: 1, sms: 2}
