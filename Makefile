@@ -7,6 +7,8 @@ VENV ?= .venv
 ARGS ?=
 # Integration tests wait more than they compute, so more of them than processors run at once.
 WORKERS ?= 4
+# The longest tests go first, and a worker without any left takes over from another's end.
+TOGETHER = -n $(WORKERS) --dist worksteal tests/faults tests/integration tests/unit
 FAULT_TABLE ?= fault-table.md
 
 BIN := $(VENV)/bin
@@ -15,7 +17,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check static unit generate bench-tracing bench-sender bench-soak constraints clean
+.PHONY: help venv demo test test-all coverage check static unit generate bench-tracing bench-sender bench-soak constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,15 +52,19 @@ unit: $(INSTALLED)
 
 check: static unit ## Linters, types, import layers, generated files, unit tests: under a minute
 
-# The unit tests are measured with all others, so they do not run twice here.
-test: static ## All checks and all tests on real parts, with the coverage of every process
+test: static ## All checks and all tests on real parts
+	$(BIN)/python -m pytest tests/acceptance $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
+
+# Every process that a test starts is traced too, which costs half as much again.
+coverage: $(INSTALLED) ## All tests, thoroughly, with the coverage of every process
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/acceptance $(ARGS)
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration tests/faults $(ARGS)
+	$(BIN)/coverage run -m pytest $(TOGETHER) --thorough $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-all: test ## The same, then the whole campaign of faults; its table goes to FAULT_TABLE too
+test-all: static coverage ## That, then the whole campaign of faults; its table goes to FAULT_TABLE too
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults --campaign --fault-table $(FAULT_TABLE) $(ARGS)
 
 bench-tracing: $(INSTALLED) ## What tracing costs beside the stock OpenTelemetry SDK; ARGS="--rounds N"

@@ -12,9 +12,6 @@ from importlib import resources
 from typing import Any
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from outbound_slo.settings import ProviderSettings, SenderSettings
 from outbound_slo.vocabulary.statuses import Channel
@@ -64,6 +61,11 @@ class SharedBuckets:
             on_change: Called with whether the limits are shared, from the start on.
 
         """
+        # A tenth of a sender's start, and most have no Redis.
+        from redis.asyncio import Redis  # noqa: PLC0415 - as said above
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 - likewise
+        from redis.backoff import NoBackoff  # noqa: PLC0415 - likewise
+
         self._client = Redis.from_url(
             url,
             socket_connect_timeout=CONNECT_S,

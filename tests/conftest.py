@@ -23,6 +23,12 @@ _TEMPLATE = "migrated_template"
 _numbers = count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough", action="store_true", help="draw more requests at random, as in make coverage"
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """One real server for the session, without fsync, with pg_stat_statements loaded."""
