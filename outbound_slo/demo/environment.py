@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from outbound_slo.demo.pace import Pace
 from outbound_slo.settings import OWN_PREFIXES, TOLERATED_PREFIXES
+from outbound_slo.simulator.signatures import EventKey, create_event_key
 
 _DROPPED_NAMES = frozenset(
     {"DATABASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 )  # Proxies do not lead back to loopback.
-_DROPPED_PREFIXES = (*OWN_PREFIXES, "OTEL_", "PG")
+_DROPPED_PREFIXES = (*OWN_PREFIXES, "SIMULATOR_", "OTEL_", "PG")
 
 
 def _make_secret() -> str:
@@ -29,6 +30,8 @@ class Secrets:
     verify_token: str = field(default_factory=_make_secret, repr=False)
     twilio_auth_token: str = field(default_factory=_make_secret, repr=False)
     sendgrid_api_key: str = field(default_factory=_make_secret, repr=False)
+    sendgrid_event_key: EventKey = field(default_factory=create_event_key, repr=False)
+    admin_token: str = field(default_factory=_make_secret, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def build_environment(
         "OUTBOUND_JAEGER_URL": addresses.traces,
         "OUTBOUND_HTTP_PORT": str(addresses.sender_port),
         "OUTBOUND_PUBLIC_URL": addresses.sender,
+        "OUTBOUND_ADMIN_TOKEN": keys.admin_token,
         "OUTBOUND_WORKER_POLL_INTERVAL_MS": str(round(pace.poll_s * 1000)),
         "OUTBOUND_RETRY_BACKOFF_SECONDS": ",".join(f"{wait:g}" for wait in pace.backoff_s),
         "OUTBOUND_RETRY_JITTER": f"{pace.backoff_spread:g}",
@@ -102,4 +106,6 @@ def build_environment(
         "SENDGRID_API_URL": addresses.provider,
         "SENDGRID_API_KEY": keys.sendgrid_api_key,
         "SENDGRID_FROM_ADDRESS": "agency@example.org",
+        "SENDGRID_WEBHOOK_PUBLIC_KEY": keys.sendgrid_event_key.public_key,
+        "SIMULATOR_SENDGRID_SIGNING_KEY": keys.sendgrid_event_key.pem,
     }

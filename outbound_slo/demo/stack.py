@@ -200,6 +200,7 @@ class Stack:
             "simulator",
             "--port", self.addresses.provider.rpartition(":")[2],
             "--callback-url", f"{self.addresses.sender}/webhooks/whatsapp",
+            "--sendgrid-events-url", f"{self.addresses.sender}/webhooks/sendgrid",
             "--seed", str(self._seed),
             "--latency-ms", "40",
             "--latency-spread-ms", "80",

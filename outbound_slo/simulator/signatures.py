@@ -43,6 +43,15 @@ class EventKey:
         )
         return base64.b64encode(der).decode()
 
+    @property
+    def pem(self) -> str:
+        """The private key, as `read_event_key` takes it."""
+        return self._private_key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode()
+
     def sign(self, body: bytes, timestamp: str) -> str:
         """Return the signature header: base64 DER over the timestamp header and the body."""
         signature = self._private_key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))

@@ -18,7 +18,9 @@ from outbound_slo.settings import (
     TracingSettings,
     refuse_unknown,
 )
+from outbound_slo.simulator.signatures import read_event_key
 from outbound_slo.vocabulary.mistakes import UserMistake
+from sender.signatures import load_sendgrid_key, verify_sendgrid
 
 ADDRESSES = Addresses(
     database="postgresql://postgres@127.0.0.1:20001/outbox",
@@ -40,6 +42,7 @@ def test_no_setting_credential_or_proxy_of_the_user_gets_through() -> None:
             "TWILIO_AUTH_TOKEN": "the real one",
             "SENDGRID_API_KEY": "the real one",
             "OUTBOUND_ADMIN_TOKEN": "the real one",
+            "SIMULATOR_SENDGRID_SIGNING_KEY": "the real one",
             "DATABASE_URL": "postgresql://production/",
             "PGHOST": "production",
             "PGPASSWORD": "the real one",
@@ -74,6 +77,15 @@ def test_the_processes_read_the_shortened_waits_and_loopback_addresses(
     for url in (providers.whatsapp_api_url, providers.twilio_api_url, providers.sendgrid_api_url):
         assert url == ADDRESSES.provider
     assert providers.whatsapp_access_token.get_secret_value() == keys.access_token
+    assert sender.admin_token is not None
+    assert sender.admin_token.get_secret_value() == keys.admin_token
+
+
+def test_the_sender_knows_the_key_by_which_the_simulator_signs_events() -> None:
+    built = build_environment({}, ADDRESSES, Secrets(), build_pace(20))
+    signing = read_event_key(built["SIMULATOR_SENDGRID_SIGNING_KEY"])
+    known = load_sendgrid_key(built["SENDGRID_WEBHOOK_PUBLIC_KEY"])
+    assert verify_sendgrid(b"[]", "1700000000", signing.sign(b"[]", "1700000000"), known)
 
 
 def test_secrets_are_new_each_time_and_not_shown() -> None:
