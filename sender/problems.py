@@ -1,6 +1,6 @@
 """Refusals of the HTTP face, all in one shape: the problem details of RFC 9457."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -113,12 +113,14 @@ def declare(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def add_handlers(app: FastAPI) -> None:
     """Answer every fault of a request with a problem."""
-    app.add_exception_handler(ProblemError, _tell_refusal)
-    app.add_exception_handler(HTTPException, _tell_http)
-    app.add_exception_handler(RequestValidationError, _tell_misfit)
-    app.add_exception_handler(UserMistake, _tell_mistake)
-    app.add_exception_handler(psycopg.Error, _tell_database)
-    app.add_exception_handler(Exception, _tell_crash)
+    for kind, tell in _HANDLERS.items():
+        app.add_exception_handler(kind, tell)
+
+
+async def answer_fault(request: Request, fault: Exception) -> Response:
+    """Make the answer to a fault where no framework stands between."""
+    tell = next(_HANDLERS[kind] for kind in type(fault).__mro__ if kind in _HANDLERS)
+    return await tell(request, fault)
 
 
 async def _tell_refusal(_request: Request, fault: Exception) -> Response:
@@ -179,3 +181,13 @@ async def _tell_database(request: Request, fault: Exception) -> Response:
 async def _tell_crash(request: Request, fault: Exception) -> Response:
     _log.error("request crashed", path=request.url.path, error=type(fault).__name__)
     return write_problem(_FAULT_OF_OURS, "A fault of ours; the log has it")
+
+
+_HANDLERS: Mapping[type, Callable[[Request, Exception], Awaitable[Response]]] = {
+    ProblemError: _tell_refusal,
+    HTTPException: _tell_http,
+    RequestValidationError: _tell_misfit,
+    UserMistake: _tell_mistake,
+    psycopg.Error: _tell_database,
+    Exception: _tell_crash,
+}

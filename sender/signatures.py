@@ -22,7 +22,7 @@ SendGridKey = EllipticCurvePublicKey
 
 def sign_meta(body: bytes, secret: str) -> str:
     """Give the value of X-Hub-Signature-256 for a body."""
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.digest(secret.encode(), body, "sha256").hex()
 
 
 def verify_meta(body: bytes, signature: str, secret: str) -> bool:

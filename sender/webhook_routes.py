@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qs, parse_qsl
@@ -37,6 +37,9 @@ _log = structlog.get_logger()
 WEBHOOK_LIMIT = 3 * 1024 * 1024
 """Bytes of a body: Meta sends 3 MB at most."""
 
+Receiver = Callable[[Request], Awaitable[Response]]
+"""Stores what a provider posts and gives the answer, or raises what `sender.problems` answers."""
+
 LINES_PER_S = 10
 """Lines in a second about wrong signatures of one provider: a forger must not fill the disk."""
 
@@ -68,6 +71,9 @@ class Reception:
         """Count in `metrics`, store in `inbox`."""
         self._inbox = inbox
         self._metrics = metrics
+        self._accepted = {
+            caller: metrics.webhooks.labels(caller.value, "accepted") for caller in Caller
+        }
         self._lines: dict[Caller, tuple[int, int]] = {}
 
     async def read_body(self, request: Request) -> bytes:
@@ -112,7 +118,7 @@ class Reception:
             await self._inbox.store(arrival)
         except psycopg.DataError as fault:
             raise self.refuse_form(arrival.caller, "the body can't be stored") from fault
-        self._metrics.webhooks.labels(arrival.caller.value, "accepted").inc()
+        self._accepted[arrival.caller].inc()
 
     def _complain(self, caller: Caller) -> None:
         second = int(time.monotonic())
@@ -132,12 +138,14 @@ class Reception:
 
 def add_webhook_routes(
     app: FastAPI, inbox: Inbox, secrets: WebhookSecrets, metrics: SenderMetrics
-) -> None:
-    """Add the routes of every provider."""
+) -> Mapping[str, Receiver]:
+    """Add the routes of every provider; gives what takes the POSTs, by path."""
     reception = Reception(inbox, metrics)
-    _add_whatsapp(app, reception, secrets)
-    _add_twilio(app, reception, secrets)
-    _add_sendgrid(app, reception, secrets)
+    return {
+        "/webhooks/whatsapp": _add_whatsapp(app, reception, secrets),
+        "/webhooks/twilio": _add_twilio(app, reception, secrets),
+        "/webhooks/sendgrid": _add_sendgrid(app, reception, secrets),
+    }
 
 
 def _describe(*media_types: str) -> dict[str, Any]:
@@ -151,7 +159,7 @@ def _describe(*media_types: str) -> dict[str, Any]:
     }
 
 
-def _add_whatsapp(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> None:
+def _add_whatsapp(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> Receiver:
     @app.get(
         "/webhooks/whatsapp",
         tags=["webhooks"],
@@ -192,8 +200,10 @@ def _add_whatsapp(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -
         await reception.store(Arrival(Caller.WHATSAPP, raw.decode(), signer.owners))
         return Response(status_code=200)
 
+    return receive_whatsapp
 
-def _add_twilio(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> None:
+
+def _add_twilio(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> Receiver:
     @app.post(
         "/webhooks/twilio",
         status_code=204,
@@ -225,6 +235,8 @@ def _add_twilio(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> 
         await reception.store(Arrival(Caller.TWILIO, orjson.dumps(stored).decode()))
         return Response(status_code=204)
 
+    return receive_twilio
+
 
 def _clean(value: object) -> object:
     return clean_text(value) if isinstance(value, str) else value
@@ -246,7 +258,7 @@ def _is_twilios(
     return bool(signed)
 
 
-def _add_sendgrid(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> None:
+def _add_sendgrid(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -> Receiver:
     @app.post("/webhooks/sendgrid", status_code=204, **_describe("application/json"))
     async def receive_sendgrid(request: Request) -> Response:
         """Store a POST of the signed event webhook, then answer."""
@@ -270,6 +282,8 @@ def _add_sendgrid(app: FastAPI, reception: Reception, secrets: WebhookSecrets) -
             raise reception.refuse_form(Caller.SENDGRID, "the body is not a JSON array")
         await reception.store(Arrival(Caller.SENDGRID, raw.decode()))
         return Response(status_code=204)
+
+    return receive_sendgrid
 
 
 def _same(given: str, expected: str) -> bool:

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.hashes import SHA256
-from fastapi import FastAPI
 
 from outbound_slo.embedded.processes import pick_port
 from outbound_slo.vocabulary.errors import ErrorPolicy
+from sender.api import SenderApi
 from sender.inbox import Inbox
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool, configure
+from sender.problems import add_handlers
 from sender.secrets import SecretStore
 from sender.signatures import sign_meta, sign_twilio
 from sender.webhook_routes import WebhookSecrets, add_webhook_routes
@@ -119,8 +120,9 @@ async def _run(database: str, act: Callable[[WebhookStand], Awaitable[None]]) ->
             twilio_url=TWILIO_URL,
             sendgrid=[sendgrid_key.public_key()],
         )
-        app = FastAPI()
-        add_webhook_routes(app, inbox, secrets, metrics)
+        app = SenderApi()
+        add_handlers(app)
+        app.receivers = add_webhook_routes(app, inbox, secrets, metrics)
         port = pick_port()
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
         serving = asyncio.create_task(server.serve())
