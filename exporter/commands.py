@@ -4,17 +4,19 @@ import logging
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from exporter.complaint import show
 from exporter.loader import builtin_packs, load_packs
 from exporter.pack import Pack
+from exporter.scaffolding import write_scaffold
 from exporter.service import Service
 from exporter.survey import survey
+from exporter.survey_report import show_packs, show_report, write_json
 from exporter.target import plan_targets
 from outbound_slo.settings import DatabaseSettings, ExporterSettings, ProviderSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -80,21 +82,39 @@ def serve(
 @app.command()
 def check(
     pack: PackOption = ["outbound"],  # noqa: B006 - Typer copies the default
+    database: DatabaseOption = [],  # noqa: B006 - the same
     compat: CompatOption = True,
     live: Annotated[
-        bool, typer.Option("--live", help="Also run each query once on DATABASE_URL.")
+        bool, typer.Option("--live", help="Also plan each query on its databases; runs none.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON for machines.")] = False,
 ) -> None:
-    """Validate packs; with --live also say what the database lacks for them."""
+    """Validate packs; with --live also say what the databases lack for them and what they cost."""
     packs = _load(pack, compat=compat)
-    console = Console()
-    for loaded in packs:
-        console.print(
-            f"[bold]{loaded.name}[/bold]: {len(loaded.metrics)} metrics from "
-            f"{len(loaded.queries)} queries, well formed"
-        )
-    if live and not _check_live(packs, console):
+    targets = plan_targets(packs, _own_database, _parse_databases(database)) if live else ()
+    reports = [survey(target) for target in targets]
+    if as_json:
+        typer.echo(write_json(packs, reports))
+    else:
+        show_packs(packs, Console())
+        for report in reports:
+            show_report(report, Console())
+    if any(finding.troubles for report in reports for finding in report.findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The pack's name: lower case, digits, underscores.")],
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Where to put it; ./NAME unless given.")
+    ] = None,
+) -> None:
+    """Make a pack of your own to begin with: pack.yml, its SQL, and the schema for your editor."""
+    made = write_scaffold(name, folder or Path(name))
+    for path in made:
+        typer.echo(f"wrote {path}")
+    typer.echo(f"Next: outbound-slo exporter --once --pack {made[0].parent}")
 
 
 def _load(references: list[str], *, compat: bool) -> tuple[Pack, ...]:
@@ -137,26 +157,3 @@ def _print_once(service: Service) -> None:
     sys.stdout.buffer.flush()
     if any(run.failure for refresh in refreshes for run in refresh.runs):
         raise typer.Exit(1)
-
-
-def _check_live(packs: tuple[Pack, ...], console: Console) -> bool:
-    settings = ExporterSettings.read()
-    service = Service(lambda: plan_targets(packs, _own_database), settings)
-    try:
-        findings = survey(service.collector, packs)
-    finally:
-        service.close()
-    table = Table()
-    for heading in ("Query", "ms", "Rows", "Trouble", "Mend"):
-        # A name that is cut short can neither be searched for nor mended.
-        table.add_column(heading, overflow="fold")
-    for found in findings:
-        table.add_row(
-            f"{found.pack}/{found.query}",
-            f"{found.duration_s * 1000:.1f}",
-            str(found.rows),
-            found.trouble or "none",
-            found.advice,
-        )
-    console.print(table)
-    return not any(found.trouble for found in findings)

@@ -1,15 +1,41 @@
-"""`exporter check --live`: what each query needs, what is missing, how long it takes."""
+"""`exporter check --live`: what each query needs, what is missing, what it would cost.
 
-from collections.abc import Iterator, Sequence
+Nothing is run: statements are planned (EXPLAIN without ANALYZE) and described.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 
-from exporter.collector import Collector, QueryRun
 from exporter.compaction import DELTA_TABLE
-from exporter.failures import Reason
-from exporter.pack import Pack, Query
+from exporter.failures import Reason, classify
+from exporter.pack import Pack, PackMetric, Query
+from exporter.plan import Plan, advise, read_plan
+from exporter.session import Session
+from exporter.target import Target
 from outbound_slo.database import load_queries
+from outbound_slo.vocabulary.metrics import MetricKind
+
+_TIMEOUTS = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'"
+_IDLE_S = 60.0
+# By PostgreSQL's type numbers: bool, int8, int2, int4, float4, float8, interval, numeric.
+_NUMBERS = frozenset({16, 20, 21, 23, 700, 701, 1186, 1700})
+_INSTANTS = frozenset({1114, 1184})  # timestamp without and with time zone
+_MENDS: Mapping[Reason, str] = {
+    Reason.SCHEMA: "Add what is missing to the tables, or mend the pack",
+    Reason.PERMISSION: "GRANT what is missing to the exporter's role",
+    Reason.TIMEOUT: "Try again when nobody holds a lock on its tables",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that keeps a query from working, and the mend."""
+
+    what: str
+    mend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,76 +45,205 @@ class Finding:
     Attributes:
         pack: Its pack.
         query: Its name.
-        duration_s: How long it took, in seconds.
-        rows: How many rows came.
-        trouble: What is wrong, in one line; empty when nothing is.
-        advice: How to mend it; empty when nothing is to mend.
+        troubles: What is wrong; empty when nothing is.
+        plan: Its execution plan; None where there is none.
+        advice: A line about its cost; empty where there is no plan.
 
     """
 
     pack: str
     query: str
-    duration_s: float
-    rows: int
-    trouble: str
+    troubles: tuple[Trouble, ...]
+    plan: Plan | None
     advice: str
 
 
-def survey(collector: Collector, packs: Sequence[Pack]) -> Sequence[Finding]:
-    """Run every query once and say what is missing.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known about a target.
+
+    Attributes:
+        database: Its name; empty for the one of DATABASE_URL.
+        server: The server and the role, in a line.
+        findings: One per query.
+
+    """
+
+    database: str
+    server: str
+    findings: tuple[Finding, ...]
+
+
+def survey(target: Target) -> Report:
+    """Look at a target's database and plan every query.
 
     Raises:
         UserMistake: The database can't be reached.
 
     """
-    connection = collector.open()
-    missing = {
-        name: trouble
-        for name in {
-            name for pack in packs for query in pack.queries for name in query.requires.tables
-        }
-        if (trouble := _trouble_with(connection, name)) is not None
-    }
-    runs = {(run.pack, run.query): run for run in collector.collect().runs}
-    return list(_find(packs, runs, missing))
-
-
-def _trouble_with(connection: psycopg.Connection, name: str) -> tuple[str, str] | None:
-    statement = load_queries("exporter", "survey.sql")["relation"]
-    row = connection.execute(statement.encode(), {"name": name}).fetchone()
-    there, readable = row or (False, False)
-    if not there:
-        rollup = name.startswith(DELTA_TABLE.rpartition("_")[0])
-        mend = "Run 'outbound-slo db migrate'" if rollup else f"Create {name}, or use another pack"
-        return f"there is no table {name}", mend
-    if not readable:
-        return f"no right to read {name}", f"GRANT SELECT ON {name} TO the exporter's role"
-    return None
-
-
-def _find(
-    packs: Sequence[Pack],
-    runs: dict[tuple[str, str], QueryRun],
-    missing: dict[str, tuple[str, str]],
-) -> Iterator[Finding]:
-    for pack in packs:
-        for query in pack.queries:
-            run = runs[pack.name, query.name]
-            trouble, advice = _explain(query, run, missing)
-            yield Finding(pack.name, query.name, run.duration_s, run.rows, trouble, advice)
-
-
-def _explain(query: Query, run: QueryRun, missing: dict[str, tuple[str, str]]) -> tuple[str, str]:
-    troubles = [missing[name] for name in query.requires.tables if name in missing]
-    if troubles:
-        return "; ".join(what for what, _ in troubles), "; ".join(
-            dict.fromkeys(mend for _, mend in troubles)
+    session = Session(target, _IDLE_S)
+    try:
+        surveyor = _Surveyor(session.open())
+        return Report(
+            database=target.name,
+            server=surveyor.describe_server(),
+            findings=tuple(
+                surveyor.find(pack, query) for pack in target.packs for query in pack.queries
+            ),
         )
-    if run.failure is not None:
-        mend = (
-            "Add what is missing to the tables, or mend the pack"
-            if run.failure.reason is Reason.SCHEMA
-            else "Run it by hand, or mend the pack"
-        )
-        return f"{run.failure.reason}: {run.failure.text}", mend
-    return "", ""
+    finally:
+        session.close()
+
+
+class _Surveyor:
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+        self._statements = load_queries("exporter", "survey.sql")
+
+    def _ask(self, block: str, **parameters: object) -> tuple[object, ...]:
+        statement = self._statements[block].encode()
+        return self._connection.execute(statement, parameters).fetchone() or ()
+
+    def describe_server(self) -> str:
+        version, in_recovery, role, is_superuser = self._ask("server")
+        kind = "replica" if in_recovery else "primary"
+        risk = ", a superuser: a role that may only read is safer" if is_superuser else ""
+        return f"PostgreSQL {version}, {kind}, as {role}{risk}"
+
+    def find(self, pack: Pack, query: Query) -> Finding:
+        troubles = list(self._missing(query))
+        plan: Plan | None = None
+        advice = ""
+        try:
+            with self._planning():
+                plan = self._explain(query)
+                troubles += self._mismatches(pack, query)
+                rows = {scan.table: self._count(scan.table) for scan in plan.scans}
+            advice = advise(plan, rows, _most_series(pack, query))
+        except psycopg.Error as error:
+            failure = classify(error)
+            # What is missing explains why it can't be planned.
+            if not troubles:
+                mend = _MENDS.get(failure.reason, "Run it by hand, or mend the pack")
+                troubles.append(Trouble(f"{failure.reason}: {failure.text}", mend))
+        if plan is not None and plan.writes:
+            troubles.append(Trouble("the statement writes", "Give one that only reads"))
+        return Finding(pack.name, query.name, tuple(troubles), plan, advice)
+
+    @contextmanager
+    def _planning(self) -> Iterator[None]:
+        with self._connection.transaction(force_rollback=True):
+            self._connection.execute(_TIMEOUTS)
+            yield
+
+    def _explain(self, query: Query) -> Plan:
+        statement = b"EXPLAIN (VERBOSE, FORMAT JSON) " + query.sql.encode()
+        row = self._connection.execute(statement).fetchone()
+        return read_plan(row[0] if row else [])
+
+    def _count(self, table: str) -> float:
+        (rows,) = self._ask("rows", name=table)
+        return float(str(rows))
+
+    def _missing(self, query: Query) -> Iterator[Trouble]:
+        needs = query.requires
+        for table, columns in needs.tables.items():
+            yield from self._missing_of_table(table, columns)
+        for table, privileges in needs.privileges.items():
+            for privilege in privileges:
+                if self._ask("privilege", name=table, privilege=privilege) == (False,):
+                    yield Trouble(
+                        f"no right to {privilege} on {table}",
+                        f"GRANT {privilege} ON {table} TO the exporter's role",
+                    )
+        for extension in needs.extensions:
+            if not self._ask("extension", name=extension)[0]:
+                yield Trouble(f"no extension {extension}", f"CREATE EXTENSION {extension}")
+        for index, statement in needs.indexes.items():
+            (valid,) = self._ask("index", name=index)
+            if valid is None:
+                yield Trouble(f"no index {index}", statement)
+            elif not valid:
+                yield Trouble(f"the index {index} was never finished", f"REINDEX INDEX {index}")
+
+    def _missing_of_table(self, table: str, columns: Sequence[str]) -> Iterator[Trouble]:
+        there, readable, present = self._ask("relation", name=table)
+        if not there:
+            rollup = table.startswith(DELTA_TABLE.rpartition("_")[0])
+            migrate = "Run 'outbound-slo db migrate'"
+            yield Trouble(
+                f"there is no table {table}",
+                migrate if rollup else f"Create {table}, or use another pack",
+            )
+            return
+        if not readable:
+            mend = f"GRANT SELECT ON {table} TO the exporter's role"
+            yield Trouble(f"no right to read {table}", mend)
+        known = present if isinstance(present, list) else []
+        for column in columns:
+            if column not in known:
+                yield Trouble(
+                    f"{table} has no column {column}", f"Add {column} to {table}, or mend the pack"
+                )
+
+    def _mismatches(self, pack: Pack, query: Query) -> Iterator[Trouble]:
+        """Compare the columns that the pack names with those that the statement gives."""
+        given = self._describe(query)
+        for metric in pack.fed_by(query.name):
+            labels = [label for label in metric.labels if label not in metric.derived]
+            yield from self._mismatches_of(metric, given, labels, _numbers(metric), ())
+        for metric in pack.illustrated_by(query.name):
+            source = metric.exemplars
+            if source is not None:
+                labels = [label for label in metric.labels if label not in metric.derived]
+                texts = [*labels, *source.labels.values()]
+                numbers = [source.value] if source.value else []
+                instants = [source.at] if source.at else []
+                yield from self._mismatches_of(metric, given, texts, numbers, instants)
+
+    def _mismatches_of(
+        self,
+        metric: PackMetric,
+        given: Mapping[str, int],
+        texts: Sequence[str],
+        numbers: Sequence[str],
+        instants: Sequence[str],
+    ) -> Iterator[Trouble]:
+        for column in (*texts, *numbers, *instants):
+            if column not in given:
+                yield Trouble(
+                    f"the result has no column {column}, only {', '.join(given)}",
+                    f"Name the column {column}, or mend the metric {metric.name}",
+                )
+        for column, fit in (
+            *((column, _NUMBERS) for column in numbers),
+            *((column, _NUMBERS | _INSTANTS) for column in instants),
+        ):
+            if column in given and given[column] not in fit:
+                (kind,) = self._ask("type_name", oid=given[column])
+                yield Trouble(
+                    f"the column {column} is {kind}, which is no number",
+                    f"Cast it, or mend the metric {metric.name}",
+                )
+
+    def _describe(self, query: Query) -> Mapping[str, int]:
+        """Give the type of each column, without running the statement."""
+        line = self._connection.pgconn
+        line.prepare(b"", query.sql.encode())
+        described = line.describe_prepared(b"")
+        names = [described.fname(position) or b"" for position in range(described.nfields)]
+        return {name.decode(): described.ftype(at) for at, name in enumerate(names)}
+
+
+def _numbers(metric: PackMetric) -> list[str]:
+    source = metric.source
+    columns = [getattr(source, name, None) for name in ("value", "bucket", "total")]
+    return [column for column in columns if column is not None]
+
+
+def _most_series(pack: Pack, query: Query) -> int:
+    users = (*pack.fed_by(query.name), *pack.illustrated_by(query.name))
+    return max(
+        metric.max_series * (metric.part_count if metric.kind is MetricKind.HISTOGRAM else 1)
+        for metric in users
+    )

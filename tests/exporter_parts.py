@@ -1,5 +1,9 @@
 """What tests of the exporter share: reading a page strictly, and writing small packs."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,3 +115,46 @@ def refresh_and_read(service: Service) -> Numbers:
     """Refresh once and read the page."""
     service.refresh()
     return read_page(service.publication.page())
+
+
+_COMMAND = Path(sys.executable).parent / "outbound-slo"
+
+
+def _make_environment(database: str, **variables: str) -> dict[str, str]:
+    return os.environ | {"DATABASE_URL": database, "OUTBOUND_EXPORTER_PORT": "0"} | variables
+
+
+def run_exporter(
+    database: str, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `outbound-slo exporter` to its end."""
+    return subprocess.run(
+        [_COMMAND, "exporter", *arguments],
+        env=_make_environment(database, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@contextmanager
+def serving(database: str, *arguments: str, **variables: str) -> Iterator[tuple[str, int]]:
+    """Run the exporter; gives its base URL and process id. It must end well on SIGTERM."""
+    with subprocess.Popen(
+        [_COMMAND, "exporter", *arguments],
+        env=_make_environment(database, **variables),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = next((line for line in process.stderr if "Serving" in line), "")
+            assert said, "the exporter ended before it served"
+            yield said.rpartition(" ")[2].strip().removesuffix("/metrics"), process.pid
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+            assert process.returncode == 0, errors
+            assert "Traceback" not in errors
+        finally:
+            process.kill()

@@ -1,10 +1,6 @@
 """The exporter as users meet it: a command, a port, a page, a signal."""
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,50 +21,14 @@ from tests.exporter_parts import (
     read_openmetrics,
     read_text,
     refresh_and_read,
+    run_exporter,
+    serving,
     total,
     write_pack,
 )
 from tests.patience import wait_for
 
-COMMAND = Path(sys.executable).parent / "outbound-slo"
 NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
-
-
-def make_environment(database: str, **variables: str) -> dict[str, str]:
-    return os.environ | {"DATABASE_URL": database, "OUTBOUND_EXPORTER_PORT": "0"} | variables
-
-
-def run(database: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, "exporter", *arguments],
-        env=make_environment(database, **variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-@contextmanager
-def serving(database: str, *arguments: str, **variables: str) -> Iterator[tuple[str, int]]:
-    """Run the exporter; gives its base URL and process id. It must end well on SIGTERM."""
-    with subprocess.Popen(
-        [COMMAND, "exporter", *arguments],
-        env=make_environment(database, **variables),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stderr is not None
-            said = next((line for line in process.stderr if "Serving" in line), "")
-            assert said, "the exporter ended before it served"
-            yield said.rpartition(" ")[2].strip().removesuffix("/metrics"), process.pid
-            process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=30)
-            assert process.returncode == 0, errors
-            assert "Traceback" not in errors
-        finally:
-            process.kill()
 
 
 @contextmanager
@@ -91,7 +51,7 @@ def get(url: str, **headers: str) -> requests.Response:
 
 
 def test_once_prints_the_page_and_ends(database: str) -> None:
-    told = run(database, "--once")
+    told = run_exporter(database, "--once")
 
     assert (told.returncode, told.stderr) == (0, "")
     numbers = read_text(told.stdout)
@@ -101,7 +61,7 @@ def test_once_prints_the_page_and_ends(database: str) -> None:
 
 
 def test_once_without_compat_leaves_the_runbooks_names_out(database: str) -> None:
-    told = run(database, "--once", "--no-compat")
+    told = run_exporter(database, "--once", "--no-compat")
 
     assert told.returncode == 0
     assert "outbound_message_dlq_size" not in told.stdout
@@ -111,7 +71,7 @@ def test_once_without_compat_leaves_the_runbooks_names_out(database: str) -> Non
 def test_once_fails_where_a_query_fails_and_still_prints_the_rest(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP TABLE whatsapp_rate_limit CASCADE")
-    told = run(database, "--once")
+    told = run_exporter(database, "--once")
 
     assert told.returncode == 1
     assert "outbound/quotas fails (schema)" in told.stderr
@@ -123,7 +83,9 @@ def test_a_pack_of_the_users_own_is_served_beside_the_built_in(
 ) -> None:
     metrics = "  - {name: answer, type: gauge, help: The answer., query: a, value: n}\n"
     pack = write_pack(tmp_path / "mine", metrics, {"a": "SELECT 42 AS n"})
-    numbers = read_text(run(database, "--once", "--pack", "outbound", "--pack", pack).stdout)
+    numbers = read_text(
+        run_exporter(database, "--once", "--pack", "outbound", "--pack", pack).stdout
+    )
 
     assert total(numbers, "answer") == 42
     assert total(numbers, "outbound_message_queue_depth") == 0
@@ -131,7 +93,7 @@ def test_a_pack_of_the_users_own_is_served_beside_the_built_in(
 
 @pytest.mark.parametrize("arguments", [(), ("--once",), ("check", "--live")])
 def test_an_unreachable_database_is_one_line_and_exit_code_two(arguments: tuple[str, ...]) -> None:
-    told = run(NOWHERE, *arguments)
+    told = run_exporter(NOWHERE, *arguments)
 
     assert (told.returncode, told.stdout.count("outbound_")) == (2, 0)
     assert len(told.stderr.splitlines()) == 1
@@ -143,7 +105,7 @@ def test_a_malformed_pack_is_one_line_and_exit_code_two(database: str, tmp_path:
     pack = write_pack(
         tmp_path / "bad", "  - {name: x, type: guage, help: X., query: a}\n", {"a": ""}
     )
-    told = run(database, "check", "--pack", pack)
+    told = run_exporter(database, "check", "--pack", pack)
 
     assert told.returncode == 2
     assert len(told.stderr.splitlines()) == 1
@@ -153,7 +115,7 @@ def test_a_malformed_pack_is_one_line_and_exit_code_two(database: str, tmp_path:
 def test_a_port_in_use_is_one_line_and_exit_code_two(database: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        told = run(database, OUTBOUND_EXPORTER_PORT=str(port))
+        told = run_exporter(database, OUTBOUND_EXPORTER_PORT=str(port))
 
     assert told.returncode == 2
     assert len(told.stderr.splitlines()) == 1
@@ -161,14 +123,14 @@ def test_a_port_in_use_is_one_line_and_exit_code_two(database: str) -> None:
 
 
 def test_check_validates_packs_without_a_database() -> None:
-    told = run(NOWHERE, "check")
+    told = run_exporter(NOWHERE, "check")
 
     assert told.returncode == 0
     assert "outbound: 31 metrics from 14 queries, well formed" in told.stdout
 
 
 def test_a_live_check_finds_nothing_on_a_migrated_database(database: str) -> None:
-    told = run(database, "check", "--live", COLUMNS="200")
+    told = run_exporter(database, "check", "--live", COLUMNS="200")
 
     assert told.returncode == 0
     assert told.stdout.count("none") == 14
@@ -179,7 +141,7 @@ def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) ->
         connection.execute("DROP TABLE whatsapp_session_window")
         connection.execute("DROP TABLE outbound_event_delta CASCADE")
         connection.execute("ALTER TABLE whatsapp_rate_limit RENAME COLUMN throttle_until TO until")
-    told = run(database, "check", "--live", COLUMNS="250")
+    told = run_exporter(database, "check", "--live", COLUMNS="250")
 
     assert told.returncode == 1
     lines = {line.split()[1]: line for line in told.stdout.splitlines() if "outbound/" in line}
@@ -193,7 +155,7 @@ def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) ->
 def test_a_live_check_writes_every_query_out_on_a_narrow_terminal(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ALTER TABLE outbound_message RENAME COLUMN due_at TO due")
-    told = run(database, "check", "--live", COLUMNS="80")
+    told = run_exporter(database, "check", "--live", COLUMNS="80")
 
     assert told.returncode == 1
     assert "…" not in told.stdout
@@ -206,7 +168,7 @@ def test_a_live_check_names_a_right_that_is_missing(database: str) -> None:
         try:
             connection.execute("GRANT SELECT ON outbound_message TO poor_reader")
             url = database.replace("postgres@", "poor_reader@")
-            told = run(url, "check", "--live", COLUMNS="250")
+            told = run_exporter(url, "check", "--live", COLUMNS="250")
         finally:
             connection.execute("DROP OWNED BY poor_reader")
             connection.execute("DROP ROLE poor_reader")
