@@ -501,7 +501,7 @@ def test_each_statement_of_the_hot_path_reads_by_its_index(outbox: Outbox, analy
         plans["settle"] = _plan(connection, "settle", {"rows": json.dumps(rows)})
         plans["expire"] = _plan(connection, "expire", {"limit": 10, "error_code": "x"})
         plans["recover"] = _plan(
-            connection, "recover", {"limit": 10, "window_s": 0, "error_code": "x"}
+            connection, "recover", {"limit": 10, "window_s": 0, "silence_s": 60, "error_code": "x"}
         )
         plans["wake_forgotten"] = _plan(connection, "wake_forgotten", {"limit": 10})
         connection.rollback()
