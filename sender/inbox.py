@@ -40,6 +40,9 @@ statuses or so. The first one is taken whatever its size."""
 MAX_TRIES = 20
 """Tries to apply a stored webhook; after that it stays for a person to look at."""
 
+GATHER_S = 0.02
+"""Seconds that what is stored waits for more to apply with it, unless a batch is full already."""
+
 IDLE_S = 5.0
 """Seconds between looks for webhooks that another process stored and did not apply."""
 
@@ -96,8 +99,9 @@ class Inbox:
         while True:
             self._news.clear()
             try:
-                while await self.apply_some():
-                    pass
+                while taken := await self.apply_some():
+                    if taken < BATCH:
+                        await asyncio.sleep(GATHER_S)
             except psycopg.Error as fault:
                 _log.warning("applying webhooks failed, trying again", error=type(fault).__name__)
                 await asyncio.sleep(1.0)

@@ -29,6 +29,9 @@ PATIENCE_S = 2.5
 SILENCE_S = 60.0
 """Seconds without a webhook after which re-sends hold, unless a setting says otherwise."""
 
+GATHER_S = 0.005
+"""Seconds that a webhook waits for others: a commit costs more than the bodies in it."""
+
 HEALTH_S = 1.0
 """Seconds between two notes of a provider's health by one process, as rules ask for minutes."""
 
@@ -97,6 +100,7 @@ class Intake:
     async def _store_waiting(self) -> None:
         try:
             while self._waiting:
+                await asyncio.sleep(GATHER_S)
                 batch = self._take_batch()
                 if not batch:
                     continue
@@ -142,14 +146,9 @@ class Intake:
                 _settle([one], None)
 
     async def _insert(self, arrivals: Sequence[Arrival]) -> None:
-        rows = [
-            {
-                "provider": arrival.caller.value,
-                "body": arrival.body,
-                "signed_by": None if arrival.signed_by is None else list(arrival.signed_by),
-            }
-            for arrival in arrivals
-        ]
+        by_signer: dict[tuple[str, ...] | None, list[Arrival]] = {}
+        for arrival in arrivals:
+            by_signer.setdefault(arrival.signed_by, []).append(arrival)
         now = time.monotonic()
         due = {
             arrival.caller
@@ -157,10 +156,17 @@ class Intake:
             if now - self._accepted_noted.get(arrival.caller, float("-inf")) >= HEALTH_S
         }
         async with self._pool.connection() as connection:
-            cursor = connection.cursor()
-            await cursor.executemany(_QUERIES["store_webhook"].encode(), rows)
+            for signed_by, group in by_signer.items():
+                await connection.execute(
+                    _QUERIES["store_webhooks"].encode(),
+                    {
+                        "providers": [arrival.caller.value for arrival in group],
+                        "bodies": [arrival.body for arrival in group],
+                        "signed_by": None if signed_by is None else list(signed_by),
+                    },
+                )
             if due:
-                await cursor.execute(
+                await connection.execute(
                     _QUERIES["note_accepted"].encode(),
                     {
                         "providers": [caller.value for caller in due],

@@ -1,10 +1,12 @@
 -- Statements that store webhooks and apply what they say. Messages are locked in the order of their
 -- ids and before their attempts, here and in the worker's statements: so nobody waits in a circle.
 
--- name: store_webhook
--- Keep a webhook's body before it is answered: the provider never sends it again.
+-- name: store_webhooks
+-- Keep bodies of one signer's webhooks before they are answered: the provider never sends them again.
 INSERT INTO provider_webhook (provider, body, signed_by)
-VALUES (%(provider)s, %(body)s::json, %(signed_by)s)
+SELECT w.provider, w.body::json, %(signed_by)s::text[]
+  FROM unnest(%(providers)b::text[], %(bodies)b::text[]) WITH ORDINALITY AS w (provider, body, place)
+ ORDER BY w.place
 
 -- name: note_accepted
 -- Providers whose webhooks were just accepted, and whether that ended a silence: messages accepted
