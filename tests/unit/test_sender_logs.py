@@ -145,6 +145,24 @@ def test_a_short_secret_tears_no_holes_into_words() -> None:
     assert Redactor(["key"]).scrub("monkey") == "monkey"
 
 
+_SUSPECTS = ["x", SECRET, "Bearer abcdefghij", "password=open", "postgres://me:pw@host", "EAA", ""]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["event", "messageId", "accessToken", "errorMessage", "orgs"]),
+        st.sampled_from(_SUSPECTS) | st.integers() | st.lists(st.sampled_from(_SUSPECTS)),
+    )
+)
+def test_one_look_at_a_line_passes_only_what_a_look_at_every_field_leaves_alone(
+    line: dict[str, object],
+) -> None:
+    redactor = Redactor([SECRET])
+    field_by_field = {name: redactor.clean(name, value) for name, value in line.items()}
+
+    assert redactor(None, "info", dict(line)) == field_by_field
+
+
 def test_lines_of_libraries_are_cleaned_and_written_alike(stream: io.StringIO) -> None:
     _start(stream)
     logging.getLogger("psycopg.pool").warning("lost %s\nforged", f"postgresql://u:{SECRET}@h/d")
