@@ -1,6 +1,7 @@
 """The sender's side of the outbox: claim, settle, recover. One statement, one round trip each."""
 
 import json
+import select
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import time
@@ -84,7 +85,7 @@ class ClaimedMessage:
     @property
     def reference(self) -> str:
         """Our name for this attempt; providers send it back in their webhooks."""
-        return json.dumps({"m": self.id, "a": self.attempt_no}, separators=(",", ":"))
+        return f'{{"m":{self.id},"a":{self.attempt_no}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,21 @@ async def configure(connection: AsyncConnection[Any]) -> None:
     """Prepare a connection of the sender's pool."""
     await connection.execute(_QUERIES["plan_by_index"].encode())
     await connection.commit()
+
+
+async def check_connection(connection: AsyncConnection[Any]) -> None:
+    """Refuse a connection that the server has ended; asks the server only where there is a sign.
+
+    A connection at rest has nothing to say: what can be read is its end, or a notice.
+
+    Raises:
+        psycopg.Error: The connection is of no use.
+
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 def read_lanes(rows: Sequence[tuple[Any, ...]]) -> list[LaneState]:

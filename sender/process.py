@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -41,7 +42,7 @@ from sender.inbox import Inbox
 from sender.limits import Limits
 from sender.message_routes import MessageRules
 from sender.metrics import SenderMetrics
-from sender.outbox import Pool, configure
+from sender.outbox import Pool, check_connection, configure
 from sender.providers.answer import HttpCaller
 from sender.providers.sendgrid import SendGridProvider
 from sender.providers.twilio import TwilioProvider
@@ -62,6 +63,9 @@ TWILIO_PATH = "/webhooks/twilio"
 
 GRACE_S = 4
 """Seconds that requests have to end when the sender does; webhooks that wait need all but one."""
+
+_RARE_COLLECTIONS = (20_000, 20, 20)
+"""A message makes some hundred objects that live until it is settled, and hardly a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,9 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
         configuration.tracing,
         resource={"service.instance.id": name_process()},
     )
+    # What was imported stays; looking through it again and again costs more than is ever found.
+    gc.freeze()
+    gc.set_threshold(*_RARE_COLLECTIONS)
     pool: Pool = psycopg_pool.AsyncConnectionPool(
         configuration.database.url,
         min_size=2,
@@ -210,11 +217,16 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
         reconnect_timeout=5.0,
         # While a demand waits no new attempt to connect starts, and no stop comes to its end.
         timeout=3.0,
-        check=psycopg_pool.AsyncConnectionPool.check_connection,
+        check=check_connection,
     )
     connector = aiohttp.TCPConnector(limit=settings.concurrency)
     try:
-        async with pool, aiohttp.ClientSession(connector=connector) as session:
+        async with (
+            pool,
+            aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
+        ):
             await _serve(configuration, listener, tracing, pool, session)
     finally:
         await asyncio.to_thread(tracing.shutdown, 2.0)
@@ -387,7 +399,14 @@ async def _answers(pool: Pool) -> bool:
 
 def _server_config(api: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
+        api,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        # Nothing here asks who called, so nobody is believed who says it.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
     )
 
 
