@@ -1,13 +1,13 @@
 """What came of one call to a provider, and the one place where HTTP faults become answers."""
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
+import orjson
 
 from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.spans import SpanName, Tag
@@ -29,7 +29,7 @@ class HttpAnswer:
     Attributes:
         status: HTTP status; None without an answer.
         body: Decoded JSON; None where there was none.
-        headers: Lower-case names.
+        headers: By name, in whatever case.
         error_body: The provider's error object as scrubbed JSON, for the span (D37).
         fault: Our own code for a missing or unusable answer.
         reached: The provider may have read the request: without an answer its fate is unknown.
@@ -132,18 +132,17 @@ class HttpCaller:
         try:
             async with self._session.post(
                 request.url,
-                json=request.json,
-                data=request.form,
+                data=request.form if request.json is None else _write_json(request.json),
                 headers=request.headers,
                 auth=auth,
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
                 raw = await response.content.read(_LONGEST_BODY)
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                headers = response.headers
                 body: object = None
                 with contextlib.suppress(ValueError):
-                    body = json.loads(raw) if raw else None
+                    body = orjson.loads(raw) if raw else None
                 html = _HTML in headers.get("content-type", "")
                 fault = HouseCode.BAD_GATEWAY_HTML if html else None
                 failed = response.status >= _BAD_REQUEST
@@ -167,6 +166,10 @@ class HttpCaller:
             return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=False)
         except (aiohttp.ClientError, OSError) as error:
             return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=True)
+
+
+def _write_json(body: object) -> aiohttp.BytesPayload:
+    return aiohttp.BytesPayload(orjson.dumps(body), content_type="application/json")
 
 
 def _silence(
