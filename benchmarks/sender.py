@@ -86,8 +86,8 @@ def run_benchmark(
     turns: Annotated[int, typer.Option(min=1)] = 5,
     probes: Annotated[int, typer.Option(min=10)] = 300,
     campaign: Annotated[int, typer.Option(min=1000)] = 100_000,
-    batch_size: Annotated[int, typer.Option(help="Of our senders.")] = 50,
-    concurrency: Annotated[int, typer.Option(help="Of our senders.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Of our senders.")] = 100,
+    concurrency: Annotated[int, typer.Option(help="Of our senders.")] = 128,
 ) -> None:
     """Measure the sender beside its baselines and under its burdens."""
     parts = set(only or Part)

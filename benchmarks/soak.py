@@ -51,8 +51,8 @@ class _Memory:
 
 def run_soak(
     messages: Annotated[int, typer.Option(min=1000)] = 1_000_000,
-    batch_size: Annotated[int, typer.Option(help="Of our sender.")] = 50,
-    concurrency: Annotated[int, typer.Option(help="Of our sender.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Of our sender.")] = 100,
+    concurrency: Annotated[int, typer.Option(help="Of our sender.")] = 128,
 ) -> None:
     """Send many messages through one process and see whether it grows."""
     report = Report(GOALS)
