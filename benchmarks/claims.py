@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from enum import StrEnum
 
 import psycopg
 
@@ -32,6 +33,16 @@ _FIRST_FREE = 1_000_000
 
 _POLL_S = 0.2
 _PATIENCE_S = 120.0
+
+
+class BurdenName(StrEnum):
+    """A burden that can be laid alone."""
+
+    DEFERRED = "100k_deferred"
+    BLOCKED = "100k_blocked"
+    HOT_RECIPIENT = "hot_recipient"
+    OLD_SNAPSHOT = "old_snapshot"
+    HISTORY = "10m_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +130,11 @@ def list_burdens(size: int, history: int) -> list[Burden]:
         backlog.add_history(history)
 
     return [
-        Burden("100k_deferred", defer),
-        Burden("100k_blocked", block, waits=True),
-        Burden("hot_recipient", crowd, waits=True),
-        Burden("old_snapshot", _lay_nothing, hold=_hold_snapshot, warm_up=size // 2),
-        Burden("10m_rows", remember),
+        Burden(BurdenName.DEFERRED, defer),
+        Burden(BurdenName.BLOCKED, block, waits=True),
+        Burden(BurdenName.HOT_RECIPIENT, crowd, waits=True),
+        Burden(BurdenName.OLD_SNAPSHOT, _lay_nothing, hold=_hold_snapshot, warm_up=size // 2),
+        Burden(BurdenName.HISTORY, remember),
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.claims import list_burdens, measure_slowdown
+from benchmarks.claims import BurdenName, list_burdens, measure_slowdown
 from benchmarks.comparison import BASELINES, OURS, Rounds, compare
 from benchmarks.latencies import measure_idle_wake, measure_urgency, measure_webhook
 from benchmarks.report import Goal, Report
@@ -73,7 +73,7 @@ class Burdens:
 
 def run_benchmark(
     only: Annotated[list[Part] | None, typer.Option(help="Parts to run; all by default.")] = None,
-    burden: Annotated[list[str] | None, typer.Option(help="Burdens to lay; all.")] = None,
+    burden: Annotated[list[BurdenName] | None, typer.Option(help="Burdens to lay; all.")] = None,
     contender: Annotated[
         list[str] | None, typer.Option(help="Runs to compare (one, two, textbook, …); all.")
     ] = None,
@@ -90,13 +90,19 @@ def run_benchmark(
     concurrency: Annotated[int, typer.Option(help="Of our senders.")] = 128,
 ) -> None:
     """Measure the sender beside its baselines and under its burdens."""
+    known = [*OURS, *BASELINES]
+    for name in contender or ():
+        if name not in known:
+            raise typer.BadParameter(
+                f"{name!r} is none of {', '.join(known)}", param_hint="--contender"
+            )
     parts = set(only or Part)
     burdens = Burdens(burden or (), burden_size, history, turns, turn)
     report = Report(GOALS)
     with Stack(batch_size=batch_size, concurrency=concurrency) as stack:
         if Part.THROUGHPUT in parts:
             rounds_of = Rounds(rounds, messages, baseline_messages)
-            compare(stack, report, rounds_of, contender or [*OURS, *BASELINES])
+            compare(stack, report, rounds_of, contender or known)
         if Part.WEBHOOK in parts:
             report.note("webhook_1000_ms", measure_webhook(stack, posts=20))
         if Part.WAKE in parts:
