@@ -28,14 +28,15 @@ WHERE lock.locktype = 'advisory' AND lock.granted
 -- name: begin
 -- Begins the snapshot. Says whether the server is a replica and by how many seconds it lags: equal
 -- positions mean no lag only while something arrives, since a replica that is cut off has replayed
--- all that it received, too.
+-- all that it received, too. One that has replayed nothing yet lags at least since it started.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL lock_timeout = %(lock_timeout_ms)s;
 SELECT pg_is_in_recovery(),
        CASE WHEN NOT pg_is_in_recovery() THEN 0
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
                  AND EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 0
-            ELSE greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))
+            ELSE greatest(0, extract(epoch FROM clock_timestamp()
+                     - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())))
        END::float8
 
 -- name: save

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
+import requests
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -99,12 +101,13 @@ def open_service(
     *references: str,
     compat: bool = True,
     clock: Clock = SYSTEM_CLOCK,
+    elects: bool = False,
     **milliseconds: int,
 ) -> Iterator[Service]:
     """Give an exporter that refreshes when told to, and serves nobody."""
     packs = load_packs(references or ["outbound"], ErrorPolicy.RUNBOOK, compat=compat)
     targets = [own_target(database, packs)]
-    service = Service(lambda: targets, make_settings(**milliseconds), clock)
+    service = Service(lambda: targets, make_settings(**milliseconds), clock, elects=elects)
     try:
         yield service
     finally:
@@ -158,3 +161,10 @@ def serving(database: str, *arguments: str, **variables: str) -> Iterator[tuple[
             assert "Traceback" not in errors
         finally:
             process.kill()
+
+
+def get_numbers(url: str) -> Numbers:
+    """Scrape an exporter by its base URL."""
+    answer = requests.get(f"{url}/metrics", timeout=30)
+    assert answer.status_code == HTTPStatus.OK
+    return read_text(answer.text)

@@ -72,8 +72,17 @@ def pack(tmp_path: Path, connection: Connection) -> str:
     return write_pack(tmp_path / "post", METRICS, QUERIES)
 
 
-def make_pack(folder: Path, statement: str, *, kind: str = "gauge", timeout_ms: int = 5000) -> str:
+def make_pack(
+    folder: Path,
+    statement: str,
+    *,
+    kind: str = "gauge",
+    timeout_ms: int = 5000,
+    columns: str = "",
+) -> str:
     """Write a pack with one query on trial, and one that always works."""
+    if columns:
+        statement = f"SELECT * FROM ({statement}) AS given {columns}"
     name = "trial_total" if kind == "counter" else "trial"
     metrics = f"""
   - {{name: {name}, type: {kind}, help: On trial., labels: [state], query: trial, value: n}}
@@ -81,6 +90,14 @@ def make_pack(folder: Path, statement: str, *, kind: str = "gauge", timeout_ms: 
 """
     queries = {"trial": statement, "clock": "SELECT 1 AS one"}
     return write_pack(folder / "trial", metrics, queries, timeout_ms)
+
+
+def amend(pack: str, text: str, other: str) -> None:
+    """Change the text of a pack."""
+    document = Path(pack, "pack.yml")
+    before = document.read_text()
+    assert text in before
+    document.write_text(before.replace(text, other, 1))
 
 
 def make_collector(
@@ -123,6 +140,7 @@ TRIALS = [
     ("broken_sql", "SELEKT 1", Reason.SCHEMA),
     ("two_statements", "SELECT 'a' AS state, 1 AS n; SELECT 2", Reason.SCHEMA),
     ("a_statement_that_writes", "DELETE FROM parcel RETURNING state, 1 AS n", Reason.SCHEMA),
+    ("a_statement_that_ends_the_transaction", "COMMIT", Reason.SCHEMA),
     ("a_statement_without_result", "SET work_mem = '1MB'", Reason.SCHEMA),
     ("two_rows_for_one_series", "SELECT state, weight AS n FROM parcel", Reason.DATA),
     ("text_for_a_number", "SELECT state, state AS n FROM parcel", Reason.DATA),
@@ -193,6 +211,37 @@ def test_null_and_nan_are_absent_without_an_error(
         numbers = refresh_and_read(service)
 
     assert {dict(labels)["state"] for labels in pick(numbers, "trial")} == {"b"}
+    assert works(numbers, "trial")
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown", "errors"),
+    [("zero", {"a": 0, "b": 2}, {}), ("fail", {}, {"data": 1}), ("absent", {"b": 2}, {})],
+)
+def test_null_may_mean_zero_or_a_fault(
+    database: str, tmp_path: Path, policy: str, shown: dict[str, float], errors: dict[str, float]
+) -> None:
+    pack = make_pack(tmp_path, "VALUES ('a', NULL::integer), ('b', 2)", columns="(state, n)")
+    amend(pack, "value: n}", f"value: n, when_null: {policy}}}")
+    with open_service(database, pack) as service:
+        numbers = refresh_and_read(service)
+
+    assert {dict(labels)["state"]: n for labels, n in pick(numbers, "trial").items()} == shown
+    assert errors_of(numbers, "trial") == errors
+
+
+def test_an_explosion_may_be_cut_to_its_first_rows_and_is_counted(
+    database: str, tmp_path: Path
+) -> None:
+    explosion = "SELECT 'p' || i AS state, i AS n FROM generate_series(1, 100000) AS i"
+    pack = make_pack(tmp_path, explosion)
+    amend(pack, "value: n}", "value: n, when_full: drop}")
+    with open_service(database, pack) as service:
+        numbers = refresh_and_read(service)
+
+    assert total(numbers, "trial") == sum(range(1, 51))
+    assert total(numbers, "outbound_exporter_query_dropped_series", query="trial") == 99_950
+    assert total(numbers, "outbound_exporter_query_dropped_series", query="clock") == 0
     assert works(numbers, "trial")
 
 
@@ -304,6 +353,125 @@ def test_the_operators_limit_holds_against_a_patient_pack(database: str, tmp_pat
         numbers = refresh_and_read(service)
 
     assert errors_of(numbers, "trial") == {"timeout": 1}
+
+
+def test_a_lock_is_not_waited_for_as_long_as_a_statement_may_take(
+    database: str, connection: Connection, tmp_path: Path
+) -> None:
+    pack = make_pack(tmp_path, "SELECT state, 1 AS n FROM parcel LIMIT 1", timeout_ms=600_000)
+    with (
+        open_service(database, pack, timeout=600_000, lock_timeout=50) as service,
+        connection.transaction(),
+    ):
+        connection.execute("LOCK TABLE parcel IN ACCESS EXCLUSIVE MODE")
+        numbers = refresh_and_read(service)
+
+    assert errors_of(numbers, "trial") == {"timeout": 1}
+    assert works(numbers, "clock")
+
+
+ORDER = """
+  - {name: hung, type: gauge, help: N., query: hung, value: n}
+  - {name: clock, type: gauge, help: N., query: clock, value: n}
+"""
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_query_whose_server_hangs_is_cut_off_and_has_its_turn_last_next_time(
+    database: str, tmp_path: Path
+) -> None:
+    queries = {"hung": "SELECT 1 AS n, pg_advisory_xact_lock_shared(8)", "clock": "SELECT 1 AS n"}
+    folder = write_pack(tmp_path / "hung", ORDER, queries)
+    amend(
+        folder,
+        "hung: {file: q.sql}",
+        "hung: {file: q.sql, timeout_ms: 500, client_timeout_ms: 600}",
+    )
+    loaded = load_pack(folder, ErrorPolicy.RUNBOOK)
+    collector = make_collector(database, loaded, deadline_s=600)
+    stalled: list[Refresh] = []
+    collecting = threading.Thread(target=lambda: stalled.append(collector.collect()))
+    try:
+        with psycopg.connect(database) as holder:
+            holder.execute("SELECT pg_advisory_xact_lock(8)")
+            backend = collector.open().info.backend_pid
+            collecting.start()
+            wait_for(lambda: _waits_for_a_lock(database), "the query to hang")
+            # From here on the server cannot end the statement by itself.
+            with _paused(backend):
+                collecting.join(timeout=60)
+                ended_by_itself = not collecting.is_alive()
+        again = collector.collect()
+    finally:
+        collector.close()
+
+    assert ended_by_itself
+    hung, clock = stalled[0].runs
+    assert hung.failure == Failure(Reason.TIMEOUT, "the server did not answer, so the line was cut")
+    assert clock.failure is not None
+    assert clock.failure.reason is Reason.CONNECTION
+    assert not stalled[0].reached
+    assert [(run.query, run.failure) for run in again.runs] == [("clock", None), ("hung", None)]
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_query_that_eats_the_deadline_cannot_starve_the_same_neighbours_twice(
+    database: str, tmp_path: Path
+) -> None:
+    queries = {"hung": "SELECT 1 AS n, pg_sleep(600)", "clock": "SELECT 1 AS n"}
+    folder = write_pack(tmp_path / "hungry", ORDER, queries, timeout_ms=600_000)
+    loaded = load_pack(folder, ErrorPolicy.RUNBOOK)
+    collector = make_collector(database, loaded, deadline_s=0.3)
+    try:
+        first, second, third = (collector.collect().runs for _ in range(3))
+    finally:
+        collector.close()
+
+    starved = first[1].failure
+    assert starved is not None
+    assert "no time left" in starved.text
+    for runs in (second, third):
+        assert [(run.query, run.failure is None) for run in runs] == [
+            ("clock", True),
+            ("hung", False),
+        ]
+
+
+def test_a_transaction_that_a_query_ends_is_whole_again_at_the_next_refresh(
+    database: str, connection: Connection, tmp_path: Path
+) -> None:
+    with open_service(database, make_pack(tmp_path, "COMMIT")) as service:
+        first, second = refresh_and_read(service), refresh_and_read(service)
+
+    assert errors_of(first, "trial") == {"schema": 1}
+    assert not works(first, "clock")
+    assert works(second, "clock")
+    assert connection.execute("SELECT count(*) FROM parcel").fetchone() == (3,)
+
+
+def test_a_slow_database_gives_a_late_page_and_the_old_one_meanwhile(
+    database: str, connection: Connection, pack: str
+) -> None:
+    amend(pack, "parcels: {file: q.sql}", "parcels: {file: q.sql, timeout_ms: 60000}")
+    with open_service(database, pack, timeout=60_000, lock_timeout=60_000) as service:
+        refresh_and_read(service)
+        with connection.transaction():
+            connection.execute("LOCK TABLE parcel IN ACCESS EXCLUSIVE MODE")
+            connection.execute("INSERT INTO parcel VALUES ('new', 3)")
+            refreshing = threading.Thread(target=service.refresh)
+            refreshing.start()
+            wait_for(lambda: _waits_for_a_lock(database), "the refresh to wait")
+            meanwhile = read_page(service.publication.page())
+        refreshing.join()
+        late = read_page(service.publication.page())
+
+    assert total(meanwhile, "parcels", state="new") == 2
+    assert works(meanwhile, "parcels")
+    assert total(late, "outbound_exporter_query_errors_total") == 0
+    # The snapshot was taken before the rows came.
+    assert total(late, "parcels", state="new") == 2
+    duration = "outbound_exporter_query_duration_seconds"
+    assert total(late, duration, query="parcels") > total(meanwhile, duration, query="parcels")
 
 
 def test_a_locked_table_is_a_timeout_and_no_queue_behind_it(

@@ -1,8 +1,10 @@
 """What stays on the page, for how long, and counters that never fall."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,17 @@ from exporter.collector import QueryRun, Refresh
 from exporter.failures import Failure, Reason
 from exporter.heights import HeightGuard
 from exporter.memory import Memory
-from exporter.pack import FromMetric, FromQuery, Pack, PackMetric, Query, Series
+from exporter.pack import (
+    Exemplars,
+    FromMetric,
+    FromQuery,
+    Pack,
+    PackMetric,
+    Query,
+    Series,
+    WhenStale,
+)
+from exporter.series import Example, ExemplarSeries
 from outbound_slo.vocabulary.metrics import MetricKind
 
 BROKEN = Failure(Reason.SCHEMA, "no such column")
@@ -156,6 +168,112 @@ def test_a_gauge_may_fall_and_a_counter_may_not() -> None:
 
     assert shown(memory, 20.0)["fast_total"] == 103.0
     assert memory.rebases == 1
+
+
+def with_metric(name: str, **changes: Any) -> Pack:  # noqa: ANN401 - any field of a metric
+    metrics = [replace(m, **changes) if m.name == name else m for m in PACK.metrics]
+    return replace(PACK, metrics=tuple(metrics))
+
+
+def test_held_numbers_stay_for_as_long_as_it_takes() -> None:
+    memory = Memory([with_metric("steady", when_stale=WhenStale.HOLD)], patience_s=30)
+    memory.take(make_refresh(1000.0, steady=5.0, fast=1.0), 0.0)
+    memory.take(make_refresh(1010.0, steady=None, fast=1.0), 10.0)
+
+    assert shown(memory, 1e9) == {"steady": 5.0}
+
+
+def test_a_gauge_may_turn_to_zero_when_it_is_too_old() -> None:
+    memory = Memory([with_metric("steady", when_stale=WhenStale.ZERO)], patience_s=30)
+    memory.take(make_refresh(1000.0, steady=5.0, fast=1.0), 0.0)
+    memory.take(make_refresh(1010.0, steady=None, fast=1.0), 10.0)
+
+    assert shown(memory, 59.9)["steady"] == 5.0
+    assert memory.next_change(40.0) == 60.0
+    assert shown(memory, 60.0)["steady"] == 0.0
+    assert "alias" not in shown(memory, 60.0)
+
+
+def test_a_query_with_a_schedule_of_its_own_ages_from_when_it_was_due_again() -> None:
+    memory = Memory([PACK], patience_s=30)
+    refresh = make_refresh(1000.0, steady=5.0, fast=1.0)
+    memory.take(replace(refresh, renewals={("post", "steady"): 3600.0}), 0.0)
+
+    assert shown(memory, 3659.9)["steady"] == 5.0
+    assert "fast" not in shown(memory, 3659.9)
+    assert "steady" not in shown(memory, 3660.0)
+
+    memory.take(make_refresh(4600.0, steady=None, fast=1.0), 3600.0)
+
+    assert shown(memory, 3659.9)["steady"] == 5.0
+
+
+def test_a_standby_shows_nothing_and_forgets_nothing() -> None:
+    memory = Memory([PACK], patience_s=30)
+    memory.take(make_refresh(1000.0, steady=5.0, fast=100.0), 0.0)
+    memory.take(Refresh(1010.0, 0.0, reached=True, runs=(), leads=False), 10.0)
+
+    assert shown(memory, 10.0) == {}
+    assert memory.good_at == 1000.0
+
+    memory.take(make_refresh(1020.0, steady=6.0, fast=90.0), 20.0)
+
+    assert shown(memory, 20.0)["fast_total"] == 100.0
+
+
+def test_what_runs_on_another_kind_of_server_is_gone_at_once() -> None:
+    memory = Memory([PACK], patience_s=30)
+    memory.take(make_refresh(1000.0, steady=5.0, fast=1.0), 0.0)
+    elsewhere = QueryRun("post", "steady", 0.0, 0, MappingProxyType({}), skipped=True)
+    memory.take(Refresh(1010.0, 0.0, reached=True, runs=(elsewhere, make_run("fast", 2.0))), 10.0)
+
+    assert shown(memory, 10.0) == {"fast": 2.0, "fast_total": 2.0}
+
+
+def test_a_reload_keeps_what_did_not_change() -> None:
+    memory = Memory([PACK], patience_s=30)
+    memory.take(make_refresh(1000.0, steady=5.0, fast=100.0), 0.0)
+    memory.take(make_refresh(1010.0, steady=None, fast=40.0), 10.0)
+
+    memory.change_packs([with_metric("fast", help="Other words.")])
+
+    assert shown(memory, 10.0) == {"steady": 5.0, "alias": 5.0, "fast_total": 100.0}
+    assert memory.rebases == 1
+    assert memory.states()[0].errors == {Reason.SCHEMA: 1}
+    memory.take(make_refresh(1020.0, steady=1.0, fast=41.0), 20.0)
+    assert shown(memory, 20.0)["fast_total"] == 101.0
+
+
+def test_a_reload_forgets_what_another_statement_gave() -> None:
+    memory = Memory([PACK], patience_s=30)
+    memory.take(make_refresh(1000.0, steady=5.0, fast=100.0), 0.0)
+    memory.take(make_refresh(1010.0, steady=5.0, fast=40.0), 10.0)
+    steady, fast = PACK.queries
+
+    memory.change_packs([replace(PACK, queries=(steady, replace(fast, sql="SELECT 2")))])
+
+    assert shown(memory, 10.0) == {"steady": 5.0, "alias": 5.0}
+    assert memory.rebases == 1
+    assert memory.states()[1].good_at == 0.0
+    memory.take(make_refresh(1020.0, steady=5.0, fast=2.0), 20.0)
+    assert shown(memory, 20.0)["fast_total"] == 2.0
+
+
+def test_examples_go_with_the_query_that_gives_them() -> None:
+    exemplars = Exemplars("steady", {"trace_id": "t"})
+    memory = Memory([with_metric("fast_total", exemplars=exemplars)], patience_s=30)
+    example = Example({"trace_id": "a"}, 1.0, None)
+    steady = replace(make_run("steady", 1.0), exemplars={"fast_total": {((), 0): example}})
+    memory.take(Refresh(1000.0, 0.0, reached=True, runs=(steady, make_run("fast", 7.0))), 0.0)
+
+    def examples(now: float) -> ExemplarSeries:
+        (found,) = [s for s in memory.visible(now) if s.metric.name == "fast_total"]
+        return found.exemplars
+
+    assert examples(0.0) == {((), 0): example}
+    memory.take(make_refresh(1059.0, steady=None, fast=8.0), 59.0)
+    assert examples(59.9) == {((), 0): example}
+    assert examples(60.0) == {}
 
 
 KEY = ("x",)

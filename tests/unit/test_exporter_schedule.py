@@ -25,6 +25,39 @@ def run_due(agenda: Agenda[str], at: float, *, failing: str = "") -> set[str]:
     return set(due)
 
 
+def test_a_query_may_run_more_often_than_all_others() -> None:
+    agenda = Agenda[str](base_s=10.0)
+    agenda.enter([("plain", None), ("quick", Every(1.0))], MIDNIGHT, 0.0)
+    runs = [run_due(agenda, tenth / 10) for tenth in range(101)]
+
+    assert [at for at, ran in enumerate(runs) if "plain" in ran] == [0, 90]
+    assert sum("quick" in ran for ran in runs) == 11
+    assert agenda.wait_s(MIDNIGHT + 10.0, 10.0) == pytest.approx(1.0)
+
+
+def test_runs_keep_step_with_the_first_and_make_up_for_none_that_was_missed() -> None:
+    agenda = Agenda[str](base_s=10.0)
+    agenda.enter([("plain", None)], MIDNIGHT, 0.0)
+    for at in (0.0, 10.5, 20.0):
+        assert run_due(agenda, at) == {"plain"}
+    assert agenda.wait_s(MIDNIGHT + 20.0, 20.0) == 10.0
+
+    run_due(agenda, 75.0)
+
+    assert agenda.wait_s(MIDNIGHT + 75.0, 75.0) == 10.0
+
+
+def test_jitter_puts_all_runs_but_the_first_off_by_the_same() -> None:
+    agenda = Agenda[str](base_s=10.0, jitter=0.5)
+    agenda.enter([("plain", None)], MIDNIGHT, 0.0)
+    assert run_due(agenda, 0.0) == {"plain"}
+    assert agenda.wait_s(MIDNIGHT, 0.0) == 10.5
+
+    run_due(agenda, 10.5)
+
+    assert agenda.wait_s(MIDNIGHT + 10.5, 10.5) == 10.0
+
+
 def test_at_the_start_all_is_due_but_what_waits_for_its_hour() -> None:
     assert run_due(make_agenda(), 0.0) == {"plain", "slow"}
 

@@ -1,7 +1,8 @@
 """Rows become series, or an error that says what is wrong with them."""
 
 import math
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -10,8 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.failures import BadResultError, Reason
-from exporter.pack import FromMetric, FromQuery, LabelMap, LabelValues, PackMetric, Series
-from exporter.series import read_series, sum_series
+from exporter.pack import (
+    Exemplars,
+    FromMetric,
+    FromQuery,
+    LabelMap,
+    LabelValues,
+    PackMetric,
+    Series,
+    WhenFull,
+    WhenNull,
+)
+from exporter.series import Example, read_exemplars, read_series, sum_exemplars, sum_series
 from outbound_slo.vocabulary.metrics import MetricKind
 
 
@@ -223,3 +234,93 @@ def test_no_number_is_lost_or_made_by_summing(
 
     assert sum(p[0] for p in summed.values()) == sum(p[0] for p in numbers.values())
     assert set(summed) == {labels[1:] for labels in numbers}
+
+
+def test_a_row_with_null_takes_the_place_of_its_zero() -> None:
+    metric = make_metric(zero_fill=(("new",), ("old",)))
+
+    assert read_series(metric, ["state", "n"], [("old", None)]).series == {("new",): (0.0,)}
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, Decimal("NaN")])
+def test_null_is_what_the_pack_says(nothing: object) -> None:
+    rows = [("new", nothing)]
+    zero = replace(make_metric(), when_null=WhenNull.ZERO)
+    fail = replace(make_metric(), when_null=WhenNull.FAIL)
+
+    assert read_series(make_metric(), ["state", "n"], rows).series == {}
+    assert read_series(zero, ["state", "n"], rows).series == {("new",): (0.0,)}
+    with pytest.raises(BadResultError, match="n is NULL or NaN") as caught:
+        read_series(fail, ["state", "n"], rows)
+    assert caught.value.reason is Reason.DATA
+
+
+def test_beyond_the_maximum_the_later_rows_are_dropped_where_the_pack_says_so() -> None:
+    metric = replace(make_metric(zero_fill=(("new",),), max_series=3), when_full=WhenFull.DROP)
+    reading = read_series(metric, ["state", "n"], [(letter, 1) for letter in "abcd"])
+
+    assert reading.series == {("new",): (0.0,), ("a",): (1.0,), ("b",): (1.0,)}
+    assert reading.dropped == 2
+
+
+def make_counter_with_exemplars(**columns: str | None) -> PackMetric:
+    source = Exemplars("q", {"trace_id": "trace"}, columns.get("value"), columns.get("at"))
+    return replace(make_metric(MetricKind.COUNTER), exemplars=source)
+
+
+def test_of_several_examples_the_newest_is_kept() -> None:
+    metric = make_counter_with_exemplars(value="seconds", at="at")
+    late = datetime(2026, 1, 1, 11, tzinfo=UTC)
+    # Without a zone it is taken for UTC.
+    early = late.replace(hour=10, tzinfo=None)
+    rows = [("new", "a", 1, early), ("new", "b", 2, late), ("new", "c", 3, early)]
+    found = read_exemplars(metric, ["state", "trace", "seconds", "at"], rows)
+
+    assert found == {(("new",), 0): Example({"trace_id": "b"}, 2.0, late.timestamp())}
+
+
+def test_without_an_instant_the_last_example_is_kept_and_counts_one() -> None:
+    metric = make_counter_with_exemplars()
+    rows = [("new", "a"), ("new", "b"), ("old", None)]
+
+    assert read_exemplars(metric, ["state", "trace"], rows) == {
+        (("new",), 0): Example({"trace_id": "b"}, 1.0, None)
+    }
+
+
+def test_a_histograms_example_goes_to_the_bucket_of_its_value() -> None:
+    source = Exemplars("q", {"trace_id": "trace"}, "seconds")
+    metric = replace(make_metric(MetricKind.HISTOGRAM), exemplars=source)
+    rows = [("new", "a", 1), ("new", "b", 1.5), ("new", "c", 99)]
+    found = read_exemplars(metric, ["state", "trace", "seconds"], rows)
+
+    assert {bucket: dict(example.labels)["trace_id"] for (_, bucket), example in found.items()} == {
+        0: "a",
+        1: "b",
+        2: "c",
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "words"),
+    [
+        (["state", "span"], [], "no column trace"),
+        (["state", "trace"], [("new", "x" * 121)], "over 128 characters"),
+    ],
+)
+def test_an_example_that_would_spoil_the_page_is_an_error(
+    columns: list[str], rows: list[tuple[object, ...]], words: str
+) -> None:
+    with pytest.raises(BadResultError, match=words):
+        read_exemplars(make_counter_with_exemplars(), columns, rows)
+
+
+def test_a_metric_made_of_another_takes_the_examples_that_it_selects() -> None:
+    base = make_metric(MetricKind.COUNTER, labels=("state", "site"))
+    source = FromMetric("parcels", {"site": frozenset({"north"})})
+    metric = make_metric(MetricKind.COUNTER, labels=("state",), source=source)
+    one, other = Example({}, 1.0, None), Example({}, 2.0, None)
+
+    found = sum_exemplars(metric, base, {(("new", "north"), 0): one, (("new", "south"), 0): other})
+
+    assert found == {(("new",), 0): one}
