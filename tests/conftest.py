@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from outbound_slo.database import migrate
@@ -27,6 +28,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough", action="store_true", help="draw more requests at random, as in make coverage"
     )
+
+
+def pytest_runtest_setup() -> None:
+    """Have code that a test calls log plainly, whatever the test before has set up.
+
+    Structlog's own tracebacks, in colours and with every variable, take up to a second each.
+    """
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[structlog.processors.add_log_level, renderer])
 
 
 @pytest.fixture(scope="session")
