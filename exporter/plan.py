@@ -80,17 +80,17 @@ def advise(plan: Plan, rows_by_table: Mapping[str, float], max_series: int) -> s
         max_series: Most series of a metric that it feeds.
 
     """
+    unknown = [scan.table for scan in plan.scans if rows_by_table.get(scan.table, -1) < 0]
+    if unknown:
+        return f"ANALYZE {unknown[0]}: the planner has no numbers to estimate with"
     if plan.rows > max_series:
         return f"about {plan.rows} rows, but max_series is {max_series}: group by fewer labels"
     for scan in plan.scans:
         rows = rows_by_table.get(scan.table, -1)
         if rows >= _MANY_ROWS:
             return _advise_scan(scan, rows)
-    unknown = [scan.table for scan in plan.scans if rows_by_table.get(scan.table, -1) < 0]
     if plan.cost >= _DEAR:
         return "dear: look at EXPLAIN ANALYZE, or give it interval_s or cron"
-    if unknown:
-        return f"ANALYZE {unknown[0]}: the planner has no numbers to estimate with"
     if plan.cost >= _CHEAP:
         return "bearable every refresh; watch outbound_exporter_query_duration_seconds"
     return "cheap"

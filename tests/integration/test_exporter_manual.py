@@ -1,18 +1,23 @@
 """What docs/exporter.md says can be done as it says."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from exporter.compaction import compact
-from exporter.loader import load_pack
+from exporter.loader import load_pack, pack_schema
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from tests.exporter_parts import open_service, pick, refresh_and_read, total
 
-MANUAL = (Path(__file__).parents[2] / "docs" / "exporter.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+MANUAL = DOCS.joinpath("exporter.md").read_text("utf-8")
+PACKS = DOCS.joinpath("packs.md").read_text("utf-8")
 
 
 def read_blocks(language: str) -> list[str]:
@@ -44,20 +49,54 @@ def test_the_rights_of_the_manual_are_all_that_the_exporter_needs(
     assert caplog.messages == []
 
 
-def test_the_pack_of_the_manual_works(empty_database: str, tmp_path: Path) -> None:
-    (document,) = read_blocks("yaml")
-    (statements,) = [block for block in read_blocks("sql") if "-- name:" in block]
-    tmp_path.joinpath("pack.yml").write_text(document)
-    tmp_path.joinpath("post.sql").write_text(statements)
-    with psycopg.connect(empty_database) as connection:
-        connection.execute("CREATE TABLE parcel (state text)")
-        connection.execute("INSERT INTO parcel VALUES ('new'), ('new'), ('delivered')")
-    with open_service(empty_database, str(tmp_path)) as service:
-        numbers = refresh_and_read(service)
+def _shell(line: str, folder: Path, database: str) -> subprocess.CompletedProcess[str]:
+    """Type a line into a shell that finds the commands of this environment."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=os.environ | {"DATABASE_URL": database, "PATH": path, "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
-    states = {dict(labels)["state"]: n for labels, n in pick(numbers, "post_parcels").items()}
-    assert states == {"new": 2, "on_the_way": 0, "delivered": 1}
-    assert total(numbers, "parcels_waiting") == 2
+
+def test_the_five_minutes_of_the_manual_go_as_they_are_written(
+    empty_database: str, tmp_path: Path
+) -> None:
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", PACKS, re.MULTILINE | re.DOTALL)
+    typed = 0
+    for language, text in blocks:
+        if language == "console":
+            for transcript in text.split("$ ")[1:]:
+                line, _, answer = transcript.partition("\n")
+                assert _shell(line, tmp_path, empty_database).stdout == answer, line
+                typed += 1
+        elif language == "yaml":
+            tmp_path.joinpath("shop", "pack.yml").write_text(text)
+        elif language == "sql" and "-- name:" in text:
+            tmp_path.joinpath("shop", "shop.sql").write_text(text)
+        elif language == "sql":
+            with psycopg.connect(empty_database) as connection:
+                connection.execute(text.encode())
+
+    assert typed == 7
+
+
+def test_the_manual_lists_every_key_of_the_schema_and_no_other() -> None:
+    definitions = pack_schema()["$defs"]
+    keys = set(definitions["query"]["properties"]) | set(definitions["metric"]["properties"])
+    tables = PACKS.partition("### Queries")[2].partition("### Databases")[0]
+    listed = {
+        key.partition(".")[0]
+        for row in re.findall(r"^\| ([^|]+) \|", tables, re.MULTILINE)
+        for key in re.findall(r"`([a-z_.]+)`", row)
+    }
+
+    assert listed == keys
 
 
 def test_the_age_that_the_manual_names_is_the_packs() -> None:
