@@ -13,6 +13,7 @@ from rich.console import Console
 from exporter.complaint import show
 from exporter.loader import builtin_packs, load_packs
 from exporter.pack import Pack
+from exporter.rollup.commands import app as rollup_app
 from exporter.scaffolding import write_scaffold
 from exporter.service import Service
 from exporter.survey import survey
@@ -24,6 +25,7 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 app = typer.Typer(help="Serve Prometheus metrics from SQL packs.", no_args_is_help=False)
+app.add_typer(rollup_app, name="rollup", no_args_is_help=True)
 
 PackOption = Annotated[
     list[str],

@@ -150,6 +150,88 @@ RATE_LIMIT_HITS = Metric(
     (), _EXP, "000, 001",
 )  # fmt: skip
 
+JUDGED_DELIVERY = Metric(
+    "outbound_judged_delivery_latency_seconds", _H,
+    "Delivery latency in seconds of messages sent long enough ago to be judged by 120 s.",
+    ("channel",), _EXP, "000; D5, DESIGN 4 (maturity)",
+)  # fmt: skip
+JUDGED_SENT = Metric(
+    "outbound_judged_messages_sent_total", _C,
+    "Messages sent long enough ago to be judged by whether they arrive within a day.",
+    ("channel",), _EXP, "DESIGN 4 (maturity)",
+)  # fmt: skip
+JUDGED_REACHED = Metric(
+    "outbound_judged_messages_reached_total", _C,
+    "Of the judged messages those that arrived within a day.",
+    ("channel",), _EXP, "DESIGN 4 (maturity)",
+)  # fmt: skip
+ATTEMPT_DURATION = Metric(
+    "outbound_attempt_duration_seconds", _H,
+    "Seconds from the claim of an attempt until its outcome; only those that asked a provider.",
+    ("channel",), _EXP, "000 (provider latency)",
+)  # fmt: skip
+WEBHOOKS_OPEN = Metric(
+    "outbound_webhooks_open", _G,
+    "Stored webhooks that are not applied, by state (waiting, given_up).",
+    ("provider", "state"), _EXP, "D25",
+)  # fmt: skip
+OLDEST_WEBHOOK = Metric(
+    "outbound_oldest_webhook_age_seconds", _G,
+    "Seconds since the oldest webhook that is not applied was received, by state.",
+    ("provider", "state"), _EXP, "D25",
+)  # fmt: skip
+WEBHOOK_ACCEPTED_AT = Metric(
+    "outbound_webhook_last_accepted_timestamp_seconds", _G,
+    "Unix time in seconds when a provider's webhook was last accepted; absent before the first.",
+    ("provider",), _EXP, "001; D25",
+)  # fmt: skip
+WEBHOOK_REJECTED_AT = Metric(
+    "outbound_webhook_last_rejected_timestamp_seconds", _G,
+    "Unix time in seconds when a webhook was last refused for its signature.",
+    ("provider",), _EXP, "001; D25",
+)  # fmt: skip
+RECENT_NOTICES = Metric(
+    "outbound_provider_notices_recent", _G,
+    "Notices of the last 24 hours about accounts, numbers and templates.",
+    ("provider", "kind", "severity"), _EXP, "house",
+)  # fmt: skip
+TEMPLATES = Metric(
+    "whatsapp_templates", _G, "Templates by the state and the quality that Meta last told.",
+    ("status", "quality"), _EXP, "000 (template errors)",
+)  # fmt: skip
+
+# --- the rollup about itself --------------------------------------------------------------------
+ROLLUP_READY = Metric(
+    "outbound_rollup_ready", _G,
+    "1 when the rollup has counted the messages; 0 while every refresh counts them.",
+    (), _EXP, "DESIGN 4",
+)  # fmt: skip
+ROLLUP_DRIFT = Metric(
+    "outbound_rollup_drift_messages", _G,
+    "Messages that stood in the wrong state when the rollup was last verified.",
+    (), _EXP, "DESIGN 4",
+)  # fmt: skip
+ROLLUP_VERIFIED = Metric(
+    "outbound_rollup_verified_timestamp_seconds", _G,
+    "Unix time in seconds when the rollup was last verified; absent before the first time.",
+    (), _EXP, "DESIGN 4",
+)  # fmt: skip
+ROLLUP_DELTAS = Metric(
+    "outbound_rollup_deltas", _G,
+    "Rows that wait for compaction; reading takes longer the more there are.",
+    (), _EXP, "DESIGN 4",
+)  # fmt: skip
+ROLLUP_MISSING_TRIGGERS = Metric(
+    "outbound_rollup_missing_triggers", _G,
+    "Triggers of the rollup that are missing or switched off; changes escape them.",
+    (), _EXP, "DESIGN 4",
+)  # fmt: skip
+ROLLUP_EPOCH = Metric(
+    "outbound_rollup_epoch", _G,
+    "A number for the database's history; where it changes, counters cannot be compared.",
+    (), _EXP, "DESIGN 4",
+)  # fmt: skip
+
 # --- the runbooks' names for the same things (D2) -----------------------------------------------
 QUEUE_DEPTH_BY_CHANNEL = Metric(
     "outbound_message_queue_depth_by_channel", _G, "Messages by channel and status.",

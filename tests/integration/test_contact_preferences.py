@@ -160,7 +160,7 @@ def test_an_opt_out_is_counted_as_the_senders_own_refusal(
         (2, "REFUSED", "opted_out"),
     ]
     events = connection.execute(
-        "SELECT kind, outcome, error_code, events FROM outbound_event_delta ORDER BY kind"
+        "SELECT kind, outcome, error_code, events FROM outbound_event ORDER BY kind"
     ).fetchall()
     assert [tuple(event.values()) for event in events] == [
         ("attempt", "REFUSED", "opted_out", 1),

@@ -1,19 +1,18 @@
 -- What stands in the outbox now. Channel and status are lower case on the page (D1).
 
 -- name: queue_depth
--- Messages by channel and status (000, 001, 002).
-SELECT lower(channel) AS channel, lower(status) AS status, count(*) AS messages
-  FROM outbound_message
+-- Messages by channel and status (000, 001, 002). Where the rollup says less than none, rows escaped
+-- its triggers; outbound_rollup_drift_messages tells.
+SELECT lower(channel) AS channel, lower(status) AS status,
+       GREATEST(sum(messages), 0) AS messages
+  FROM outbound_state
  GROUP BY channel, status
 
 -- name: dead_letters
 -- Failed with the attempts used up: the dead-letter queue of 000 to 002 (D2, D7).
-SELECT lower(channel) AS channel,
-       COALESCE(NULLIF(left(error_code, 64), ''), 'unknown') AS error_code,
-       count(*) AS messages
-  FROM outbound_message
- WHERE status = 'FAILED' AND attempt_count >= max_attempts
- GROUP BY 1, 2
+SELECT lower(channel) AS channel, detail AS error_code, GREATEST(messages, 0) AS messages
+  FROM outbound_state
+ WHERE status = 'FAILED' AND detail <> ''
 
 -- name: stuck
 -- One row per rule that finds something (D9, D23). A planned wait (a due_at in the future, a throttle,
@@ -56,10 +55,9 @@ SELECT lower(channel) AS channel, count(*) AS messages,
 
 -- name: waiting_retries
 -- Messages that had an attempt and wait on the queue for the next (000).
-SELECT lower(channel) AS channel, count(*) AS messages
-  FROM outbound_message
- WHERE status = 'QUEUED' AND attempt_count > 0
- GROUP BY channel
+SELECT lower(channel) AS channel, GREATEST(messages, 0) AS messages
+  FROM outbound_state
+ WHERE status = 'QUEUED' AND detail = 'retry'
 
 -- name: oldest_ages
 -- Age of the oldest message per state; clamped, since a row may be younger than this snapshot's
