@@ -206,12 +206,12 @@ def test_a_message_is_shown_with_its_attempts_and_both_meanings_of_its_code(stan
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 def test_another_organisations_message_is_not_there(stand: Stand, verb: str) -> None:
     number = stand.insert(status="FAILED", attempts="FAILED")
-    path = f"{MESSAGES}/{number}" + ("/retry" if verb == "POST" else "")
-    hidden = stand.ask(verb, path, org="org-other")
-    absent = stand.ask(verb, path.replace(str(number), "999999999"), org="org-other")
+    path = f"{MESSAGES}/%s" + ("/retry" if verb == "POST" else "")
+    hidden = stand.ask(verb, path % number, org="org-other")
+    absent = stand.ask(verb, path % 999999999, org="org-other")
     assert hidden.status_code == absent.status_code == 404
     assert hidden.text.replace(str(number), "") == absent.text.replace("999999999", "")
-    assert stand.ask(verb, path, org="system-admin").status_code == 200
+    assert stand.ask(verb, path % number, org="system-admin").status_code == 200
 
 
 def test_a_failed_message_is_due_at_once_with_what_is_left_of_its_budget(stand: Stand) -> None:
