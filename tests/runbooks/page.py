@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from outbound_slo.vocabulary.metrics import METRICS
+from outbound_slo.vocabulary.alerts import ALIASES
+from outbound_slo.vocabulary.metrics import METRICS, Metric
+from outbound_slo.vocabulary.metrics import Origin as Source
 from tests.runbooks.effects import EFFECTS
+from tests.runbooks.expressions import EXPRESSIONS, Expression
 from tests.runbooks.extraction import Origin
 from tests.runbooks.faults import SCRIPT_FAULTS, STATEMENT_FAULTS, Fault
 from tests.runbooks.source import NUMBERS, PROJECT
@@ -57,6 +60,26 @@ RUNBOOK_METRICS = (
 )
 """Metric names that the three runbooks use."""
 
+ENDPOINTS = (
+    ("GET /actuator/health", "000:120, 001:90", "sender", "state of the database and the breakers"),
+    ("GET /actuator/prometheus", "000:42, 002:50", "sender",
+     "the sender's own metrics; the exporter's are at its `/metrics`"),
+    ("GET /actuator/metrics/{name}", "000:301", "sender", "one of them, as JSON"),
+    ("GET /api/v2/diagnostics/whatsapp/sessions", "000", "sender", "service windows"),
+    ("GET /api/v2/diagnostics/whatsapp/retry-queue", "000", "sender", "what waits for a retry"),
+    ("POST /api/v2/diagnostics/whatsapp/dry-run-send", "000", "sender", "what a send would meet"),
+    ("GET /api/v2/diagnostics/whatsapp/error-patterns", "000", "sender", "errors of some hours"),
+    ("GET /api/v1/dashboard/outbound/health", "001", "sender", "numbers per channel"),
+    ("POST /api/v1/outbound/messages/{id}/retry", "000, 001", "sender", "queues it again"),
+    ("SELECT init_contact_preferences(number, profile, language)", "003:183", "database",
+     "a contact gets the default quiet hours"),
+    ("SELECT mark_opted_out(number, reason)", "003:205", "database",
+     "no more messages; what is queued for the contact is refused"),
+    ("SELECT wa_id, quiet_hours_start, … FROM contact_preferences", "003:178", "database",
+     "the sender keeps to these hours"),
+)  # fmt: skip
+"""What 000 to 003 call or ask, who answers it, and with what."""
+
 _GENERATED = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
@@ -75,6 +98,10 @@ def refresh(document: str) -> str:
         "statement-faults": _fault_table(STATEMENT_FAULTS.values()),
         "script-faults": _fault_table(SCRIPT_FAULTS.values()),
         "metrics": _metric_table(),
+        "expressions": _expression_table(),
+        "corrections": _correction_table(),
+        "alerts": _alert_table(),
+        "endpoints": _endpoint_table(),
     }
     return _GENERATED.sub(
         lambda block: f"{block['start']}\n{tables[block['name']]}\n\n{block['end']}", document
@@ -130,6 +157,64 @@ def _metric_table() -> str:
             ]
             for metric in metrics
         ),
+    )
+
+
+def _expression_table() -> str:
+    return _table(
+        ["At", "Expression here", "Answered by"],
+        (
+            [
+                ", ".join(each.places),
+                f"`{each.corrected or each.translated}`" + (" *" if each.corrected else ""),
+                "; ".join(dict.fromkeys(_answer(each))),
+            ]
+            for each in EXPRESSIONS
+        ),
+    )
+
+
+def _answer(expression: Expression) -> list[str]:
+    words = re.findall(r"[a-z_0-9:]+", expression.corrected or expression.written)
+    named = [METRICS[n] for word in words if (n := word.removesuffix("_bucket")) in METRICS]
+    return [_describe_source(metric) for metric in named]
+
+
+def _describe_source(metric: Metric) -> str:
+    match metric.origin:
+        case Source.EXPORTER:
+            return f"exporter: `{metric.alias_of or metric.name}`"
+        case Source.RECORDING:
+            return f"recording rule over `{metric.alias_of}`"
+        case Source.SENDER:
+            return "sender"
+
+
+def _correction_table() -> str:
+    return _table(
+        ["At", "As written", "What is wrong"],
+        (
+            [", ".join(each.places), f"`{each.written}`", each.why]
+            for each in EXPRESSIONS
+            if each.corrected
+        ),
+    )
+
+
+def _alert_table() -> str:
+    return _table(
+        ["Runbooks' alert", "In", "Here", "Tier", "Note"],
+        (
+            [f"`{each.name}`", each.source, each.answered_by, str(each.tier or "all"), each.remark]
+            for each in ALIASES
+        ),
+    )
+
+
+def _endpoint_table() -> str:
+    return _table(
+        ["Asked", "In", "Answered by", "With"],
+        ([f"`{asked}`", place, who, what] for asked, place, who, what in ENDPOINTS),
     )
 
 
