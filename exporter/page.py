@@ -2,28 +2,16 @@
 
 import gzip
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prometheus_client.core import Exemplar
-from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import generate_latest as write_text
-from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
-from prometheus_client.registry import Collector as FamilySource
-from prometheus_client.registry import CollectorRegistry
-
+from exporter.exposition import Family, write_number, write_openmetrics, write_text
 from exporter.memory import Memory, Shown
 from exporter.own_metrics import ConfigState, describe_exporter
-from exporter.pack import LabelValues, PackMetric, Parts
-from exporter.series import Example
-from outbound_slo.vocabulary import metrics as vocabulary
 from outbound_slo.vocabulary.metrics import MetricKind
 
-TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
 # Higher levels take several times as long for a page that is a tenth smaller.
-_GZIP_LEVEL = 3
+_GZIP_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +41,9 @@ class Page:
 def render(memories: Sequence[Memory], config: ConfigState, steady: float) -> Page:
     """Write the page for an instant of the steady clock."""
     families = [*_pack_families(memories, steady), *_own_families(memories, config)]
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Given(families))
     return Page(
-        text=_compress(write_text(registry)),
-        openmetrics=_compress(_write_openmetrics(registry)),
+        text=_compress(write_text(families)),
+        openmetrics=_compress(write_openmetrics(families)),
         good_until=min((memory.next_change(steady) for memory in memories), default=math.inf),
     )
 
@@ -65,20 +51,6 @@ def render(memories: Sequence[Memory], config: ConfigState, steady: float) -> Pa
 def _compress(plain: bytes) -> Body:
     # Without a time in its head the same page gives the same bytes.
     return Body(plain, gzip.compress(plain, _GZIP_LEVEL, mtime=0))
-
-
-def _write_openmetrics(registry: CollectorRegistry) -> bytes:
-    # The library's function has no annotations of its own.
-    written: bytes = write_openmetrics(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-    return written
-
-
-class _Given(FamilySource):
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterator[Family]:
-        return iter(self._families)
 
 
 def _pack_families(memories: Sequence[Memory], steady: float) -> Iterable[Family]:
@@ -89,54 +61,38 @@ def _pack_families(memories: Sequence[Memory], steady: float) -> Iterable[Family
             metric = shown.metric
             family = families.get(metric.name)
             if family is None:
-                name = _base_name(metric.name, metric.kind)
-                family = Family(name, metric.help, metric.kind.value, metric.unit)
+                family = Family(metric.name, metric.kind, metric.help, metric.unit)
                 families[metric.name] = family
-            for values, parts in sorted(shown.series.items()):
-                _add_samples(family, shown, memory.labels, values, parts)
+            if metric.kind is MetricKind.HISTOGRAM:
+                _add_histograms(family, shown, memory.labels)
+            else:
+                _add_values(family, shown, memory.labels)
     return families.values()
 
 
-def _base_name(name: str, kind: MetricKind) -> str:
-    """Name the family as OpenMetrics does: a counter's lacks `_total`, an info's `_info`."""
-    suffix = {MetricKind.COUNTER: "_total", MetricKind.INFO: "_info"}.get(kind, "")
-    return name.removesuffix(suffix)
+def _add_values(family: Family, shown: Shown, target_labels: Mapping[str, str]) -> None:
+    names = shown.metric.labels
+    for values, parts in shown.series.items():
+        labels = {**target_labels, **dict(zip(names, values, strict=True))}
+        family.add(labels, parts[0], shown.exemplars.get((values, 0)))
 
 
-def _add_samples(
-    family: Family,
-    shown: Shown,
-    target_labels: Mapping[str, str],
-    values: LabelValues,
-    parts: Parts,
-) -> None:
-    metric: PackMetric = shown.metric
-    labels = {**target_labels, **dict(zip(metric.labels, values, strict=True))}
-    if metric.kind is not MetricKind.HISTOGRAM:
-        exemplar = _exemplar(shown.exemplars.get((values, 0)))
-        family.add_sample(metric.name, labels, parts[0], exemplar=exemplar)
-        return
-    running = 0.0
-    for bucket, edge in enumerate((*metric.buckets, math.inf)):
-        running += parts[bucket]
-        le = "+Inf" if math.isinf(edge) else repr(float(edge))
-        exemplar = _exemplar(shown.exemplars.get((values, bucket)))
-        family.add_sample(f"{metric.name}_bucket", {**labels, "le": le}, running, exemplar=exemplar)
-    family.add_sample(f"{metric.name}_count", labels, running)
-    family.add_sample(f"{metric.name}_sum", labels, parts[-1])
+def _add_histograms(family: Family, shown: Shown, target_labels: Mapping[str, str]) -> None:
+    edges = [write_number(edge) for edge in (*shown.metric.buckets, math.inf)]
+    for values, parts in shown.series.items():
+        labels = {**target_labels, **dict(zip(shown.metric.labels, values, strict=True))}
+        running = 0.0
+        for bucket, edge in enumerate(edges):
+            running += parts[bucket]
+            example = shown.exemplars.get((values, bucket))
+            family.add({**labels, "le": edge}, running, example, "_bucket")
+        family.add(labels, running, suffix="_count")
+        family.add(labels, parts[-1], suffix="_sum")
 
 
-def _exemplar(example: Example | None) -> Exemplar | None:
-    return Exemplar(dict(example.labels), example.value, example.at) if example else None
-
-
-def _own_families(memories: Sequence[Memory], config: ConfigState) -> Iterator[Family]:
+def _own_families(memories: Sequence[Memory], config: ConfigState) -> Iterable[Family]:
     for metric, samples in describe_exporter(memories, config):
-        yield _own(metric, samples)
-
-
-def _own(metric: vocabulary.Metric, samples: Iterable[tuple[Mapping[str, str], float]]) -> Family:
-    family = Family(_base_name(metric.name, metric.kind), metric.help, metric.kind.value)
-    for labels, value in samples:
-        family.add_sample(metric.name, dict(labels), value)
-    return family
+        family = Family(metric.name, metric.kind, metric.help)
+        for labels, value in samples:
+            family.add(labels, value)
+        yield family

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any
 
+from exporter.exposition import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.gate import Gate
-from exporter.page import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.publication import Publication
 from outbound_slo.vocabulary.mistakes import UserMistake
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from exporter.collector import Clock
-from exporter.page import OPENMETRICS_TYPE, TEXT_TYPE
+from exporter.exposition import OPENMETRICS_TYPE, TEXT_TYPE
 from exporter.server import MetricsServer
 from exporter.service import Service
 from outbound_slo.vocabulary.mistakes import UserMistake
