@@ -1,6 +1,6 @@
 """Every recording and alert, one module per subject."""
 
-from alerts.catalogue import backlog, limits, messages, observation, provider
+from alerts.catalogue import backlog, exporter, limits, messages, observation, provider
 from alerts.rule import RuleGroup
 
 GROUPS: tuple[RuleGroup, ...] = (
@@ -9,5 +9,6 @@ GROUPS: tuple[RuleGroup, ...] = (
     backlog.GROUP,
     limits.GROUP,
     observation.GROUP,
+    exporter.GROUP,
 )
 """All rule groups."""

@@ -30,6 +30,7 @@ class Subject(StrEnum):
     BREAKER = "breaker"
     SIGNATURES = "signatures"
     SNAPSHOT_AGE = "snapshot_age"
+    ROLLUP_DELTAS = "rollup_deltas"
 
 
 class Use(StrEnum):
@@ -54,6 +55,7 @@ class Unit(StrEnum):
     ATTEMPTS = "attempts"
     WEBHOOKS = "webhooks"
     STATE = "state"
+    ROWS = "rows"
 
 
 class Comparison(StrEnum):
@@ -224,6 +226,8 @@ ALERT_NO_TRAFFIC = _alert("none", _S.ATTEMPTS, Comparison.EQUAL, 0, Unit.ATTEMPT
 ALERT_BREAKER = _alert("not_closed", _S.BREAKER, _A, 0, Unit.STATE, "000", 1)
 ALERT_DUE_AGE = _alert("stopped", _S.DUE_AGE, _A, 5 * _MINUTE, _SEC, "house", 1)
 ALERT_SNAPSHOT_AGE = _alert("stale", _S.SNAPSHOT_AGE, _A, _MINUTE, _SEC, "house", 1)
+# Reading them takes about 50 ms, and they no longer get fewer.
+ALERT_DELTAS = _alert("deltas", _S.ROLLUP_DELTAS, _A, 200_000, Unit.ROWS, "house", 10)
 
 # --- how much there must be before a share means anything (T3) ----------------------------------
 MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")
