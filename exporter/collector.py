@@ -298,14 +298,12 @@ class Collector:
         with self.session.guard(min(query.client_timeout_s, timeout_s + _GRACE_S)):
             self._save(timeout_s)
             try:
-                fetched = _read_rows(connection, pack, query)
+                return _read_rows(connection, pack, query)
             except (psycopg.Error, BadResultError):
+                # A statement that ends the transaction has no rows, so it is an error, too.
                 if not self._snapshot_is_lost():
                     connection.execute("ROLLBACK TO SAVEPOINT query")
                 raise
-            if self._snapshot_is_lost():
-                raise BadResultError(Reason.SCHEMA, "the statement ends the transaction")
-            return fetched
 
 
 _CUT = Failure(Reason.TIMEOUT, "the server did not answer, so the line was cut")
