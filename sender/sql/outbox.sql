@@ -72,6 +72,9 @@ SELECT l.channel, l.priority, l.org_id,
 -- the checks before a send need to know. A message behind another one to the same recipient is
 -- parked, with a lock on that other, so that its settlement comes after and wakes the message; where
 -- the lock is not to be had, it is settling now and the message is left for the next claim.
+-- An upper bound that is a row would not end the walk through an index, only filter it (PostgreSQL
+-- 15): bounds are columns, equal up to the last. A recipient is given as a range, so that its order
+-- means something and one index alone has it.
 WITH lane AS MATERIALIZED (
     SELECT *
       FROM jsonb_to_recordset(%(lanes)s::jsonb) AS l (
@@ -88,8 +91,7 @@ WITH lane AS MATERIALIZED (
            SELECT id, channel, to_recipient, org_id, priority, due_at, turn
              FROM outbound_message
             WHERE status = 'QUEUED' AND turn = 'WOKEN'
-              AND (channel, due_at, id) > (r.channel, '-infinity', 0)
-              AND (channel, due_at) <= (r.channel, now())
+              AND channel = r.channel AND due_at <= now()
               AND org_id <> ALL (r.held)
               AND COALESCE(expires_at > now(), true)
             ORDER BY channel, due_at, id
@@ -102,8 +104,7 @@ WITH lane AS MATERIALIZED (
            SELECT id, channel, to_recipient, org_id, priority, due_at, turn
              FROM outbound_message
             WHERE status = 'QUEUED' AND turn = 'OPEN'
-              AND (channel, priority) >= (r.channel, 0) AND (channel, priority) <= (r.channel, 0)
-              AND due_at <= now()
+              AND channel = r.channel AND priority = 0 AND due_at <= now()
               AND org_id <> ALL (r.held)
               AND COALESCE(expires_at > now(), true)
             ORDER BY channel, priority, org_id, due_at, id
@@ -117,10 +118,8 @@ WITH lane AS MATERIALIZED (
            SELECT id, channel, to_recipient, org_id, priority, due_at, turn
              FROM outbound_message
             WHERE status = 'QUEUED' AND turn = 'OPEN'
-              AND (channel, priority, org_id, due_at, id)
-                  > (l.channel, l.priority, l.org_id, l.after_due, l.after_id)
-              AND (channel, priority, org_id, due_at)
-                  <= (l.channel, l.priority, l.org_id, now())
+              AND channel = l.channel AND priority = l.priority AND org_id = l.org_id
+              AND (due_at, id) > (l.after_due, l.after_id) AND due_at <= now()
               AND COALESCE(expires_at > now(), true)
             ORDER BY channel, priority, org_id, due_at, id
             LIMIT l.share
@@ -136,8 +135,8 @@ WITH lane AS MATERIALIZED (
       LEFT JOIN LATERAL (
            SELECT b.id FROM outbound_message AS b
             WHERE b.status = 'SENDING'
-              AND (b.channel, b.to_recipient) >= (f.channel, f.to_recipient)
-              AND (b.channel, b.to_recipient) <= (f.channel, f.to_recipient)
+              AND b.channel = f.channel
+              AND b.to_recipient >= f.to_recipient AND b.to_recipient <= f.to_recipient
             ORDER BY b.channel, b.to_recipient
             LIMIT 1) AS flying ON true
       LEFT JOIN LATERAL (
@@ -297,8 +296,8 @@ WITH RECURSIVE recipient AS (
       LEFT JOIN LATERAL (
            SELECT true AS found FROM outbound_message AS b
             WHERE b.status = 'SENDING'
-              AND (b.channel, b.to_recipient) >= (r.channel, r.to_recipient)
-              AND (b.channel, b.to_recipient) <= (r.channel, r.to_recipient)
+              AND b.channel = r.channel
+              AND b.to_recipient >= r.to_recipient AND b.to_recipient <= r.to_recipient
             ORDER BY b.channel, b.to_recipient
             LIMIT 1) AS flying ON true
       LEFT JOIN LATERAL (
