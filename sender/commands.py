@@ -42,7 +42,11 @@ def send_messages() -> None:
     dsn = settings.sentry_dsn.get_secret_value()
     with open_report(dsn, settings.sentry_environment, redactor) as report:
         configure_logs(
-            settings.log_format, level=settings.log_level, redactor=redactor, report=report
+            settings.log_format,
+            level=settings.log_level,
+            redactor=redactor,
+            report=report,
+            for_good=True,
         )
         run_sender(configuration)
 

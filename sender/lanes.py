@@ -89,8 +89,7 @@ class Share:
     after_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A message that a claim has looked at."""
 
     id: int

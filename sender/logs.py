@@ -109,6 +109,7 @@ def configure_logs(
     redactor: Redactor | None = None,
     report: Processor | None = None,
     stream: TextIO | None = None,
+    for_good: bool = False,
 ) -> None:
     """Send logs to standard error, those of libraries too.
 
@@ -118,6 +119,8 @@ def configure_logs(
         redactor: Hides secrets; by default those that are known by their looks.
         report: Told of every line before it is written, with the exception as an object.
         stream: Where to write instead of standard error.
+        for_good: Nobody will configure them again in this process, so loggers may keep what they
+            were first made with.
 
     """
     json_lines = structlog.processors.JSONRenderer()
@@ -135,6 +138,7 @@ def configure_logs(
         processors=[*shared, hide, render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=lambda *_: LineLogger(target),
+        cache_logger_on_first_use=for_good,
     )
     handler = _QuietHandler(target)
     handler.setFormatter(

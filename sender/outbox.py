@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from outbound_slo.database import load_queries
@@ -149,6 +150,7 @@ class Order:
 
 async def configure(connection: AsyncConnection[Any]) -> None:
     """Prepare a connection of the sender's pool."""
+    set_json_loads(orjson.loads, connection)
     await connection.execute(_QUERIES["plan_by_index"].encode())
     await connection.commit()
 
@@ -227,8 +229,9 @@ def read_claim(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Claim:
         Candidate(number, LaneKey(channel, priority, org), Turn(turn), due_at, Verdict(verdict))
         for verdict, turn, due_at, number, channel, priority, org, *_ in rows
     ]
+    told = names[_TOLD:]
     messages = [
-        ClaimedMessage(**dict(zip(names[_TOLD:], row[_TOLD:], strict=True)))
+        ClaimedMessage(**dict(zip(told, row[_TOLD:], strict=True)))
         for row in rows
         if row[0] == Verdict.CLAIMED
     ]

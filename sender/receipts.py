@@ -5,8 +5,9 @@ callbacks.sql carries out in the database; a test holds the two together. Source
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.spans import Tag
@@ -66,8 +67,7 @@ class Receipt:
         return Said.SENT if self.failed_s is None else Said.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a message stands, as far as receipts of its current attempt matter.
 
     Times as in `Receipt`; None where nothing has told them.
@@ -128,10 +128,10 @@ def advance(standing: Standing, receipt: Receipt) -> Standing:
     )
     if receipt.failed_s is not None:
         if undecided or standing.status is MessageStatus.SENT:
-            return replace(standing, status=MessageStatus.FAILED, error_code=receipt.error_code)
+            return standing._replace(status=MessageStatus.FAILED, error_code=receipt.error_code)
         return standing
     if receipt.sent_s is not None and undecided:
-        return replace(standing, status=MessageStatus.SENT, error_code=None)
+        return standing._replace(status=MessageStatus.SENT, error_code=None)
     return standing
 
 

@@ -22,8 +22,9 @@ _LOOKS = re.compile(
     r"|\bSG\.[\w\-]{8,}\.[\w\-]{8,}"
     r"|\b(?:access_token|hub\.verify_token|api_key|password)=[^\s&]+"
 )
-_SUSPECT = re.compile(r"(?i)bearer|basic|eaa|sg\.|_token=|key=|password=|://")
-"""Stands in every text that the patterns below find something in; most texts have nothing of it."""
+_MARKS = ("bearer", "basic", "eaa", "sg.", "_token=", "key=", "password=", "verify_token", "://")
+"""One of these stands, in some case, in every text that the patterns find something in; most texts
+have none, and looking for words is ten times cheaper than looking for patterns."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _EMAIL = re.compile(r"[\w.+\-]{1,64}@[\w\-]+\.[\w.\-]+")
 _PHONE = re.compile(r"(?<![\w.])\+?\d{8,15}(?![\w.])")
@@ -32,6 +33,11 @@ _PHONE = re.compile(r"(?<![\w.])\+?\d{8,15}(?![\w.])")
 @lru_cache(maxsize=512)
 def _is_telling(name: str) -> bool:
     return _TELLING_NAME.search(name) is not None
+
+
+def _is_suspect(text: str) -> bool:
+    folded = text.casefold()
+    return any(mark in folded for mark in _MARKS)
 
 
 def find_secrets(*groups: BaseModel) -> list[str]:
@@ -60,7 +66,7 @@ class Redactor:
         for secret in self._known:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
-        if _SUSPECT.search(text) is None:
+        if not _is_suspect(text):
             return text
         return _CREDENTIALS.sub(f"{HIDDEN}@", _LOOKS.sub(HIDDEN, text))
 
@@ -99,7 +105,7 @@ class Redactor:
             elif type(value) is not int:
                 return False
         line = "\n".join(texts)
-        return _SUSPECT.search(line) is None and not any(one in line for one in self._known)
+        return not _is_suspect(line) and not any(one in line for one in self._known)
 
 
 def hide_people(text: str) -> str:

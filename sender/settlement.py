@@ -1,10 +1,9 @@
 """Settling messages by their receipts: all those of a batch of webhooks in one statement."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from psycopg import AsyncConnection
@@ -19,8 +18,7 @@ _QUERIES = load_queries("sender", "sql/callbacks.sql")
 _STATUSES = {status.value: status for status in MessageStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class Tidings:
+class Tidings(NamedTuple):
     """One receipt of one webhook; `signed_by` as in `Signer`."""
 
     caller: Caller
@@ -29,8 +27,7 @@ class Tidings:
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What one receipt came to; `message_id` and `traceparent` are None where it named nothing."""
 
     tidings: Tidings

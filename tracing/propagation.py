@@ -6,6 +6,7 @@ trace (D11). Nothing here raises: a broken header or column costs the link, neve
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
@@ -134,6 +135,12 @@ def _known_baggage(baggage: Mapping[str, str] | None) -> Mapping[str, str]:
 def _read_traceparent(traceparent: str | None) -> tuple[bytes, bytes] | None:
     if not isinstance(traceparent, str) or len(traceparent) > _LONGEST_TRACEPARENT:
         return None
+    return _parse_traceparent(traceparent)
+
+
+# An attempt's receipts come within seconds of each other, and all continue the same trace.
+@lru_cache(maxsize=4096)
+def _parse_traceparent(traceparent: str) -> tuple[bytes, bytes] | None:
     match = _TRACEPARENT.fullmatch(traceparent.strip())
     if match is None:
         return None
