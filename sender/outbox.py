@@ -236,6 +236,8 @@ def read_claim(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Claim:
         if row[0] == Verdict.CLAIMED
     ]
     candidates.sort(key=lambda one: (one.due_at, one.id))
+    # In this order they are started, and the last of a hundred waits for all others' requests.
+    messages.sort(key=lambda one: (one.priority, one.id))
     return Claim(messages, candidates)
 
 
