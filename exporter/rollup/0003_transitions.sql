@@ -20,13 +20,14 @@ CREATE TABLE outbound_message_delta (
     -- SENT, FAILED or REFUSED where sending came to its end, with the label of the error's code.
     finished      text,
     error_code    text,
-    -- Upper edge of the latency's bucket, and the sum of the latencies in microseconds.
+    -- Sum of the latencies in microseconds, and the upper edge of their bucket; for one message
+    -- alone the reader finds the bucket.
     send_edge     double precision,
     send_us       bigint,
     delivery_edge double precision,
     delivery_us   bigint,
-    -- Minute in which the provider accepted; NULL for imports.
-    sent_minute   timestamptz,
+    -- When the provider accepted, to the minute where there are several; NULL for imports.
+    sent_at       timestamptz,
     messages      bigint NOT NULL
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
@@ -132,68 +133,58 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    -- The row, where there is only one.
-    it           record;
-    its_end      text;
-    its_code     text;
-    its_wait     double precision;
-    its_delivery double precision;
+    several   boolean;
+    unchanged boolean;
+    fails     boolean;
+    ending    text;
 BEGIN
-    SELECT n.id, n.channel, n.error_code, n.due_since, n.delivered_at,
-           CASE WHEN outbound_is_recent(n.sent_at) THEN n.sent_at END AS sent_at,
-           o.status AS old_status, n.status AS new_status,
-           o.sent_at AS old_sent_at, o.delivered_at AS old_delivered_at,
-           outbound_state_detail(o.status, o.attempt_count, o.max_attempts, o.error_code)
-               AS old_detail,
-           outbound_state_detail(n.status, n.attempt_count, n.max_attempts, n.error_code)
-               AS new_detail,
-           EXISTS (SELECT FROM after OFFSET 1) OR n.channel <> o.channel AS several
-      INTO it
+    SELECT EXISTS (SELECT FROM after OFFSET 1) OR n.channel <> o.channel,
+           n.status = o.status AND n.attempt_count = o.attempt_count
+               AND n.max_attempts = o.max_attempts
+               AND n.error_code IS NOT DISTINCT FROM o.error_code,
+           n.status = 'FAILED' AND o.status <> 'FAILED'
+      INTO several, unchanged, fails
       FROM before AS o CROSS JOIN after AS n
      LIMIT 1;
-    IF NOT FOUND THEN
+    IF several IS NULL OR (unchanged AND NOT several) THEN
         RETURN NULL;
     END IF;
-    IF NOT it.several THEN
-        IF it.new_status = it.old_status AND it.new_detail = it.old_detail THEN
-            RETURN NULL;
-        END IF;
-        IF it.new_status = it.old_status THEN
-            NULL;
-        ELSIF it.new_status IN ('SENT', 'DELIVERED') THEN
-            IF it.old_status NOT IN ('SENT', 'DELIVERED') THEN
-                its_end := 'SENT';
-                IF it.sent_at IS DISTINCT FROM it.old_sent_at THEN
-                    its_wait := EXTRACT(EPOCH FROM it.sent_at - it.due_since);
-                END IF;
-            END IF;
-            -- GREATEST passes over NULL: an import has no latency, not one of zero.
-            IF it.new_status = 'DELIVERED' AND it.delivered_at - it.sent_at IS NOT NULL
-               AND it.delivered_at IS DISTINCT FROM it.old_delivered_at THEN
-                its_delivery := GREATEST(EXTRACT(EPOCH FROM it.delivered_at - it.sent_at), 0);
-            END IF;
-        ELSIF it.new_status = 'FAILED' THEN
-            its_end := CASE WHEN (
+    IF NOT several THEN
+        IF fails THEN
+            ending := CASE WHEN (
                 SELECT a.outcome FROM outbound_attempt AS a
-                 WHERE a.outbound_message_id = it.id
+                 WHERE a.outbound_message_id = (SELECT id FROM after)
                  ORDER BY a.attempt_no DESC
                  LIMIT 1) = 'REFUSED' THEN 'REFUSED' ELSE 'FAILED' END;
-            its_code := outbound_error_label(it.error_code);
         END IF;
         INSERT INTO outbound_message_delta
                (channel, old_status, old_detail, new_status, new_detail, finished, error_code,
-                send_edge, send_us, delivery_edge, delivery_us, sent_minute, messages)
-        VALUES (it.channel, it.old_status, it.old_detail, it.new_status, it.new_detail,
-                its_end, its_code, outbound_send_edge(its_wait), GREATEST(its_wait, 0) * 1000000,
-                outbound_delivery_edge(its_delivery), its_delivery * 1000000,
-                CASE WHEN its_end = 'SENT' OR its_delivery IS NOT NULL
-                     THEN date_trunc('minute', it.sent_at, 'UTC') END,
-                1);
+                send_us, delivery_us, sent_at, messages)
+        SELECT n.channel, o.status,
+               outbound_state_detail(o.status, o.attempt_count, o.max_attempts, o.error_code),
+               n.status,
+               outbound_state_detail(n.status, n.attempt_count, n.max_attempts, n.error_code),
+               CASE WHEN n.status IN ('SENT', 'DELIVERED')
+                         AND o.status NOT IN ('SENT', 'DELIVERED') THEN 'SENT'
+                    ELSE ending END,
+               CASE WHEN ending IS NOT NULL THEN outbound_error_label(n.error_code) END,
+               CASE WHEN n.status IN ('SENT', 'DELIVERED')
+                         AND o.status NOT IN ('SENT', 'DELIVERED')
+                         AND n.sent_at IS DISTINCT FROM o.sent_at
+                         AND outbound_is_recent(n.sent_at)
+                    THEN EXTRACT(EPOCH FROM n.sent_at - n.due_since) * 1000000 END,
+               CASE WHEN n.status = 'DELIVERED' AND o.status <> 'DELIVERED'
+                         AND n.delivered_at IS DISTINCT FROM o.delivered_at
+                         AND outbound_is_recent(n.sent_at)
+                    THEN EXTRACT(EPOCH FROM n.delivered_at - n.sent_at) * 1000000 END,
+               CASE WHEN n.status <> o.status AND outbound_is_recent(n.sent_at) THEN n.sent_at END,
+               1
+          FROM before AS o CROSS JOIN after AS n;
         RETURN NULL;
     END IF;
     INSERT INTO outbound_message_delta
            (channel, old_status, old_detail, new_status, new_detail, finished, error_code,
-            send_edge, send_us, delivery_edge, delivery_us, sent_minute, messages)
+            send_edge, send_us, delivery_edge, delivery_us, sent_at, messages)
     WITH paired AS (
         SELECT n.id, COALESCE(n.channel, o.channel) AS channel, n.error_code, n.delivered_at,
                n.due_since, o.status AS old_status, n.status AS new_status,
@@ -222,11 +213,13 @@ BEGIN
         SELECT m.*,
                CASE WHEN finished <> 'SENT' THEN outbound_error_label(m.error_code) END AS code,
                CASE WHEN finished = 'SENT' AND sent_at IS DISTINCT FROM old_sent_at
-                    THEN EXTRACT(EPOCH FROM sent_at - due_since)::double precision
+                         AND sent_at - due_since IS NOT NULL
+                    THEN GREATEST(EXTRACT(EPOCH FROM sent_at - due_since)::double precision, 0)
                END AS send_wait,
                CASE WHEN new_status = 'DELIVERED' AND old_status <> 'DELIVERED'
-                         AND delivered_at - sent_at IS NOT NULL
                          AND delivered_at IS DISTINCT FROM old_delivered_at
+                         -- GREATEST passes over NULL: an import has no latency, not one of zero.
+                         AND delivered_at - sent_at IS NOT NULL
                     -- Providers tell whole seconds: a delivery may seem to precede its acceptance.
                     THEN GREATEST(EXTRACT(EPOCH FROM delivered_at - sent_at)::double precision, 0)
                END AS delivery_wait
@@ -234,18 +227,18 @@ BEGIN
     ), labelled AS (
         SELECT t.*,
                outbound_send_edge(send_wait) AS send_edge,
-               (GREATEST(send_wait, 0) * 1000000)::bigint AS send_us,
+               (send_wait * 1000000)::bigint AS send_us,
                outbound_delivery_edge(delivery_wait) AS delivery_edge,
                (delivery_wait * 1000000)::bigint AS delivery_us,
                CASE WHEN finished = 'SENT' OR delivery_wait IS NOT NULL
-                    THEN date_trunc('minute', sent_at, 'UTC') END AS sent_minute
+                    THEN date_trunc('minute', sent_at, 'UTC') END AS sent_in
           FROM timed AS t
     )
     SELECT channel, old_status, old_detail, new_status, new_detail, l.finished, l.code,
-           send_edge, sum(send_us), delivery_edge, sum(delivery_us), sent_minute, count(*)
+           send_edge, sum(send_us), delivery_edge, sum(delivery_us), sent_in, count(*)
       FROM labelled AS l
      GROUP BY channel, old_status, old_detail, new_status, new_detail, l.finished, l.code,
-              send_edge, delivery_edge, sent_minute;
+              send_edge, delivery_edge, sent_in;
     RETURN NULL;
 END
 $$;
@@ -311,32 +304,32 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    it       record;
-    its_wait double precision;
+    several   boolean;
+    unchanged boolean;
 BEGIN
-    SELECT n.channel, n.outcome, n.error_code, n.started_at, n.finished_at,
-           o.outcome AS old_outcome,
-           EXISTS (SELECT FROM after OFFSET 1)
-           OR (n.outcome <> o.outcome AND o.outcome <> 'IN_FLIGHT') AS several
-      INTO it
+    SELECT EXISTS (SELECT FROM after OFFSET 1)
+               OR (n.outcome <> o.outcome AND o.outcome <> 'IN_FLIGHT'),
+           n.outcome = o.outcome
+      INTO several, unchanged
       FROM before AS o CROSS JOIN after AS n
      LIMIT 1;
-    IF NOT FOUND THEN
+    IF several IS NULL OR (unchanged AND NOT several) THEN
         RETURN NULL;
     END IF;
-    IF NOT it.several THEN
-        IF it.outcome = it.old_outcome THEN
-            RETURN NULL;
-        END IF;
-        IF it.outcome IN ('SENT', 'FAILED', 'UNKNOWN') THEN
-            its_wait := GREATEST(EXTRACT(
-                EPOCH FROM COALESCE(it.finished_at, now()) - it.started_at), 0);
-        END IF;
+    IF NOT several THEN
         INSERT INTO outbound_event_delta
                (kind, channel, outcome, error_code, edge, events, microseconds)
-        VALUES ('attempt', it.channel, it.outcome,
-                CASE WHEN it.outcome = 'SENT' THEN '' ELSE outbound_error_label(it.error_code) END,
-                COALESCE(outbound_attempt_edge(its_wait), -1), 1, COALESCE(its_wait, 0) * 1000000);
+        SELECT 'attempt', channel, outcome,
+               CASE WHEN outcome = 'SENT' THEN '' ELSE outbound_error_label(error_code) END,
+               CASE WHEN asked THEN outbound_attempt_edge(seconds) ELSE -1 END,
+               1,
+               CASE WHEN asked THEN GREATEST(seconds, 0) * 1000000 ELSE 0 END
+          FROM (SELECT channel, outcome, error_code,
+                       outcome IN ('SENT', 'FAILED', 'UNKNOWN') AS asked,
+                       EXTRACT(EPOCH FROM COALESCE(finished_at, now()) - started_at)
+                           ::double precision AS seconds
+                  FROM after
+                OFFSET 0) AS it;
         RETURN NULL;
     END IF;
     INSERT INTO outbound_event_delta
@@ -420,8 +413,13 @@ BEGIN ATOMIC
     SELECT * FROM (VALUES
            ('finished', d.finished, COALESCE(d.error_code, ''),
             'Infinity'::double precision, 0::bigint),
-           ('send_latency', '', '', d.send_edge, d.send_us),
-           ('delivery_latency', '', '', d.delivery_edge, d.delivery_us)
+           ('send_latency', '', '',
+            COALESCE(d.send_edge, outbound_send_edge(d.send_us / 1000000.0::double precision)),
+            GREATEST(d.send_us, 0)),
+           ('delivery_latency', '', '',
+            COALESCE(d.delivery_edge,
+                     outbound_delivery_edge(d.delivery_us / 1000000.0::double precision)),
+            GREATEST(d.delivery_us, 0))
            ) AS event (kind, outcome, error_code, edge, microseconds)
      WHERE event.outcome IS NOT NULL AND event.edge IS NOT NULL;
 END;
@@ -432,11 +430,15 @@ RETURNS TABLE (kind text, cohort timestamptz, edge double precision, microsecond
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 3
 BEGIN ATOMIC
     SELECT * FROM (VALUES
-           ('judged_delivery', d.sent_minute, d.delivery_edge, d.delivery_us),
-           ('judged_sent', date_trunc('hour', d.sent_minute, 'UTC'),
+           ('judged_delivery', date_trunc('minute', d.sent_at, 'UTC'),
+            COALESCE(d.delivery_edge,
+                     outbound_delivery_edge(d.delivery_us / 1000000.0::double precision)),
+            GREATEST(d.delivery_us, 0)),
+           ('judged_sent', date_trunc('hour', d.sent_at, 'UTC'),
             CASE WHEN d.finished = 'SENT' THEN 'Infinity'::double precision END, 0),
-           ('judged_reached', date_trunc('hour', d.sent_minute, 'UTC'),
-            CASE WHEN d.delivery_edge <= 86400 THEN 'Infinity'::double precision END, 0)
+           ('judged_reached', date_trunc('hour', d.sent_at, 'UTC'),
+            CASE WHEN COALESCE(d.delivery_edge, d.delivery_us / 1000000.0::double precision)
+                      <= 86400 THEN 'Infinity'::double precision END, 0)
            ) AS event (kind, cohort, edge, microseconds)
      WHERE event.cohort IS NOT NULL AND event.edge IS NOT NULL;
 END;

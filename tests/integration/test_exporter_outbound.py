@@ -12,7 +12,15 @@ from exporter.service import Service
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.metrics import METRICS, Origin
-from tests.exporter_parts import Numbers, open_service, pick, refresh_and_read, total
+from sender.inbox import MAX_TRIES
+from tests.exporter_parts import (
+    Numbers,
+    open_service,
+    parse_openmetrics,
+    pick,
+    refresh_and_read,
+    total,
+)
 
 Connection = psycopg.Connection
 
@@ -290,6 +298,97 @@ def test_the_session_window_that_closes_next_is_the_one_that_counts(
     seconds = total(numbers, "whatsapp_session_window_expiration_seconds", channel="whatsapp")
     assert 3000 < seconds <= 3600
     assert total(numbers, "whatsapp_session_windows_active", channel="whatsapp") == 2
+
+
+def test_webhooks_that_nobody_applied_are_told_from_those_given_up(
+    service: Service, connection: Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO provider_webhook (provider, body, tries, received_at, processed_at)"
+        " SELECT 'whatsapp', '{}', tries, now() - age, done FROM (VALUES"
+        " (0, interval '90 seconds', NULL::timestamptz), (%(last)s, interval '10 seconds', NULL),"
+        " (%(most)s, interval '1 hour', NULL), (0, interval '2 hours', now()))"
+        " AS webhook (tries, age, done)",
+        {"last": MAX_TRIES - 1, "most": MAX_TRIES},
+    )
+    numbers = refresh_and_read(service)
+
+    name, age = "outbound_webhooks_open", "outbound_oldest_webhook_age_seconds"
+    assert total(numbers, name, provider="whatsapp", state="waiting") == 2
+    assert total(numbers, name, provider="whatsapp", state="given_up") == 1
+    assert total(numbers, name, provider="twilio") == 0
+    assert 90 <= total(numbers, age, provider="whatsapp", state="waiting") < 3600
+    assert total(numbers, age, provider="whatsapp", state="given_up") >= 3600
+
+
+def test_what_providers_told_lately_is_on_the_page(
+    service: Service, connection: Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO provider_notice (provider, kind, severity, account, told_at, fingerprint)"
+        " SELECT 'whatsapp', 'account_update', 'critical', 'a', now() - age, age::text"
+        " FROM unnest(ARRAY[interval '1 hour', interval '23 hours', interval '25 hours']) AS age"
+    )
+    connection.execute(
+        "INSERT INTO whatsapp_template (business_account_id, name, language, status, quality)"
+        " VALUES ('a', 'one', 'en', 'APPROVED', 'GREEN'), ('a', 'two', 'en', 'PAUSED', NULL)"
+    )
+    connection.execute(
+        "INSERT INTO provider_webhook_health (provider, last_accepted_at, last_rejected_at)"
+        " VALUES ('whatsapp', to_timestamp(1000), to_timestamp(2000)),"
+        " ('twilio', to_timestamp(3000), NULL)"
+    )
+    numbers = refresh_and_read(service)
+
+    assert total(numbers, "outbound_provider_notices_recent", severity="critical") == 2
+    assert total(numbers, "whatsapp_templates", status="approved", quality="green") == 1
+    assert total(numbers, "whatsapp_templates", status="paused", quality="unknown") == 1
+    accepted = "outbound_webhook_last_accepted_timestamp_seconds"
+    rejected = "outbound_webhook_last_rejected_timestamp_seconds"
+    assert total(numbers, accepted, provider="twilio") == 3000
+    assert total(numbers, rejected, provider="whatsapp") == 2000
+    assert not pick(numbers, rejected, provider="twilio")
+
+
+def test_the_duration_of_attempts_leaves_out_those_that_asked_no_provider(
+    service: Service, connection: Connection
+) -> None:
+    send(connection, 2)
+    send(connection, 3, "REFUSED", "opted_out")
+    numbers = refresh_and_read(service)
+
+    name = "outbound_attempt_duration_seconds"
+    assert total(numbers, f"{name}_count", channel="whatsapp") == 2
+    assert total(numbers, f"{name}_bucket", channel="whatsapp", le="0.025") == 2
+
+
+def test_the_latest_kept_trace_of_a_failure_is_an_exemplar(
+    service: Service, connection: Connection
+) -> None:
+    send(connection, 1, "FAILED", "131026")
+    connection.execute(
+        "UPDATE outbound_attempt SET finished_at = now(), started_at = now() - interval '1 second',"
+        " traceparent = '00-' || repeat('ab', 16) || '-' || repeat('c', 16) || '-00'"
+    )
+    service.refresh()
+    families = parse_openmetrics(service.publication.page().openmetrics.plain.decode())
+    found = {
+        (sample.name, sample.labels.get("error_code")): sample.exemplar.labels["trace_id"]
+        for family in families
+        for sample in family.samples
+        if sample.exemplar
+    }
+
+    assert found["outbound_attempts_total", "131026"] == "ab" * 16
+
+
+def test_the_rollups_epoch_stays_while_the_database_does_and_changes_with_the_rollup(
+    service: Service, connection: Connection
+) -> None:
+    epoch = total(refresh_and_read(service), "outbound_rollup_epoch")
+    assert total(refresh_and_read(service), "outbound_rollup_epoch") == epoch
+    connection.execute("UPDATE outbound_rollup SET installed_at = now() + interval '1 second'")
+    assert total(refresh_and_read(service), "outbound_rollup_epoch") != epoch
 
 
 def test_events_reach_the_page_under_all_their_names(
