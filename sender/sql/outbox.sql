@@ -162,12 +162,18 @@ WITH lane AS MATERIALIZED (
       FROM first AS f
      WHERE f.blocker_id IS NULL
 ), winner AS MATERIALIZED (
-    SELECT f.id, f.channel, f.to_recipient, f.turn
+    SELECT f.id, f.channel, f.to_recipient, f.org_id, f.turn
       FROM fit AS f
       JOIN room AS r ON r.channel = f.channel
      WHERE f.place <= r.room
        -- Another claim may be taking a message to the same recipient at this moment.
        AND pg_try_advisory_xact_lock(hashtextextended(f.channel || f.to_recipient, 8377))
+), quota AS MATERIALIZED (
+    -- Once for each organisation: its row has a version for each settlement that an old snapshot
+    -- might still want, and a look walks through all of them.
+    SELECT r.org_id, r.messages_sent_count, r.quota_limit, r.reset_at, r.throttle_until, r.freed_at
+      FROM whatsapp_rate_limit AS r
+     WHERE r.org_id = ANY (ARRAY (SELECT org_id FROM winner WHERE channel = 'WHATSAPP'))
 ), parked AS (
     UPDATE outbound_message AS m
        SET turn = 'PARKED'
@@ -192,7 +198,7 @@ WITH lane AS MATERIALIZED (
            due_since = GREATEST(m.due_since, (
                SELECT GREATEST(
                       CASE WHEN q.throttle_until <= now() THEN q.throttle_until END, q.freed_at)
-                 FROM whatsapp_rate_limit AS q
+                 FROM quota AS q
                 WHERE m.channel = 'WHATSAPP' AND q.org_id = m.org_id)),
            next_retry_at = NULL,
            updated_at = now()
@@ -251,7 +257,7 @@ SELECT 'CLAIMED' AS verdict,
         WHERE c.channel = 'WHATSAPP' AND p.org_id = c.org_id AND p.phone_number = c.to_recipient
         LIMIT 1) AS w ON true
   LEFT JOIN LATERAL (
-       SELECT r.* FROM whatsapp_rate_limit AS r
+       SELECT r.* FROM quota AS r
         WHERE c.channel = 'WHATSAPP' AND r.org_id = c.org_id
         LIMIT 1) AS q ON true
   LEFT JOIN LATERAL (
