@@ -17,7 +17,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all coverage check static unit generate bench-tracing bench-sender bench-exporter bench-soak constraints clean
+.PHONY: help venv demo test test-all coverage check static unit generate bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,9 @@ bench-sender: $(PEERS) ## The sender beside its peers and under burdens, about a
 
 bench-exporter: $(PEERS) ## The exporter beside its peers, to ten million messages; ARGS="--sizes 100000"
 	@$(BIN)/python -m benchmarks.exporter $(ARGS)
+
+bench-exporter-faults: $(PEERS) ## What exporters show when the database fails; ARGS="--only NULL"
+	@$(BIN)/python -m benchmarks.exporter_faults $(ARGS)
 
 bench-soak: $(INSTALLED) ## A million messages through one sender; ARGS="--messages N"
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

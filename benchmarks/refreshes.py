@@ -162,13 +162,19 @@ def measure_cycles(stand: Stand, database: str, times: int) -> tuple[Spent, Figu
     """Measure sql_exporter, which asks in the background; give its last figures too."""
     peer = open_peer(stand.supervisor, "sql_exporter", stand.directory, database)
     try:
-        _wait_for(lambda: len(read_figures(peer.scrape(), names_of_peer())) > 0)
+        # Its queries end one after the other, and each is shown at once.
+        _wait_for(lambda: answers_all(read_figures(peer.scrape(), names_of_peer())))
         with _counting(stand, database) as count:
             _wait_for(lambda: count.read().runs >= times)
         figures = read_figures(peer.scrape(), names_of_peer())
     finally:
         stand.supervisor.stop_child(peer.child)
     return count.per_refresh(max(count.end.runs, 1), None), figures
+
+
+def answers_all(figures: Figures) -> bool:
+    """Tell whether a peer's page has an answer to every question."""
+    return names_of_peer().keys() <= {series for series, _ in figures}
 
 
 def read_contender(name: str, page: str) -> Figures:

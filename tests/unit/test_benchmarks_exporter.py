@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,17 @@ from rich.console import Console
 
 from benchmarks.exporter import GOALS
 from benchmarks.exporter_stand import drop_cached
+from benchmarks.fault_matrix import (
+    BEFORE,
+    FAULTS,
+    HEALED,
+    SERIES_LIMIT,
+    Fault,
+    Sight,
+    describe,
+    judge,
+    read_sight,
+)
 from benchmarks.peers import (
     start_query_exporter,
     write_postgres_exporter,
@@ -18,13 +31,14 @@ from benchmarks.peers import (
 )
 from benchmarks.questions import (
     QUESTIONS,
+    Key,
     Pages,
     compare,
     names_of_ours,
     names_of_peer,
     read_figures,
 )
-from benchmarks.refreshes import Spent, divide
+from benchmarks.refreshes import Spent, answers_all, divide
 from benchmarks.report import Report
 from benchmarks.scrapes import ScrapeTimes
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -143,3 +157,95 @@ def test_a_peer_that_is_not_installed_is_a_mistake_that_says_how_to_get_it(
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(UserMistake, match="bench"):
         start_query_exporter(tmp_path / "query-exporter.yml", 9560)
+
+
+def test_a_page_is_complete_when_every_question_has_an_answer() -> None:
+    figures: dict[Key, float] = {(series, ()): 0.0 for series in names_of_peer()}
+    assert answers_all(figures)
+    figures.popitem()
+    assert not answers_all(figures)
+
+
+def seen(at: float, states: Mapping[str, float], counter: float = 30.0) -> Sight:
+    return Sight(at, states, len(states), counter, None)
+
+
+def find_fault(name: str) -> Fault:
+    return next(fault for fault in FAULTS if fault.name == name)
+
+
+def test_the_matrix_has_the_twelve_faults_of_the_acceptance_text() -> None:
+    assert [fault.name for fault in FAULTS] == [
+        "database down",
+        "database restarted",
+        "database slow",
+        "permission revoked",
+        "column renamed",
+        "NULL",
+        "zero rows",
+        "duplicate rows",
+        "100,000 labels",
+        "NaN",
+        "rows purged",
+        "query never ends",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sight", "text"),
+    [
+        ("database down", seen(0, BEFORE), "old numbers"),
+        ("database down", seen(0, {}), "right"),
+        ("database down", Sight(0, {}, 0, None, None, answered=False), "no page"),
+        ("database slow", seen(0, {"new": 20.0, "sent": 1.0}), "right"),
+        ("database slow", seen(0, {}), "nothing"),
+        ("NULL", seen(0, {"sent": 1.0}), "right"),
+        ("NULL", seen(0, {"new": 0.0, "sent": 1.0}), "wrong numbers"),
+        ("zero rows", seen(0, {"new": 0.0}), "right"),
+        ("zero rows", seen(0, BEFORE), "old numbers"),
+        ("duplicate rows", seen(0, {"new": 7.0, "sent": 1.0}), "wrong numbers"),
+        ("NaN", seen(0, {"new": math.nan, "sent": 1.0}), "NaN"),
+        ("rows purged", seen(0, BEFORE), "right"),
+        ("rows purged", seen(0, BEFORE, counter=5.0), "counter fell"),
+    ],
+)
+def test_what_a_page_shows_during_a_fault_has_a_name(fault: str, sight: Sight, text: str) -> None:
+    assert describe(find_fault(fault), sight) == text
+
+
+def test_an_explosion_is_counted_and_not_read() -> None:
+    page = "".join(f'trial{{state="s{n}"}} 1\n' for n in range(SERIES_LIMIT + 1))
+    sight = read_sight(0.0, page)
+    assert (sight.series, sight.states) == (SERIES_LIMIT + 1, {})
+    assert describe(find_fault("100,000 labels"), sight) == f"{SERIES_LIMIT + 1} series"
+
+
+def test_the_pages_of_all_exporters_are_read_alike() -> None:
+    ours = 'trial{state="new"} 2\nseen_total 30\nclock 5\n'
+    theirs = 'sql_trial{col="trial",state="new"} 2\nsql_seen{col="seen"} 30\nsql_clock{a="b"} 5\n'
+    assert (
+        read_sight(1.0, ours) == read_sight(1.0, theirs) == Sight(1.0, {"new": 2.0}, 1, 30.0, 5.0)
+    )
+
+
+def test_what_stands_on_a_page_counts_until_the_next_look() -> None:
+    sights = [
+        seen(9.5, BEFORE),
+        seen(10.5, BEFORE),
+        seen(12.0, BEFORE),
+        seen(15.0, {}),
+        seen(21.0, {}),
+        seen(23.0, HEALED),
+    ]
+    course = judge(find_fault("permission revoked"), sights, [0.5, 3.0], began=10.0, ended=20.0)
+    assert course.shown == ["old numbers", "right"]
+    assert course.wrong_s == 5.0
+    assert course.neighbour_age_s == 3.0
+    assert course.healed_s == 3.0
+
+
+def test_a_page_that_is_never_right_again_has_not_healed() -> None:
+    course = judge(find_fault("NULL"), [seen(1.0, BEFORE), seen(11.0, {})], [], 0.0, 10.0)
+    assert course.wrong_s == 10.0
+    assert course.healed_s is None
+    assert course.neighbour_age_s is None
