@@ -64,7 +64,7 @@ _QUESTIONS: Mapping[str, str] = {
 _LABELS: Mapping[str, Sequence[str]] = {"trial": ["state"], "seen": [], "clock": []}
 _LIMIT_S = 2
 _LOOK_S = 0.2
-_SCRAPE_TIMEOUT_S = 10.0
+_SCRAPE_TIMEOUT_S = 5.0
 _START_S = 30.0
 
 
@@ -164,9 +164,11 @@ class _Watch:
     def look(self) -> Sight:
         """Look once."""
         try:
-            page = requests.get(self.peer.url, timeout=_SCRAPE_TIMEOUT_S).text
-            sight = read_sight(time.monotonic(), page)
-        except requests.RequestException:
+            answer = requests.get(self.peer.url, timeout=_SCRAPE_TIMEOUT_S)
+            answer.raise_for_status()
+            sight = read_sight(time.monotonic(), answer.text)
+        except (requests.RequestException, ValueError):
+            # An error, or what is no page: Prometheus takes nothing of either.
             sight = Sight(time.monotonic(), {}, 0, None, None, answered=False)
         self.sights.append(sight)
         if sight.clock is not None:
