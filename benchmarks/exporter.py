@@ -83,8 +83,9 @@ def run_benchmark(
         if Part.WRITES in parts:
             costs = [measure_write_cost(stand, batch, lives, rounds) for batch in (1, _BATCH)]
             report.show_rows("A message's life, µs of the server's CPU", [asdict(c) for c in costs])
-            report.note("write_cost_single", costs[0].ratio)
-            report.note("write_cost_batched", costs[1].ratio)
+            for key, cost in zip(("write_cost_single", "write_cost_batched"), costs, strict=True):
+                if cost.ratio is not None:
+                    report.note(key, cost.ratio)
         if Part.SCRAPES in parts:
             times = measure_scrapes(stand, scrapes)
             report.show_rows("Scrapes", [asdict(times)])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 import psycopg
 
+from benchmarks.processor import processor_seconds
 from benchmarks.stack import PROGRAM, SERVER_SETTINGS
 from outbound_slo.database import core_migrations, load_queries, migrate
 from outbound_slo.embedded.postgres import EmbeddedPostgres
@@ -19,6 +21,7 @@ QUEUE = 1000
 """Messages that wait or hang, at every size of the history."""
 
 _BATCH = 500_000
+_REST_S = 0.3
 _LIFE = ("life_queued", "life_claimed", "life_answered", "life_delivered", "life_read")
 _SQL = load_queries("benchmarks", "sql/exporter.sql")
 
@@ -65,6 +68,14 @@ class Stand:
         """Process id of the server; its sessions are its children."""
         text = (self.postgres.data_directory / "postmaster.pid").read_text("utf-8")
         return int(text.splitlines()[0])
+
+    def read_processor_s(self) -> float:
+        """Tell the server's processor time so far, in seconds, once ended sessions are accounted.
+
+        A session that is just ending would be counted as a child and as what its parent waited for.
+        """
+        time.sleep(_REST_S)
+        return processor_seconds(self.pid)
 
     def restart_cold(self) -> None:
         """Restart the server, with nothing of its files in memory."""
@@ -143,8 +154,11 @@ class Outbox:
         with psycopg.connect(self.url, autocommit=True) as connection:
             for start in range(first, first + messages, batch):
                 last = min(start + batch, first + messages) - 1
+                # As a sender knows its messages: a subquery would have the table read for each.
+                keys = [f"life-{number}" for number in range(start, last + 1)]
                 for step in _LIFE:
-                    connection.execute(_SQL[step].encode(), {"first": start, "last": last})
+                    values = {"first": start, "last": last, "keys": keys}
+                    connection.execute(_SQL[step].encode(), values)
 
     def drop(self) -> None:
         """Drop the database."""

@@ -14,7 +14,6 @@ import requests
 
 from benchmarks.exporter_stand import Outbox, Stand
 from benchmarks.peers import Peer, open_peer
-from benchmarks.processor import processor_seconds
 from benchmarks.questions import Figures, names_of_ours, names_of_peer, read_figures
 from benchmarks.statements import reset_statements
 from exporter.loader import load_packs
@@ -196,7 +195,7 @@ class _Count:
         self._stand = stand
         self._name = database.rsplit("/", 1)[1]
         reset_statements(stand.server_url)
-        self._began = processor_seconds(stand.pid)
+        self._began = stand.read_processor_s()
         self._cpu_s = 0.0
         self.end = _Totals(0.0, 0, 0)
 
@@ -215,7 +214,7 @@ class _Count:
 
     def close(self) -> None:
         """Count no more."""
-        self._cpu_s = processor_seconds(self._stand.pid) - self._began
+        self._cpu_s = self._stand.read_processor_s() - self._began
         self.end = self.read()
 
     def per_refresh(self, times: int, wall_s: float | None) -> Spent:

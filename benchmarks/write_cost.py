@@ -4,12 +4,12 @@ Two databases on one server, alike but for the rollup, take turns; compaction is
 """
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from benchmarks.exporter_stand import Outbox, Stand
-from benchmarks.processor import processor_seconds
 from exporter.compaction import compact_all
 
 
@@ -21,14 +21,14 @@ class WriteCost:
         batch: Messages per statement and commit.
         plain_us: µs of processor time without the rollup, median of the turns.
         rollup_us: With it, compaction included.
-        ratio: Median of the turns' ratios.
+        ratio: Median of the turns' ratios; None where turns were too short for the kernel's clock.
 
     """
 
     batch: int
     plain_us: float
     rollup_us: float
-    ratio: float
+    ratio: float | None
 
 
 def measure_write_cost(stand: Stand, batch: int, messages: int, turns: int) -> WriteCost:
@@ -58,17 +58,23 @@ def measure_write_cost(stand: Stand, batch: int, messages: int, turns: int) -> W
         batch=batch,
         plain_us=statistics.median(without for without, _ in pairs),
         rollup_us=statistics.median(with_it for _, with_it in pairs),
-        ratio=statistics.median(with_it / without for without, with_it in pairs),
+        ratio=divide_turns(pairs),
     )
+
+
+def divide_turns(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Give the median of with over without, of the turns that took any time at all."""
+    ratios = [with_it / without for without, with_it in pairs if without > 0]
+    return statistics.median(ratios) if ratios else None
 
 
 def _spend(
     stand: Stand, outbox: Outbox, first: int, messages: int, batch: int, *, compacts: bool
 ) -> float:
     outbox.settle()
-    began = processor_seconds(stand.pid)
+    began = stand.read_processor_s()
     outbox.live(first, messages, batch)
     if compacts:
         with psycopg.connect(outbox.url, autocommit=True) as connection:
             compact_all(connection)
-    return processor_seconds(stand.pid) - began
+    return stand.read_processor_s() - began

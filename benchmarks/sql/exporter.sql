@@ -70,8 +70,7 @@ WITH claimed AS (
     UPDATE outbound_message
        SET status = 'SENDING', attempt_count = attempt_count + 1, attempt_seq = attempt_seq + 1,
            updated_at = now()
-     WHERE idempotency_key IN (SELECT 'life-' || n
-                                 FROM generate_series(%(first)s::bigint, %(last)s) AS n)
+     WHERE idempotency_key = ANY(%(keys)s)
     RETURNING id, attempt_seq, channel
 )
 INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, worker)
@@ -86,8 +85,7 @@ WITH answered AS (
            error_code = CASE WHEN id %% 20 = 0 THEN '130429' WHEN id %% 10 = 0 THEN '131026' END,
            provider_message_id = CASE WHEN id %% 10 <> 0 THEN 'wamid.life-' || id END,
            sent_at = CASE WHEN id %% 10 <> 0 THEN now() END, updated_at = now()
-     WHERE idempotency_key IN (SELECT 'life-' || n
-                                 FROM generate_series(%(first)s::bigint, %(last)s) AS n)
+     WHERE idempotency_key = ANY(%(keys)s)
     RETURNING id, attempt_seq, status, error_code, provider_message_id
 )
 UPDATE outbound_attempt AS a
@@ -102,13 +100,11 @@ UPDATE outbound_message
    SET status = 'DELIVERED', delivered_at = sent_at + id %% 7 * interval '17.3 seconds'
                                             + interval '0.7 seconds', updated_at = now()
  WHERE status = 'SENT'
-   AND idempotency_key IN (SELECT 'life-' || n
-                             FROM generate_series(%(first)s::bigint, %(last)s) AS n)
+   AND idempotency_key = ANY(%(keys)s)
 
 -- name: life_read
 -- Last: a webhook says that it was read.
 UPDATE outbound_message
    SET read_at = delivered_at + interval '1 second', updated_at = now()
  WHERE status = 'DELIVERED'
-   AND idempotency_key IN (SELECT 'life-' || n
-                             FROM generate_series(%(first)s::bigint, %(last)s) AS n)
+   AND idempotency_key = ANY(%(keys)s)

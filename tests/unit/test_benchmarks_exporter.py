@@ -41,6 +41,7 @@ from benchmarks.questions import (
 from benchmarks.refreshes import Spent, answers_all, divide
 from benchmarks.report import Report
 from benchmarks.scrapes import ScrapeTimes
+from benchmarks.write_cost import divide_turns
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 KEYS = [
@@ -138,6 +139,11 @@ def test_a_ratio_is_the_median_of_the_rounds_and_leaves_out_what_was_too_little_
     assert divide(theirs, ours, "wall_ms") == 50.0
     assert divide(theirs, ours, "cpu_ms") == 3.0
     assert divide(theirs[:2], ours[:2], "cpu_ms") is None
+
+
+def test_turns_that_were_too_short_for_the_clock_are_no_ratio() -> None:
+    assert divide_turns([(0.0, 5.0), (100.0, 130.0), (100.0, 150.0)]) == 1.4
+    assert divide_turns([(0.0, 5.0)]) is None
 
 
 def test_scrapes_are_compared_at_their_tails() -> None:
