@@ -1,5 +1,6 @@
 """The embedded store over real HTTP: the SDK's own exporter in, both of Jaeger's APIs out."""
 
+import copy
 import gzip
 import json
 import sqlite3
@@ -421,10 +422,11 @@ def test_a_late_webhook_of_another_process_joins_its_trace(store: str) -> None:
 
 
 def test_a_span_sent_again_replaces_the_first_and_its_tags(store: str) -> None:
+    export = copy.deepcopy(JSON_EXPORT)
     for value in ("first", "second"):
-        spans = JSON_EXPORT["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        spans = export["resourceSpans"][0]["scopeSpans"][0]["spans"]
         spans[0]["attributes"][0]["value"]["stringValue"] = value
-        requests.post(f"{store}/v1/traces", json=JSON_EXPORT, timeout=10).raise_for_status()
+        requests.post(f"{store}/v1/traces", json=export, timeout=10).raise_for_status()
 
     more = {"service": "my.service", "start": "0"}
     assert search(store, {"my.span.attr": "first"}, **more) == []
