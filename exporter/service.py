@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from exporter.collector import Clock, Collector, Limits, Refresh
 from exporter.gate import Gate
@@ -22,6 +22,7 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 _LOG = logging.getLogger(__name__)
 # A page may miss this many refreshes before its numbers count as old.
 _PATIENCE_REFRESHES = 3
+_TURN_S = 0.5  # Longest time that a signal may wait for its handler.
 # The server ends a leader's session that has been silent for this many of its deadlines.
 _IDLE_DEADLINES = 3
 
@@ -126,13 +127,23 @@ class Service:
             listener.start()
             _LOG.info("Serving %s/metrics", server.url)
             try:
-                while self._orders.get() is _Order.RELOAD:
+                while self._take_order() is _Order.RELOAD:
                     with suppress(UserMistake):
                         self.reload()
             finally:
                 server.shutdown()
                 listener.join()
                 self.close()
+
+    def _take_order(self) -> _Order:
+        """Wait for an order, turn by turn.
+
+        A signal that comes just before a wait does not end it, and its handler has to wait for the
+        main thread's next turn.
+        """
+        while True:
+            with suppress(Empty):
+                return self._orders.get(timeout=_TURN_S)
 
     def stop(self) -> None:
         """Let `run` return; safe in a signal handler."""
