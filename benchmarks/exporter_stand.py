@@ -66,8 +66,7 @@ class Stand:
     @property
     def pid(self) -> int:
         """Process id of the server; its sessions are its children."""
-        text = (self.postgres.data_directory / "postmaster.pid").read_text("utf-8")
-        return int(text.splitlines()[0])
+        return self.postgres.pid
 
     def read_processor_s(self) -> float:
         """Tell the server's processor time so far, in seconds, once ended sessions are accounted.

@@ -105,8 +105,7 @@ class Stack:
     @property
     def postgres_pid(self) -> int:
         """Process id of the server; its sessions are its children."""
-        text = (self.postgres.data_directory / "postmaster.pid").read_text("utf-8")
-        return int(text.splitlines()[0])
+        return self.postgres.pid
 
     def _start_sink(self) -> Child:
         port = pick_port()

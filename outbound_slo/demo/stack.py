@@ -263,8 +263,7 @@ class Stack:
 
     def _note_processes(self) -> None:
         """Write who runs, anew after each start, so that an interrupted start is covered too."""
-        first_line = (self._postgres.data_directory / "postmaster.pid").read_text().split()[0]
-        processes = {"postgres": int(first_line)}
+        processes = {"postgres": self._postgres.pid}
         processes |= {child.name: child.pid for child in self._supervisor.children}
         unfinished = self.directory / f".{PROCESSES_FILE}"
         unfinished.write_text(json.dumps(processes, indent=2) + "\n", encoding="utf-8")

@@ -91,6 +91,12 @@ class EmbeddedPostgres:
         return self.directory / "data"
 
     @property
+    def pid(self) -> int:
+        """Process id of the running server; its sessions are its children."""
+        text = (self.data_directory / "postmaster.pid").read_text("utf-8")
+        return int(text.splitlines()[0])
+
+    @property
     def log(self) -> Path:
         """The server's log."""
         return self.directory / "postgres.log"

@@ -154,7 +154,7 @@ class Arena:
             self.server.start()
 
     def _postmaster(self) -> int:
-        return int((self.server.data_directory / "postmaster.pid").read_text().splitlines()[0])
+        return self.server.pid
 
     def _crash_backend(self) -> None:
         with psycopg.connect(self.database) as connection:

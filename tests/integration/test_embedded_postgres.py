@@ -78,8 +78,7 @@ def test_the_server_listens_on_loopback_only_and_does_not_run_as_root(
     conninfo = postgres_server.conninfo()
     assert ask(conninfo, "SHOW listen_addresses") == LOOPBACK
     assert ask(conninfo, "SHOW unix_socket_directories") == ""
-    pid = (postgres_server.data_directory / "postmaster.pid").read_text().splitlines()[0]
-    assert Path(f"/proc/{pid}").stat().st_uid != 0
+    assert Path(f"/proc/{postgres_server.pid}").stat().st_uid != 0
 
 
 def test_without_a_directory_nothing_is_left_behind() -> None:
