@@ -16,7 +16,7 @@ from outbound_slo.database import load_queries
 _QUERIES = load_queries("sender", "sql/desk.sql")
 
 CONNECTIONS = 4
-"""Questions under way at once; the others wait `PATIENCE_S` for their turn."""
+"""Questions under way at once; the others wait for their turn."""
 
 PATIENCE_S = 2.0
 """Seconds to wait for a connection, or for a lock."""
@@ -32,14 +32,15 @@ Result = TypeVar("Result")
 class Desk:
     """A small pool whose transactions are bounded."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, *, patience_s: float = PATIENCE_S) -> None:
         """Connect when `open` is called, and then only when somebody asks."""
+        self._patience_ms = round(patience_s * 1000)
         self._pool = psycopg_pool.ConnectionPool(
             conninfo,
             min_size=0,
             max_size=CONNECTIONS,
             open=False,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             max_idle=60.0,
             num_workers=1,
             kwargs={"application_name": "outbound-slo sender http", "connect_timeout": 3},
@@ -88,7 +89,7 @@ class Desk:
                 _QUERIES["bound_transaction"].encode(),
                 {
                     "statement_ms": round(STATEMENT_S * 1000),
-                    "lock_ms": round(PATIENCE_S * 1000),
+                    "lock_ms": self._patience_ms,
                     "read_only": "on" if read_only else "off",
                 },
             )

@@ -6,6 +6,7 @@ from threading import Barrier, BrokenBarrierError
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from sender.desk import Desk
 
@@ -24,6 +25,10 @@ def _put(database: str, *numbers: int) -> None:
 
 def test_two_tasks_that_wait_for_each_other_are_both_carried_out(database: str) -> None:
     _put(database, 1, 2)
+    # A deadlock is found long before a lock or a statement times out, on a busy machine too.
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '20ms'").format(name))
     both_hold_one = Barrier(2)
     tries: list[int] = []
 
@@ -42,7 +47,7 @@ def test_two_tasks_that_wait_for_each_other_are_both_carried_out(database: str) 
         finally:
             both_hold_one.abort()
 
-    with closing(Desk(database)) as desk, ThreadPoolExecutor(2) as people:
+    with closing(Desk(database, patience_s=60)) as desk, ThreadPoolExecutor(2) as people:
         desk.open()
         tasks = [people.submit(carry_out, *order) for order in ((1, 2), (2, 1))]
         assert [task.result() for task in tasks] == [1, 2]
