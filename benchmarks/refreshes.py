@@ -62,7 +62,9 @@ class OwnExporter:
     def __init__(self, database: str) -> None:
         packs = load_packs(["outbound"], ErrorPolicy.RUNBOOK, compat=True)
         settings = ExporterSettings.model_validate({"OUTBOUND_EXPORTER_PORT": 0})
-        self._service = Service(lambda: [own_target(database, packs)], settings)
+        self._service = Service(
+            lambda: [own_target(database, packs)], settings, elects=settings.election
+        )
         self._server = MetricsServer(
             settings.host,
             settings.port,

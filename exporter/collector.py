@@ -10,7 +10,8 @@ import psycopg
 from psycopg import pq
 
 from exporter.failures import BadResultError, Failure, Reason, classify
-from exporter.pack import Pack, Query, RunsOn, Series, WhenFull
+from exporter.pack import Pack, Query, RunsOn, Series
+from exporter.reader import Reader
 from exporter.series import ExemplarSeries, Row, read_exemplars, read_series
 from exporter.session import Session
 from exporter.target import Target
@@ -128,6 +129,8 @@ class Collector:
         self._elects = elects
         self._statements = load_queries("exporter", "session.sql")
         self._saved = False
+        # A session that holds the lead is its own, and no pooler's.
+        self._reader = Reader(clock.steady, prepares=elects)
         self.session = Session(target, limits.idle_s)
         # Queries that took the time or the line from others have their turn last, and those that
         # had none first: one bad query can't keep the same neighbours waiting for ever.
@@ -218,6 +221,7 @@ class Collector:
         while cursor.description is None and cursor.nextset():
             pass
         in_recovery, lag_s = cursor.fetchone() or (None, None)
+        self._reader.begin(self.session.open())
         return in_recovery, lag_s
 
     def _save(self, timeout_s: float) -> None:
@@ -293,16 +297,15 @@ class Collector:
             raise BadResultError(Reason.TIMEOUT, "no time left before the refresh's deadline")
         if self._snapshot_is_lost():
             raise BadResultError(Reason.CONNECTION, "another query of this refresh lost the line")
-        connection = self.session.open()
         timeout_s = min(query.timeout_s, self._limits.statement_timeout_s, remaining_s)
         with self.session.guard(min(query.client_timeout_s, timeout_s + _GRACE_S)):
             self._save(timeout_s)
             try:
-                return _read_rows(connection, pack, query)
+                return self._reader.read(pack, query)
             except (psycopg.Error, BadResultError):
                 # A statement that ends the transaction has no rows, so it is an error, too.
                 if not self._snapshot_is_lost():
-                    connection.execute("ROLLBACK TO SAVEPOINT query")
+                    self.session.open().execute("ROLLBACK TO SAVEPOINT query")
                 raise
 
 
@@ -328,36 +331,3 @@ def _empty(
     return QueryRun(
         pack.name, query.name, duration_s, 0, MappingProxyType({}), failure, skipped=skipped
     )
-
-
-def _read_rows(
-    connection: psycopg.Connection, pack: Pack, query: Query
-) -> tuple[list[str], list[Row], int]:
-    """Read row by row, so that an explosion of a million rows stops at the limit, not in memory."""
-    rows: list[Row] = []
-    beyond = 0
-    fed = pack.fed_by(query.name)
-    users = (*fed, *pack.illustrated_by(query.name))
-    limit = max(metric.max_series * metric.part_count for metric in users)
-    drops = bool(fed) and all(metric.when_full is WhenFull.DROP for metric in fed)
-    with connection.cursor() as cursor:
-        for row in cursor.stream(query.sql.encode()):
-            if len(rows) < limit:
-                rows.append(row)
-            elif drops:
-                beyond += 1
-            else:
-                raise BadResultError(
-                    Reason.CARDINALITY,
-                    f"the query {query.name} gives more than {limit} rows (max_series of the pack)",
-                )
-        if cursor.description is not None:
-            return [column.name for column in cursor.description], rows, beyond
-    return _describe_last(connection), rows, beyond
-
-
-def _describe_last(connection: psycopg.Connection) -> list[str]:
-    """Ask for the columns of a result without rows: a wrong column is an error then, too."""
-    described = connection.pgconn.describe_prepared(b"")
-    names = [described.fname(position) for position in range(described.nfields)]
-    return [name.decode() for name in names if name is not None]

@@ -70,23 +70,14 @@ def compact_all(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -
 
 
 class Compactor:
-    """Compacts every few refreshes, and gives way where it may not.
+    """Compacts after each refresh: none reads a delta twice. Gives way where it may not."""
 
-    Args:
-        every: Refreshes between two compactions.
-
-    """
-
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._refreshes = 0
+    def __init__(self) -> None:
+        """Begin without a complaint."""
         self._complained = False
 
     def after_refresh(self, connection: psycopg.Connection) -> None:
-        """Compact if it is time; a failure is logged once and costs nothing but table size."""
-        self._refreshes += 1
-        if self._refreshes % self._every:
-            return
+        """Compact; a failure is logged once and costs nothing but table size."""
         try:
             compact_all(connection)
         except psycopg.Error as error:

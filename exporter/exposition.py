@@ -6,14 +6,19 @@ library's strict parsers.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
 
 from exporter.series import Example
 from outbound_slo.vocabulary.metrics import MetricKind
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+"""A sample's labels, each with its value."""
 
 # What OpenMetrics leaves out of a family's name.
 _SUFFIXES = {MetricKind.COUNTER: "_total", MetricKind.INFO: "_info"}
@@ -42,7 +47,7 @@ class Family:
 
     def add(
         self,
-        labels: Mapping[str, str],
+        labels: Pairs,
         value: float,
         example: Example | None = None,
         suffix: str = "",
@@ -60,14 +65,17 @@ def write_number(value: float) -> str:
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
-def _write_labels(labels: Mapping[str, str]) -> str:
-    pairs = [f'{name}="{text.translate(_ESCAPES)}"' for name, text in labels.items()]
+# A page has nearly the same labels as the last one; writing them was most of making it.
+@lru_cache(maxsize=1 << 16)
+def _write_labels(labels: Pairs) -> str:
+    pairs = [f'{name}="{text.translate(_ESCAPES)}"' for name, text in labels]
     return "{" + ",".join(pairs) + "}"
 
 
 def _write_example(example: Example) -> str:
     at = "" if example.at is None else f" {example.at:.3f}"
-    return f" # {_write_labels(example.labels)} {write_number(example.value)}{at}\n"
+    labels = _write_labels(tuple(example.labels.items()))
+    return f" # {labels} {write_number(example.value)}{at}\n"
 
 
 def write_text(families: Iterable[Family]) -> bytes:

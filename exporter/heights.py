@@ -1,5 +1,6 @@
 """Counters that never fall, whatever their source does."""
 
+from operator import add, lt
 from types import MappingProxyType
 
 from exporter.pack import LabelValues, Parts, Series
@@ -34,7 +35,7 @@ class HeightGuard:
 
     def _lift(self, key: LabelValues, parts: Parts) -> Parts:
         last = self._last.get(key)
-        if last is not None and any(now < then for now, then in zip(parts, last, strict=True)):
+        if last is not None and True in map(lt, parts, last):
             lost = tuple(max(then - now, 0.0) for now, then in zip(parts, last, strict=True))
             self._offset[key] = _add(self._offset.get(key), lost)
             self.rebases += 1
@@ -43,4 +44,4 @@ class HeightGuard:
 
 
 def _add(offset: Parts | None, parts: Parts) -> Parts:
-    return parts if offset is None else tuple(map(sum, zip(offset, parts, strict=True)))
+    return parts if offset is None else tuple(map(add, offset, parts))

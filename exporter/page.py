@@ -2,10 +2,10 @@
 
 import gzip
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.exposition import Family, write_number, write_openmetrics, write_text
+from exporter.exposition import Family, Pairs, write_number, write_openmetrics, write_text
 from exporter.memory import Memory, Shown
 from exporter.own_metrics import ConfigState, describe_exporter
 from outbound_slo.vocabulary.metrics import MetricKind
@@ -64,28 +64,28 @@ def _pack_families(memories: Sequence[Memory], steady: float) -> Iterable[Family
                 family = Family(metric.name, metric.kind, metric.help, metric.unit)
                 families[metric.name] = family
             if metric.kind is MetricKind.HISTOGRAM:
-                _add_histograms(family, shown, memory.labels)
+                _add_histograms(family, shown, tuple(memory.labels.items()))
             else:
-                _add_values(family, shown, memory.labels)
+                _add_values(family, shown, tuple(memory.labels.items()))
     return families.values()
 
 
-def _add_values(family: Family, shown: Shown, target_labels: Mapping[str, str]) -> None:
+def _add_values(family: Family, shown: Shown, target_labels: Pairs) -> None:
     names = shown.metric.labels
     for values, parts in shown.series.items():
-        labels = {**target_labels, **dict(zip(names, values, strict=True))}
+        labels = (*target_labels, *zip(names, values, strict=True))
         family.add(labels, parts[0], shown.exemplars.get((values, 0)))
 
 
-def _add_histograms(family: Family, shown: Shown, target_labels: Mapping[str, str]) -> None:
+def _add_histograms(family: Family, shown: Shown, target_labels: Pairs) -> None:
     edges = [write_number(edge) for edge in (*shown.metric.buckets, math.inf)]
     for values, parts in shown.series.items():
-        labels = {**target_labels, **dict(zip(shown.metric.labels, values, strict=True))}
+        labels = (*target_labels, *zip(shown.metric.labels, values, strict=True))
         running = 0.0
         for bucket, edge in enumerate(edges):
             running += parts[bucket]
             example = shown.exemplars.get((values, bucket))
-            family.add({**labels, "le": edge}, running, example, "_bucket")
+            family.add((*labels, ("le", edge)), running, example, "_bucket")
         family.add(labels, running, suffix="_count")
         family.add(labels, parts[-1], suffix="_sum")
 
@@ -94,5 +94,5 @@ def _own_families(memories: Sequence[Memory], config: ConfigState) -> Iterable[F
     for metric, samples in describe_exporter(memories, config):
         family = Family(metric.name, metric.kind, metric.help)
         for labels, value in samples:
-            family.add(labels, value)
+            family.add(tuple(labels.items()), value)
         yield family

@@ -14,7 +14,6 @@ from exporter.target import Target
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 _LOG = logging.getLogger(__name__)
-_COMPACT_EVERY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Refresher:
         return agenda
 
     def refresh(self, *, everything: bool = True) -> Refresh:
-        """Refresh once, publish the result, and compact when it is time.
+        """Refresh once, publish the result, and compact.
 
         Args:
             everything: Whether queries run whose turn it is not, too.
@@ -194,4 +193,4 @@ def _find_compactor(target: Target) -> Compactor | None:
     counts = any(
         DELTA_TABLE in query.requires.tables for pack in target.packs for query in pack.queries
     )
-    return Compactor(_COMPACT_EVERY) if counts else None
+    return Compactor() if counts else None

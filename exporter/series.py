@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import add
 from typing import TypeAlias
 
 from exporter.failures import BadResultError, Reason
@@ -172,18 +173,21 @@ def sum_series(metric: PackMetric, base: PackMetric, series: Series) -> Series:
     source = metric.source
     if not isinstance(source, FromMetric):
         raise TypeError(f"{metric.name} is not made of another metric")
+    if not source.where and metric.labels == base.labels:
+        return series
     kept = [base.labels.index(label) for label in metric.labels]
     wanted = [(base.labels.index(label), values) for label, values in source.where.items()]
     sums: dict[LabelValues, Parts] = {}
     if not metric.labels:
         sums[()] = (0.0,) * metric.part_count
     for labels, parts in series.items():
-        if all(labels[position] in values for position, values in wanted):
-            key = tuple(labels[position] for position in kept)
+        for position, values in wanted:
+            if labels[position] not in values:
+                break
+        else:
+            key = tuple([labels[position] for position in kept])
             so_far = sums.get(key)
-            sums[key] = (
-                tuple(map(sum, zip(so_far, parts, strict=True))) if so_far is not None else parts
-            )
+            sums[key] = parts if so_far is None else tuple(map(add, so_far, parts))
     return sums
 
 

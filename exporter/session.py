@@ -123,6 +123,9 @@ def _connect(target: Target) -> psycopg.Connection:
             autocommit=True,
             application_name=APPLICATION_NAME,
             connect_timeout=_CONNECT_TIMEOUT_S,
+            # `Reader` prepares what is worth it. After a rollback psycopg would throw away its own
+            # statements, and ours with them.
+            prepare_threshold=None,
         )
     except psycopg.ProgrammingError as error:
         # Where the address is a reference, its text may be a secret that libpq would repeat.

@@ -3,15 +3,11 @@
 -- name: settings
 -- Lets the server notice within half a minute that the leader's machine is gone, and within
 -- a few refreshes that its process is frozen: the lock of a session that lingers would keep every
--- replica silent. Big tables tempt the planner to start workers and to compile for branches that
--- are never taken: that cost more than all queries. A server that does not know a setting
--- (PostgreSQL 13) goes without.
+-- replica silent. A server that does not know a setting (PostgreSQL 13) goes without.
 SELECT set_config(setting.name, wanted.value, false)
 FROM (VALUES ('tcp_keepalives_idle', '10'),
              ('tcp_keepalives_interval', '5'),
              ('tcp_keepalives_count', '3'),
-             ('max_parallel_workers_per_gather', '0'),
-             ('jit', 'off'),
              ('idle_session_timeout', %(idle_ms)s::text)) AS wanted (name, value)
 JOIN pg_settings AS setting USING (name)
 

@@ -101,7 +101,7 @@ def open_service(
     *references: str,
     compat: bool = True,
     clock: Clock = SYSTEM_CLOCK,
-    elects: bool = False,
+    elects: bool = True,
     **milliseconds: int,
 ) -> Iterator[Service]:
     """Give an exporter that refreshes when told to, and serves nobody."""

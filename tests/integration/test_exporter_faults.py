@@ -153,13 +153,20 @@ TRIALS = [
 ]
 
 
+@pytest.mark.parametrize("elects", [True, False], ids=["own_session", "any_session"])
 @pytest.mark.parametrize(
     ("statement", "reason"), [row[1:] for row in TRIALS], ids=[row[0] for row in TRIALS]
 )
 def test_a_failing_query_is_absent_with_its_reason_and_hurts_no_other(
-    database: str, connection: Connection, tmp_path: Path, statement: str, reason: Reason
+    database: str,
+    connection: Connection,
+    tmp_path: Path,
+    statement: str,
+    reason: Reason,
+    *,
+    elects: bool,
 ) -> None:
-    with open_service(database, make_pack(tmp_path, statement)) as service:
+    with open_service(database, make_pack(tmp_path, statement), elects=elects) as service:
         refresh_and_read(service)
         numbers = refresh_and_read(service)
 

@@ -1,0 +1,130 @@
+"""Reads a query's rows: no more than its metrics take, and where the session lasts, prepared.
+
+Most of what a small question costs the server is planning it. So a session of the exporter's own
+keeps the plans, for some minutes: a plan made when the queue was empty may be a bad one later.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from exporter.failures import BadResultError, Reason
+from exporter.pack import Pack, Query, WhenFull
+from exporter.series import Row
+
+PLAN_LIFETIME_S = 300.0
+"""Seconds after which all plans are made anew."""
+
+
+class Reader:
+    """Reads queries on a session whose transaction stands at the savepoint `query`.
+
+    Args:
+        steady: The steady clock, in seconds.
+        prepares: Whether the session is the exporter's own. Behind a pooler of transactions the
+            next one may run on another connection, which knows no statement of ours.
+
+    """
+
+    def __init__(self, steady: Callable[[], float], *, prepares: bool) -> None:
+        self._steady = steady
+        self._prepares = prepares
+        self._connection: psycopg.Connection | None = None
+        self._statements: dict[str, str] = {}
+        self._made_at = 0.0
+
+    def begin(self, connection: psycopg.Connection) -> None:
+        """Take up a session, and have it forget plans that are too old.
+
+        Raises:
+            psycopg.Error: The database does not answer.
+
+        """
+        known, self._connection = self._connection, connection
+        if not self._prepares:
+            return
+        now = self._steady()
+        if connection is known and now - self._made_at < PLAN_LIFETIME_S:
+            return
+        if connection is known and self._statements:
+            connection.execute("DEALLOCATE ALL")
+        self._statements, self._made_at = {}, now
+
+    def read(self, pack: Pack, query: Query) -> tuple[list[str], list[Row], int]:
+        """Read the rows of a query.
+
+        Returns:
+            The columns' names, the rows, and how many rows were left out beyond what the metrics
+            take.
+
+        Raises:
+            psycopg.Error: The query failed.
+            BadResultError: It gives more rows than the pack allows.
+            RuntimeError: `begin` was not called.
+
+        """
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("no session was taken up")
+        statement = self._prepare(connection, query.sql) if self._prepares else query.sql
+        try:
+            return _read_rows(connection, pack, query, statement)
+        except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
+            # A table has columns of other types than when the plan was made, or a plan is gone.
+            if statement == query.sql:
+                raise
+            connection.execute("ROLLBACK TO SAVEPOINT query")
+            # Forgets all, since the transaction may yet fail, and never a name that is still used.
+            self._made_at = -math.inf
+            return _read_rows(connection, pack, query, query.sql)
+
+    def _prepare(self, connection: psycopg.Connection, sql: str) -> str:
+        known = self._statements.get(sql)
+        if known is not None:
+            return known
+        name = f"outbound_slo_{len(self._statements)}"
+        # Not everything can be prepared, such as SHOW; and a mistake is told of as its author
+        # wrote it.
+        with suppress(psycopg.errors.SyntaxError):
+            # In binary, since only the protocol's extended form refuses several statements in one.
+            connection.execute(f"PREPARE {name} AS {sql}".encode(), binary=True)
+            self._statements[sql] = f"EXECUTE {name}"
+            return self._statements[sql]
+        connection.execute("ROLLBACK TO SAVEPOINT query")
+        self._statements[sql] = sql
+        return sql
+
+
+def _read_rows(
+    connection: psycopg.Connection, pack: Pack, query: Query, statement: str
+) -> tuple[list[str], list[Row], int]:
+    """Read row by row, so that an explosion of a million rows stops at the limit, not in memory."""
+    rows: list[Row] = []
+    beyond = 0
+    fed = pack.fed_by(query.name)
+    users = (*fed, *pack.illustrated_by(query.name))
+    limit = max(metric.max_series * metric.part_count for metric in users)
+    drops = bool(fed) and all(metric.when_full is WhenFull.DROP for metric in fed)
+    with connection.cursor() as cursor:
+        for row in cursor.stream(statement.encode()):
+            if len(rows) < limit:
+                rows.append(row)
+            elif drops:
+                beyond += 1
+            else:
+                raise BadResultError(
+                    Reason.CARDINALITY,
+                    f"the query {query.name} gives more than {limit} rows (max_series of the pack)",
+                )
+        if cursor.description is not None:
+            return [column.name for column in cursor.description], rows, beyond
+    return _describe_last(connection), rows, beyond
+
+
+def _describe_last(connection: psycopg.Connection) -> list[str]:
+    """Ask for the columns of a result without rows: a wrong column is an error then, too."""
+    described = connection.pgconn.describe_prepared(b"")
+    names = [described.fname(position) for position in range(described.nfields)]
+    return [name.decode() for name in names if name is not None]
