@@ -216,7 +216,10 @@ class Collector:
         self._saved = False
         cursor = psycopg.ClientCursor(self.session.open()).execute(
             self._statements["begin"].encode(),
-            {"lock_timeout_ms": max(1, round(self._limits.lock_timeout_s * 1000))},
+            {
+                "lock_timeout_ms": max(1, round(self._limits.lock_timeout_s * 1000)),
+                "idle_ms": max(1, round(self._limits.idle_s * 1000)),
+            },
         )
         while cursor.description is None and cursor.nextset():
             pass

@@ -29,8 +29,13 @@ WHERE lock.locktype = 'advisory' AND lock.granted
 -- Begins the snapshot. Says whether the server is a replica and by how many seconds it lags: equal
 -- positions mean no lag only while something arrives, since a replica that is cut off has replayed
 -- all that it received, too. One that has replayed nothing yet lags at least since it started.
+-- A process that freezes in here holds a snapshot, and perhaps the lead. Big tables tempt the planner
+-- to start workers and to compile for branches that are never taken, at a cost above all queries'.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL lock_timeout = %(lock_timeout_ms)s;
+SET LOCAL idle_in_transaction_session_timeout = %(idle_ms)s;
+SET LOCAL max_parallel_workers_per_gather = 0;
+SET LOCAL jit = off;
 SELECT pg_is_in_recovery(),
        CASE WHEN NOT pg_is_in_recovery() THEN 0
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()

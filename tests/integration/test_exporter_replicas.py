@@ -116,12 +116,17 @@ def test_exporters_of_different_packs_do_not_wait_for_each_other(
         assert total(refresh_and_read(other), "other") == 7
 
 
-def test_a_frozen_leader_loses_the_lead(database: str, pack: str) -> None:
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT 42 AS n", "SELECT 42 AS n FROM pg_sleep(0.5)"],
+    ids=["mostly_between_two_refreshes", "mostly_within_one"],
+)
+def test_a_frozen_leader_loses_the_lead(database: str, tmp_path: Path, query: str) -> None:
     quick = {
         "OUTBOUND_METRICS_UPDATE_INTERVAL_MS": "100",
-        "OUTBOUND_EXPORTER_STATEMENT_TIMEOUT_MS": "200",
+        "OUTBOUND_EXPORTER_STATEMENT_TIMEOUT_MS": "1000",
     }
-    arguments = ("--pack", pack)
+    arguments = ("--pack", write_pack(tmp_path / "post", METRICS, {"a": query}))
     with (
         serving(database, *arguments, **quick) as (first, pid),
         serving(database, *arguments, **quick) as (second, _),
