@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.exporter_stand import Outbox, Stand
+from benchmarks.installation import measure_installation
 from benchmarks.questions import Figures, Pages, compare
 from benchmarks.refreshes import (
     OURS,
@@ -39,6 +40,7 @@ GOALS = (
     Goal("cold_vs_naive", "postgres_exporter's first refresh over ours, cold", at_least=100),
     Goal("write_cost_single", "CPU of a life with rollup over without, singly", at_most=1.6),
     Goal("write_cost_batched", "the same, 100 messages a statement", at_most=1.4),
+    Goal("install_lock_wait_ms", "longest wait for a lock while it is installed", at_most=300),
     Goal("mismatches", "series whose values differ from a peer's", at_most=0),
     Goal("scrape_vs_empty_page", "p99, 1,000 series in a refresh over one series", at_most=3),
 )
@@ -59,6 +61,7 @@ class Part(StrEnum):
 
     REFRESH = "refresh"
     COLD = "cold"
+    INSTALL = "install"
     WRITES = "writes"
     SCRAPES = "scrapes"
 
@@ -76,7 +79,7 @@ def run_benchmark(
     parts = set(only or Part)
     report = Report(GOALS)
     with Stand() as stand:
-        if {Part.REFRESH, Part.COLD} & parts:
+        if {Part.REFRESH, Part.COLD, Part.INSTALL} & parts:
             _Comparison(stand, report, rounds, parts).run(
                 sorted(sizes or (100_000, 1_000_000, 10_000_000))
             )
@@ -111,10 +114,10 @@ class _Comparison:
         for size in sizes:
             outbox = Outbox(self._stand, f"outbox_{size}")
             outbox.load(size)
-            outbox.install_rollup()
+            last = size == sizes[-1]
+            self._install(outbox, size, note=last)
             outbox.settle()
             self._report.tell(f"{size} messages are loaded, and the rollup is installed")
-            last = size == sizes[-1]
             if Part.REFRESH in self._parts:
                 self._compare_values(outbox)
                 walls[size] = self._compare_costs(outbox, size, note=last)
@@ -130,6 +133,16 @@ class _Comparison:
             self._report.tell(f"our refresh took {growth:.2f} times as long at {high} as at {low}")
             if (low, high) == GROWTH:
                 self._report.note("growth_100k_to_10m", growth)
+
+    def _install(self, outbox: Outbox, size: int, *, note: bool) -> None:
+        if Part.INSTALL not in self._parts:
+            outbox.install_rollup()
+            return
+        outbox.settle()
+        disturbance = measure_installation(self._stand, outbox, size)
+        self._report.show_rows("The rollup is installed under three writers", [asdict(disturbance)])
+        if note:
+            self._report.note("install_lock_wait_ms", disturbance.lock_wait_ms)
 
     def _here(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name not in self._absent]
