@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from exporter.compaction import DELTA_TABLE
 from exporter.failures import Reason, classify
+from exporter.migrations import ROLLUP_RELATIONS
 from exporter.pack import Pack, PackMetric, Query
 from exporter.plan import Plan, advise, read_plan
 from exporter.session import Session
@@ -169,11 +169,10 @@ class _Surveyor:
     def _missing_of_table(self, table: str, columns: Sequence[str]) -> Iterator[Trouble]:
         there, readable, present = self._ask("relation", name=table)
         if not there:
-            rollup = table.startswith(DELTA_TABLE.rpartition("_")[0])
-            migrate = "Run 'outbound-slo db migrate'"
+            install = "Run 'outbound-slo exporter rollup install'"
             yield Trouble(
                 f"there is no table {table}",
-                migrate if rollup else f"Create {table}, or use another pack",
+                install if table in ROLLUP_RELATIONS else f"Create {table}, or use another pack",
             )
             return
         if not readable:

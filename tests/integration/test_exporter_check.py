@@ -8,8 +8,10 @@ import psycopg
 import pytest
 
 from exporter.loader import load_pack
+from exporter.migrations import ROLLUP_RELATIONS, rollup_migrations
 from exporter.survey import Finding, Report, survey
 from exporter.target import own_target
+from outbound_slo.database import core_migrations, migrate
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from tests.exporter_parts import run_exporter, write_pack
@@ -213,3 +215,30 @@ def test_a_name_that_no_pack_can_have_is_refused(tmp_path: Path, name: str) -> N
     assert told.returncode == 2
     assert len(told.stderr.splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_who_has_no_rollup_is_told_how_to_get_it(empty_database: str) -> None:
+    migrate(empty_database, core_migrations())
+    told = run_exporter(empty_database, "check", "--live", "--json")
+    rolled = run_exporter(empty_database, "rollup", "install")
+    checked = run_exporter(empty_database, "check", "--live", "--json")
+
+    (asked,) = json.loads(told.stdout)["databases"]
+    mends = {trouble["mend"] for query in asked["queries"] for trouble in query["troubles"]}
+    assert mends == {"Run 'outbound-slo exporter rollup install'"}
+    assert (told.returncode, rolled.returncode, checked.returncode) == (1, 0, 0)
+
+
+def test_the_names_of_the_rollups_relations_are_those_that_it_makes(empty_database: str) -> None:
+    def read() -> set[str]:
+        with psycopg.connect(empty_database) as connection:
+            rows = connection.execute(
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'v')"
+                " AND relnamespace = 'public'::regnamespace"
+            )
+            return {row[0] for row in rows}
+
+    migrate(empty_database, core_migrations())
+    before = read()
+    migrate(empty_database, rollup_migrations())
+    assert read() - before == ROLLUP_RELATIONS
