@@ -17,12 +17,13 @@ from outbound_slo.vocabulary.errors import ErrorPolicy
 from sender.callbacks import Caller, read_news
 from sender.faults import is_passing
 from sender.intake import SILENCE_S, Arrival, Intake
-from sender.journal import tell_receipts
+from sender.journal import tell_receipt
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool
 from sender.reactions import Dispatch, Told, log_told, react
 from sender.sendgrid_events import keep_events, read_event_ids
 from sender.settlement import Settled, Tidings, settle
+from sender.turns import in_turns
 from sender.webhook_spans import tell
 from sender.wire import decode
 from tracing.setup import Tracing
@@ -163,7 +164,8 @@ class Inbox:
                 _QUERIES["finish_webhooks"].encode(), {"ids": [webhook.id for webhook in webhooks]}
             )
         self._count(settled, told)
-        tell_receipts(settled)
+        async for one in in_turns(settled):
+            tell_receipt(one)
         log_told(told)
         await tell(self._tracing, settled, started_ns)
         return len(webhooks)
@@ -190,7 +192,7 @@ class Inbox:
     ) -> tuple[list[Settled], Told]:
         dispatches: list[Dispatch] = []
         tidings: list[Tidings] = []
-        for webhook in webhooks:
+        async for webhook in in_turns(webhooks):
             caller, signed_by = webhook.caller, webhook.signed_by
             body = decode(webhook.body)
             if caller is Caller.SENDGRID:

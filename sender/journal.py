@@ -5,8 +5,6 @@ Every line that is written while a message is worked on bears its `messageId`, `
 the trace of the request that queued the message, and only then the attempt's own trace.
 """
 
-from collections.abc import Iterable
-
 import structlog
 
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel
@@ -76,23 +74,22 @@ def tell_attempt(message: ClaimedMessage, settlement: Settlement) -> None:
             _log.error("handleFailure", provider=PROVIDER_NAMES[channel], **fields)
 
 
-def tell_receipts(settled: Iterable[Settled]) -> None:
-    """Write a line for each message that a receipt has moved: an ERROR where it failed."""
-    for one in settled:
-        if one.effect is not Effect.MOVED:
-            continue
-        receipt = one.tidings.receipt
-        fields: dict[str, object] = {
-            "provider": PROVIDER_NAMES[one.tidings.caller.channel],
-            "channel": one.tidings.caller.channel.value,
-            "messageId": one.message_id,
-            "traceId": _read_trace(one.traceparent),
-        }
-        if receipt.said is Said.FAILED:
-            text = hide_people(receipt.error_message or "")
-            _webhook_log.error(
-                "handleFailure", errorCode=receipt.error_code, errorMessage=text, **fields
-            )
-        else:
-            # A campaign has three of them per message: the spans and counters tell of them all.
-            _webhook_log.debug("receipt", said=receipt.said.value, **fields)
+def tell_receipt(settled: Settled) -> None:
+    """Write a line for a message that a receipt has moved: an ERROR where it failed."""
+    if settled.effect is not Effect.MOVED:
+        return
+    receipt, caller = settled.tidings.receipt, settled.tidings.caller
+    fields: dict[str, object] = {
+        "provider": PROVIDER_NAMES[caller.channel],
+        "channel": caller.channel.value,
+        "messageId": settled.message_id,
+        "traceId": _read_trace(settled.traceparent),
+    }
+    if receipt.said is Said.FAILED:
+        text = hide_people(receipt.error_message or "")
+        _webhook_log.error(
+            "handleFailure", errorCode=receipt.error_code, errorMessage=text, **fields
+        )
+    else:
+        # A campaign has three of them per message: the spans and counters tell of them all.
+        _webhook_log.debug("receipt", said=receipt.said.value, **fields)

@@ -1,25 +1,20 @@
 """The spans of webhooks: each continues its attempt's own trace, whichever POST it came in."""
 
-import asyncio
 from collections.abc import Sequence
 
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from sender.receipts import EFFECT_TAGS, Said
 from sender.settlement import Settled
+from sender.turns import in_turns
 from tracing.propagation import NEW_TRACE, context_from
 from tracing.setup import Tracing
-
-AT_ONCE = 100
-"""Receipts told before others get their turn on the event loop."""
 
 
 async def tell(tracing: Tracing, settled: Sequence[Settled], started_ns: int) -> None:
     """Tell of every receipt that named an attempt; `started_ns` is when its batch was begun."""
-    for number, one in enumerate(settled):
+    async for one in in_turns(settled):
         if one.message_id is not None:
             _tell_one(tracing, one, one.message_id, started_ns)
-        if number % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)
 
 
 def _tell_one(tracing: Tracing, settled: Settled, message_id: int, started_ns: int) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 import psycopg
 import structlog
@@ -36,6 +37,7 @@ from sender.outbox import (
     settle,
     wake_up,
 )
+from sender.turns import in_turns
 from tracing.setup import Tracing
 
 _log = structlog.get_logger(component=WORKER)
@@ -243,7 +245,8 @@ class Worker:
         self._book.note_claim(shares, found.candidates, now, now - started)
         if found.messages:
             _log.info(f"Processing {len(found.messages)} pending outbound messages")
-        for message in found.messages:
+        # Those that hurry first, and not all at once.
+        async for message in in_turns(sorted(found.messages, key=attrgetter("priority"))):
             self._start(message)
         claimed = Counter(message.channel for message in found.messages)
         for channel, permits in rooms.items():
@@ -360,7 +363,7 @@ class Worker:
                 batch[0].span.fail(type(fault).__name__)
                 break
         self._let_go(batch)
-        self._close_stories(batch, started, time.time_ns())
+        await self._close_stories(batch, started, time.time_ns())
 
     def _let_go(self, batch: list[Attempted]) -> None:
         now = time.monotonic()
@@ -376,9 +379,9 @@ class Worker:
                 rest = min(one.settlement.throttle_s, HOLD_S)
                 self._book.hold(one.message.channel, org, rest, now)
 
-    def _close_stories(self, batch: list[Attempted], started: int, saved: int) -> None:
+    async def _close_stories(self, batch: list[Attempted], started: int, saved: int) -> None:
         self._metrics.last_settled.set(self._clock())
-        for one in batch:
+        async for one in in_turns(batch):
             status = one.settlement.status
             tags = {Tag.STATUS: None if status is None else status.value}
             parent = one.span.context

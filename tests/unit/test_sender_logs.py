@@ -16,7 +16,7 @@ from pydantic import BaseModel, SecretStr
 
 from outbound_slo.vocabulary.statuses import AttemptOutcome, MessageStatus
 from sender.callbacks import Caller
-from sender.journal import correlate, name_message, tell_attempt, tell_receipts
+from sender.journal import correlate, name_message, tell_attempt, tell_receipt
 from sender.logs import configure_logs, escape, write_text
 from sender.outbox import Settlement
 from sender.receipts import Effect, Receipt
@@ -268,13 +268,9 @@ def _settled(effect: Effect, **receipt: object) -> Settled:
 def test_a_failure_told_by_webhook_is_an_error_with_the_messages_ids(stream: io.StringIO) -> None:
     _start(stream)
     failed = {"failed_s": 1.0, "error_code": "131026", "error_message": "to +33612345678"}
-    tell_receipts(
-        [
-            _settled(Effect.MOVED, **failed),
-            _settled(Effect.REPEATED, **failed),
-            _settled(Effect.MOVED, delivered_s=1.0),
-        ]
-    )
+    tell_receipt(_settled(Effect.MOVED, **failed))
+    tell_receipt(_settled(Effect.REPEATED, **failed))
+    tell_receipt(_settled(Effect.MOVED, delivered_s=1.0))
     [line] = stream.getvalue().splitlines()
     assert " ERROR " in line
     assert "handleFailure errorCode=131026" in line
