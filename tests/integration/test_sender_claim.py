@@ -1,120 +1,24 @@
-"""The claim on a real database: one in flight per recipient, fair shares, floors, plans."""
+"""The claim on a real database: one in flight per recipient, fair shares, floors."""
 
 import asyncio
-import json
-import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 import psycopg
-import psycopg_pool
 import pytest
 
-from outbound_slo.database import load_queries
-from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+from outbound_slo.vocabulary.statuses import AttemptOutcome, MessageStatus
 from sender.lanes import LaneBook, Verdict
 from sender.outbox import (
-    Claim,
     Order,
     Pool,
     Settlement,
     claim,
-    configure,
     expire,
     look_for_lanes,
     settle,
     wake_forgotten,
-    write_order,
 )
-
-WHATSAPP = Channel.WHATSAPP.value
-QUERIES = load_queries("sender", "sql/outbox.sql")
-
-
-class Outbox:
-    """A database with messages, and what a sender does to it."""
-
-    def __init__(self, database: str) -> None:
-        self.database = database
-        self.book = LaneBook()
-        self.now = 0.0
-
-    def add(
-        self,
-        recipient: str,
-        *,
-        org: str = "org",
-        priority: int = 1,
-        due_s: float = -60,
-        count: int = 1,
-    ) -> list[int]:
-        with psycopg.connect(self.database) as connection:
-            rows = connection.execute(
-                "INSERT INTO outbound_message (org_id, channel, to_recipient, template_code,"
-                " priority, created_at, scheduled_at)"
-                " SELECT %(org)s, 'WHATSAPP', %(recipient)s, 'hello', %(priority)s,"
-                " now() - interval '1 hour', now() + %(due)s * interval '1 second'"
-                " FROM generate_series(1, %(count)s) RETURNING id",
-                {
-                    "org": org,
-                    "recipient": recipient,
-                    "priority": priority,
-                    "due": due_s,
-                    "count": count,
-                },
-            )
-            return [number for (number,) in rows]
-
-    def change(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database) as connection:
-            cursor = connection.execute(statement.encode(), values)
-            return cursor.fetchall() if cursor.description else []
-
-    def use(self, work: Callable[[Pool], Awaitable[Any]]) -> Any:  # noqa: ANN401 - the work's own
-        async def run() -> Any:  # noqa: ANN401 - as above
-            pool: Pool = psycopg_pool.AsyncConnectionPool(
-                self.database, min_size=1, max_size=4, open=False, configure=configure
-            )
-            async with pool:
-                return await work(pool)
-
-        return asyncio.run(run())
-
-    def claim(
-        self, room: int = 10, *, look: bool = True, strict: bool = False, worker: str = "w"
-    ) -> list[int]:
-        return [message.id for message in self.claim_all(room, look, strict, worker).messages]
-
-    def claim_all(
-        self, room: int = 10, look: bool = True, strict: bool = False, worker: str = "w"
-    ) -> Claim:
-        async def work(pool: Pool) -> Claim:
-            self.now += 10
-            if look:
-                states, _ = await look_for_lanes(pool, [WHATSAPP])
-                self.book.note_look(states, self.now, 0.0)
-            shares = self.book.plan({WHATSAPP: room}, self.now, {})
-            held = {WHATSAPP: self.book.held(WHATSAPP, self.now)}
-            probe = [] if self.book.knows_urgent(WHATSAPP) else [WHATSAPP]
-            order = Order({WHATSAPP: room}, shares, held, strict, probe)
-            found = await claim(pool, worker=worker, order=order)
-            self.book.note_claim(shares, found.candidates, self.now, 0.0)
-            return found
-
-        found: Claim = self.use(work)
-        return found
-
-    def settle(self, number: int, status: MessageStatus = MessageStatus.SENT, **more: Any) -> int:  # noqa: ANN401 - fields of a settlement
-        [(attempt,)] = self.change("SELECT attempt_seq FROM outbound_message WHERE id = %s", number)
-        outcome = AttemptOutcome.SENT if status is MessageStatus.SENT else AttemptOutcome.FAILED
-        one = Settlement(number, attempt, outcome, status, "00-" + "1" * 32, **more)
-        moved: int = self.use(lambda pool: settle(pool, [one]))
-        return moved
-
-    def turns(self) -> dict[int, tuple[str, str]]:
-        rows = self.change("SELECT id, status, turn FROM outbound_message ORDER BY id")
-        return {number: (status, turn) for number, status, turn in rows}
+from tests.outbox_parts import WHATSAPP, Outbox
 
 
 @pytest.fixture
@@ -441,87 +345,3 @@ def test_a_floor_skips_what_was_claimed_and_a_rewind_finds_what_came_below_it(
     outbox.now -= 10
     assert outbox.claim(1) == []
     assert outbox.claim(1) == [late]
-
-
-def _plan(connection: psycopg.Connection, name: str, values: Mapping[str, object]) -> str:
-    rows = connection.execute(
-        b"EXPLAIN (ANALYZE, BUFFERS OFF, COSTS OFF, TIMING OFF) " + QUERIES[name].encode(), values
-    )
-    return "\n".join(line for (line,) in rows)
-
-
-_WHOLE = re.compile(
-    r"(?:Seq Scan|Bitmap Heap Scan)[^\n]* on outbound_(?:message|attempt)\b"
-    r"|Index (?:Only )?Scan[^\n]* on outbound_(?:message|attempt)\b[^\n]*\n(?! *Index Cond)"
-)
-"""Reading a whole table, or an index from end to end."""
-
-_BOUNDED = (
-    "idx_outbound_message_in_flight",
-    "idx_outbound_message_parked",
-    "idx_outbound_message_woken",
-)
-"""Indexes that hold no more than is in flight, or are meant to be walked from their beginning."""
-
-
-def _scans(plan: str) -> list[str]:
-    found = [match[0] for match in _WHOLE.finditer(plan)]
-    return [scan for scan in found if not any(name in scan for name in _BOUNDED)]
-
-
-@pytest.mark.parametrize("analysed", [False, True])
-def test_each_statement_of_the_hot_path_reads_by_its_index(outbox: Outbox, analysed: bool) -> None:
-    """Statistics may be those of an empty table or of a full one: the plan is the same."""
-    if not analysed:
-        outbox.change("ANALYZE outbound_message")
-    outbox.change(
-        "INSERT INTO outbound_message (org_id, channel, to_recipient, status)"
-        " SELECT 'org', 'WHATSAPP', '+3360' || n, CASE WHEN n %% 5 = 0 THEN 'QUEUED'"
-        " ELSE 'DELIVERED' END FROM generate_series(1, 20000) AS n"
-    )
-    outbox.change(
-        "INSERT INTO outbound_attempt (outbound_message_id, attempt_no)"
-        " SELECT id, 1 FROM outbound_message WHERE status = 'DELIVERED'"
-    )
-    if analysed:
-        outbox.change("ANALYZE outbound_message")
-    states, _ = outbox.use(lambda pool: look_for_lanes(pool, [WHATSAPP]))
-    outbox.book.note_look(states, 1.0, 0.0)
-    shares = outbox.book.plan({WHATSAPP: 50}, 1.0, {})
-    plans: dict[str, str] = {}
-    with psycopg.connect(outbox.database) as connection:
-        connection.execute(QUERIES["plan_by_index"].encode())
-        order = write_order(Order({WHATSAPP: 50}, shares, probe=[WHATSAPP]), "w")
-        connection.execute(QUERIES["order_by_index"].encode())
-        plans["lanes"] = _plan(connection, "lanes", {"channels": [WHATSAPP]})
-        plans["claim"] = _plan(connection, "claim", order)
-        connection.execute("SET LOCAL enable_sort = on")
-        connection.execute("SET LOCAL enable_incremental_sort = on")
-        rows = _settlements(connection)
-        plans["settle"] = _plan(connection, "settle", {"rows": json.dumps(rows)})
-        plans["expire"] = _plan(connection, "expire", {"limit": 10, "error_code": "x"})
-        plans["recover"] = _plan(
-            connection, "recover", {"limit": 10, "window_s": 0, "silence_s": 60, "error_code": "x"}
-        )
-        plans["wake_forgotten"] = _plan(connection, "wake_forgotten", {"limit": 10})
-        connection.rollback()
-    for name, plan in plans.items():
-        assert not _scans(plan), f"{name}\n{plan}"
-    assert "idx_outbound_message_lane" in plans["claim"], plans["claim"]
-    assert "idx_outbound_message_in_flight" in plans["claim"], plans["claim"]
-
-
-def _settlements(connection: psycopg.Connection) -> Sequence[Mapping[str, object]]:
-    rows = connection.execute("SELECT id FROM outbound_message WHERE status = 'SENDING'")
-    return [
-        {
-            "message_id": number,
-            "attempt_no": 1,
-            "outcome": "SENT",
-            "status": "SENT",
-            "close_budget": False,
-            "give_back": False,
-            "traceparent": "00",
-        }
-        for (number,) in rows
-    ]
