@@ -128,7 +128,7 @@ class Collector:
         self._clock = clock
         self._elects = elects
         self._statements = load_queries("exporter", "session.sql")
-        self._saved = False
+        self._timeout_ms: int | None = None
         # A session that holds the lead is its own, and no pooler's.
         self._reader = Reader(clock.steady, prepares=elects)
         self.session = Session(target, limits.idle_s)
@@ -213,7 +213,7 @@ class Collector:
 
     def _begin(self) -> tuple[bool | None, float | None]:
         """Begin the snapshot, and learn in the same trip what kind of server it is."""
-        self._saved = False
+        self._timeout_ms = None
         cursor = psycopg.ClientCursor(self.session.open()).execute(
             self._statements["begin"].encode(),
             {
@@ -227,13 +227,19 @@ class Collector:
         self._reader.begin(self.session.open())
         return in_recovery, lag_s
 
-    def _save(self, timeout_s: float) -> None:
-        """Set a savepoint in place of the last query's, and the next one's time-out."""
-        psycopg.ClientCursor(self.session.open()).execute(
-            self._statements["save_again" if self._saved else "save"].encode(),
-            {"timeout_ms": max(1, round(timeout_s * 1000))},
-        )
-        self._saved = True
+    def _limit(self, timeout_s: float) -> None:
+        """Set the server's time-out for the next query, unless it is that already."""
+        timeout_ms = max(1, round(timeout_s * 1000))
+        if timeout_ms != self._timeout_ms:
+            psycopg.ClientCursor(self.session.open()).execute(
+                self._statements["limit"].encode(), {"timeout_ms": timeout_ms}
+            )
+            self._timeout_ms = timeout_ms
+
+    def _go_back(self) -> None:
+        """Make an error's transaction fit for the next query; forgets the time-out, too."""
+        self._timeout_ms = None
+        self.session.open().execute(self._statements["go_back"].encode())
 
     def _run_all(
         self, chosen: Sequence[tuple[Pack, Query]], deadline: float, in_recovery: bool | None
@@ -295,21 +301,25 @@ class Collector:
     def _fetch(
         self, pack: Pack, query: Query, remaining_s: float
     ) -> tuple[list[str], list[Row], int]:
-        """Run one query behind a savepoint: its error does not end the transaction for the rest."""
+        """Run one query in the snapshot: its error does not end the transaction for the rest."""
         if remaining_s <= 0:
             raise BadResultError(Reason.TIMEOUT, "no time left before the refresh's deadline")
         if self._snapshot_is_lost():
             raise BadResultError(Reason.CONNECTION, "another query of this refresh lost the line")
         timeout_s = min(query.timeout_s, self._limits.statement_timeout_s, remaining_s)
         with self.session.guard(min(query.client_timeout_s, timeout_s + _GRACE_S)):
-            self._save(timeout_s)
+            self._limit(timeout_s)
             try:
-                return self._reader.read(pack, query)
+                return self._reader.read(pack, query, lambda: self._begin_again(timeout_s))
             except (psycopg.Error, BadResultError):
                 # A statement that ends the transaction has no rows, so it is an error, too.
                 if not self._snapshot_is_lost():
-                    self.session.open().execute("ROLLBACK TO SAVEPOINT query")
+                    self._go_back()
                 raise
+
+    def _begin_again(self, timeout_s: float) -> None:
+        self._go_back()
+        self._limit(timeout_s)
 
 
 _CUT = Failure(Reason.TIMEOUT, "the server did not answer, so the line was cut")

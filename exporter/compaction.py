@@ -32,6 +32,9 @@ def compact(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -> in
 
     """
     statements = load_queries("exporter", "compaction.sql")
+    found = connection.execute(statements["find_work"].encode()).fetchone()
+    if found is None or not found[0]:
+        return 0
     with connection.transaction():
         connection.execute(statements["hurry"].encode())
         locked = connection.execute(

@@ -20,6 +20,9 @@ OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 """A sample's labels, each with its value."""
 
+Line: TypeAlias = tuple[str, str]
+"""A sample as it is in both formats, and its exemplar, empty if there is none."""
+
 # What OpenMetrics leaves out of a family's name.
 _SUFFIXES = {MetricKind.COUNTER: "_total", MetricKind.INFO: "_info"}
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -35,7 +38,7 @@ class Family:
         kind: Its type.
         help: One line.
         unit: Its unit; empty for none.
-        lines: The samples as they are in both formats, and the exemplar of those that have one.
+        lines: The samples.
 
     """
 
@@ -43,7 +46,7 @@ class Family:
     kind: MetricKind
     help: str
     unit: str = ""
-    lines: list[tuple[str, str]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
     def add(
         self,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 from exporter.collector import QueryKey, QueryRun, Refresh
 from exporter.failures import Failure, Reason
@@ -55,7 +56,10 @@ class QueryState:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A metric as it may be shown at an instant."""
+    """A metric as it may be shown at an instant.
+
+    What did not change since the last time is the same object.
+    """
 
     metric: PackMetric
     series: Series
@@ -84,6 +88,7 @@ class Memory:
         self._series: dict[str, Series] = {}
         self._exemplars: dict[str, ExemplarSeries] = {}
         self._guards: dict[str, HeightGuard] = {}
+        self._sums: dict[str, _Sum] = {}
         self._past_rebases = 0
         self.last: Refresh | None = None
         self.good_at = 0.0
@@ -122,6 +127,7 @@ class Memory:
             for name, entry in entries.items()
             if entry.metric.kind in _COUNTING and entry.metric is entry.base
         }
+        self._sums = {}
         self._entries, self._queries = entries, queries
         self._past_rebases = 0
         self._past_rebases = rebases - self.rebases
@@ -147,8 +153,9 @@ class Memory:
         elif not run.skipped:
             for name, series in run.series.items():
                 guard = self._guards.get(name)
-                self._series[name] = guard.lift(series) if guard else series
-            self._exemplars.update(run.exemplars)
+                _keep(self._series, name, guard.lift(series) if guard else series)
+            for name, exemplars in run.exemplars.items():
+                _keep(self._exemplars, name, exemplars)
             now = replace(
                 now, rows=run.rows, good_at=at, fresh_until=fresh_until, dropped=run.dropped
             )
@@ -179,9 +186,23 @@ class Memory:
                 if metric.when_stale is WhenStale.ZERO:
                     series = dict.fromkeys(series, (0.0,) * base.part_count)
             if metric is not base:
-                series = sum_series(metric, base, series)
-                exemplars = sum_exemplars(metric, base, exemplars)
+                series, exemplars = self._sum(metric, base, series, exemplars)
             yield Shown(metric, series, exemplars)
+
+    def _sum(
+        self, metric: PackMetric, base: PackMetric, series: Series, exemplars: ExemplarSeries
+    ) -> tuple[Series, ExemplarSeries]:
+        """Make a metric of another one, unless that is as it was."""
+        known = self._sums.get(metric.name)
+        if known is None or known.series is not series or known.exemplars is not exemplars:
+            known = _Sum(
+                series,
+                exemplars,
+                sum_series(metric, base, series),
+                sum_exemplars(metric, base, exemplars),
+            )
+            self._sums[metric.name] = known
+        return known.summed, known.summed_exemplars
 
     def next_change(self, steady: float) -> float:
         """Tell when, on the steady clock, the next shown metric changes; infinity if none."""
@@ -205,6 +226,28 @@ class Memory:
         if state.failure is not None:
             return state.fresh_until + absent_after_s
         return state.fresh_until + max(absent_after_s, self._patience_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What was made of another metric's series, and of which."""
+
+    series: Series
+    exemplars: ExemplarSeries
+    summed: Series
+    summed_exemplars: ExemplarSeries
+
+
+_Value = TypeVar("_Value")
+
+
+def _keep(kept: dict[str, _Value], name: str, value: _Value) -> None:
+    """Keep a value, and the very object from before where it is equal.
+
+    Most numbers are what they were a refresh ago: what is made of them need not be made again.
+    """
+    if kept.get(name) != value:
+        kept[name] = value
 
 
 @dataclass(frozen=True, slots=True)

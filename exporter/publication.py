@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from exporter.collector import Clock, Refresh
 from exporter.memory import Memory
 from exporter.own_metrics import ConfigState
-from exporter.page import Page, render
+from exporter.page import Page, Passages, render
 from exporter.target import Target
 
 
@@ -30,6 +30,7 @@ class Publication:
         self._memories: Mapping[str, Memory] = {}
         self._targets: Mapping[str, Target] = {}
         self._config = ConfigState()
+        self._passages: Passages = {}
         self.change_targets(targets)
 
     def change_targets(self, targets: Sequence[Target]) -> None:
@@ -75,4 +76,6 @@ class Publication:
             return self._page
 
     def _render(self) -> None:
-        self._page = render(tuple(self._memories.values()), self._config, self._clock.steady())
+        now = self._clock.steady()
+        self._page = render(tuple(self._memories.values()), self._config, now, self._passages)
+        self._passages = self._page.passages

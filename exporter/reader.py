@@ -19,7 +19,7 @@ PLAN_LIFETIME_S = 300.0
 
 
 class Reader:
-    """Reads queries on a session whose transaction stands at the savepoint `query`.
+    """Reads queries on a session that is in a transaction.
 
     Args:
         steady: The steady clock, in seconds.
@@ -52,8 +52,15 @@ class Reader:
             connection.execute("DEALLOCATE ALL")
         self._statements, self._made_at = {}, now
 
-    def read(self, pack: Pack, query: Query) -> tuple[list[str], list[Row], int]:
+    def read(
+        self, pack: Pack, query: Query, begin_again: Callable[[], None]
+    ) -> tuple[list[str], list[Row], int]:
         """Read the rows of a query.
+
+        Args:
+            pack: Its pack.
+            query: What to ask.
+            begin_again: Called after an error, to ask in another way.
 
         Returns:
             The columns' names, the rows, and how many rows were left out beyond what the metrics
@@ -68,19 +75,23 @@ class Reader:
         connection = self._connection
         if connection is None:
             raise RuntimeError("no session was taken up")
-        statement = self._prepare(connection, query.sql) if self._prepares else query.sql
+        statement = query.sql
+        if self._prepares:
+            statement = self._prepare(connection, query.sql, begin_again)
         try:
             return _read_rows(connection, pack, query, statement)
         except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
             # A table has columns of other types than when the plan was made, or a plan is gone.
             if statement == query.sql:
                 raise
-            connection.execute("ROLLBACK TO SAVEPOINT query")
+            begin_again()
             # Forgets all, since the transaction may yet fail, and never a name that is still used.
             self._made_at = -math.inf
             return _read_rows(connection, pack, query, query.sql)
 
-    def _prepare(self, connection: psycopg.Connection, sql: str) -> str:
+    def _prepare(
+        self, connection: psycopg.Connection, sql: str, begin_again: Callable[[], None]
+    ) -> str:
         known = self._statements.get(sql)
         if known is not None:
             return known
@@ -92,7 +103,7 @@ class Reader:
             connection.execute(f"PREPARE {name} AS {sql}".encode(), binary=True)
             self._statements[sql] = f"EXECUTE {name}"
             return self._statements[sql]
-        connection.execute("ROLLBACK TO SAVEPOINT query")
+        begin_again()
         self._statements[sql] = sql
         return sql
 

@@ -36,6 +36,7 @@ SET LOCAL lock_timeout = %(lock_timeout_ms)s;
 SET LOCAL idle_in_transaction_session_timeout = %(idle_ms)s;
 SET LOCAL max_parallel_workers_per_gather = 0;
 SET LOCAL jit = off;
+SAVEPOINT snapshot;
 SELECT pg_is_in_recovery(),
        CASE WHEN NOT pg_is_in_recovery() THEN 0
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
@@ -44,13 +45,10 @@ SELECT pg_is_in_recovery(),
                      - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time())))
        END::float8
 
--- name: save
--- Before the first query of a refresh.
-SAVEPOINT query;
+-- name: limit
+-- How long the next queries may take.
 SET LOCAL statement_timeout = %(timeout_ms)s
 
--- name: save_again
--- Before each further one, in one trip with the end of the last.
-RELEASE SAVEPOINT query;
-SAVEPOINT query;
-SET LOCAL statement_timeout = %(timeout_ms)s
+-- name: go_back
+-- After an error: to the beginning of the snapshot, which all queries share, since they only read.
+ROLLBACK TO SAVEPOINT snapshot

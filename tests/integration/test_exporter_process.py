@@ -147,7 +147,7 @@ def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) ->
     lines = {line.split()[1]: line for line in told.stdout.splitlines() if "outbound/" in line}
     assert "no table whatsapp_session_window" in lines["outbound/session_windows"]
     assert "no table outbound_event_delta" in lines["outbound/rollup"]
-    assert "outbound-slo db migrate" in lines["outbound/rollup"]
+    assert "outbound-slo exporter rollup install" in lines["outbound/rollup"]
     assert 'schema: column "throttle_until"' in lines["outbound/throttled_organisations"]
     assert "none" in lines["outbound/stuck"]
 

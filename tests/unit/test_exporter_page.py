@@ -12,7 +12,7 @@ from exporter.loader import load_pack
 from exporter.memory import Memory
 from exporter.own_metrics import ConfigState
 from exporter.pack import Pack, Parts, Series
-from exporter.page import Page, render
+from exporter.page import Page, Passages, render
 from exporter.publication import Publication
 from exporter.target import own_target
 from outbound_slo.vocabulary.errors import ErrorPolicy
@@ -168,3 +168,54 @@ def test_a_runbooks_gauge_may_end_in_total() -> None:
     }
 
     assert families["outbound_message_stuck_total"].type == MetricKind.GAUGE.value
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sets(st.sampled_from([metric.name for metric in PACK.metrics]), max_size=3),
+            st.booleans(),
+            st.integers(1, 100),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_a_page_that_takes_over_passages_is_the_page_made_anew(
+    story: list[tuple[set[str], bool, int]],
+) -> None:
+    memory = Memory([PACK], patience_s=30)
+    made, now = make_numbers(PACK), 100.0
+    passages: Passages = {}
+    for changing, fails, seconds in story:
+        for name in changing:
+            made[name] = {
+                key: tuple(part + 1 for part in parts) for key, parts in made[name].items()
+            }
+        # As from the database: equal, and never the same objects.
+        fresh = {name: dict(series) for name, series in made.items()}
+        memory.take(make_refresh(PACK, fresh, BROKEN if fails else None), now)
+        page = render([memory], ConfigState(), now, passages)
+        anew = render([memory], ConfigState(), now)
+
+        assert page.text.plain == anew.text.plain
+        assert page.openmetrics.plain == anew.openmetrics.plain
+        passages, now = page.passages, now + seconds
+
+
+def test_what_did_not_change_is_not_written_again() -> None:
+    memory = Memory([PACK], patience_s=30)
+    made = make_numbers(PACK)
+    memory.take(make_refresh(PACK, made), 100.0)
+    first = render([memory], ConfigState(), 100.0).passages
+    more = dict(made)
+    name = "outbound_message_stuck_total"
+    more[name] = {key: (parts[0] + 1,) for key, parts in made[name].items()}
+    memory.take(make_refresh(PACK, more), 101.0)
+    second = render([memory], ConfigState(), 101.0, first).passages
+
+    assert len(first) > 30
+    written = {
+        metric for (metric, target) in first if second[metric, target] is not first[metric, target]
+    }
+    assert written == {name}
