@@ -193,7 +193,7 @@ def test_a_page_that_takes_over_passages_is_the_page_made_anew(
                 key: tuple(part + 1 for part in parts) for key, parts in made[name].items()
             }
         # As from the database: equal, and never the same objects.
-        fresh = {name: dict(series) for name, series in made.items()}
+        fresh: dict[str, Series] = {name: dict(series) for name, series in made.items()}
         memory.take(make_refresh(PACK, fresh, BROKEN if fails else None), now)
         page = render([memory], ConfigState(), now, passages)
         anew = render([memory], ConfigState(), now)
