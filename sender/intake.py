@@ -12,7 +12,7 @@ import structlog
 from outbound_slo.database import load_queries
 from sender.callbacks import Caller
 from sender.faults import is_passing
-from sender.outbox import Pool
+from sender.outbox import Pool, hurry
 
 _log = structlog.get_logger()
 _QUERIES = load_queries("sender", "sql/callbacks.sql")
@@ -155,7 +155,7 @@ class Intake:
             for arrival in arrivals
             if now - self._accepted_noted.get(arrival.caller, float("-inf")) >= HEALTH_S
         }
-        async with self._pool.connection() as connection:
+        async with self._pool.connection() as connection, hurry(connection):
             for signed_by, group in by_signer.items():
                 await connection.execute(
                     _QUERIES["store_webhooks"].encode(),

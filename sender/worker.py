@@ -9,19 +9,18 @@ messages wait in the queue.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import psycopg
 import structlog
 
-from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel
 from sender.attempt import Attempted, Attempter
 from sender.bell import Bell
 from sender.breaker import Breaker
 from sender.faults import is_passing
+from sender.flight import Flight
 from sender.journal import tell_attempt
 from sender.lanes import LaneBook, Verdict
 from sender.limits import Limits
@@ -34,16 +33,12 @@ from sender.outbox import (
     claim,
     fall_asleep,
     look_for_lanes,
-    settle,
     wake_up,
 )
-from sender.turns import in_turns
+from sender.settler import PAUSE_S, Settler
 from tracing.setup import Tracing
 
 _log = structlog.get_logger(component=WORKER)
-
-DATABASE_PAUSE_S = 1.0
-"""Seconds to wait before asking a database again that did not answer."""
 
 SECOND_LOOK_S = 0.2
 """A transaction may have queued a message without calling, just before this sender slept."""
@@ -106,23 +101,30 @@ class Worker:
         self._clock = clock
         self._book = LaneBook()
         self._in_flight: Counter[str] = Counter()
-        self._finished: asyncio.Queue[Attempted] = asyncio.Queue()
-        self._running: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
+        self._flight = Flight(rules.concurrency, self._attempt, metrics.in_flight.set)
         self._stopping = asyncio.Event()
         self._asleep_until = float("-inf")
         self._busy_since = float("inf")
-        self._settling_fails = False
+        self._looking: asyncio.Task[None] | None = None
+        self._settler = Settler(
+            pool,
+            tracing,
+            metrics,
+            self._let_go,
+            lambda: self._flight.size > 0 and not self._stopping.is_set(),
+            rules.concurrency,
+            clock,
+        )
 
     def stop(self) -> None:
         """Claim no more; `run` returns when all in flight is settled, or `drain_s` is over."""
         self._stopping.set()
-        self._room.set()
+        self._flight.stir()
         self._bell.ring()
 
     def is_settling(self) -> bool:
         """Tell whether results are written as they come; false while the database takes none."""
-        return not self._settling_fails
+        return self._settler.is_writing
 
     async def run(self, *, claiming: bool = True) -> None:
         """Work until `stop` is called, then settle what is in flight.
@@ -131,7 +133,7 @@ class Worker:
             claiming: False only waits for `stop`: the worker is switched off.
 
         """
-        settler = asyncio.create_task(self._settle_forever())
+        settling = asyncio.create_task(self._settler.run())
         try:
             if claiming:
                 await self._claim_until_stopped()
@@ -139,26 +141,26 @@ class Worker:
                 await self._stopping.wait()
             await self._drain()
         finally:
-            settler.cancel()
+            for task in (settling, self._looking):
+                if task is not None:
+                    task.cancel()
 
     async def _drain(self) -> None:
         """Let what is in flight end; what can't be written in time is found by the sweep."""
         try:
             async with asyncio.timeout(self._rules.drain_s):
-                if self._running:
-                    await asyncio.wait(self._running)
-                await self._finished.join()
+                await self._flight.land()
+                await self._settler.finish()
                 await wake_up(self._pool, worker=self._rules.name)
         except TimeoutError:
             _log.error(
                 "stopped with messages in flight; the recovery window will find them",
-                attempts=len(self._running),
-                unsettled=self._finished.qsize(),
+                attempts=self._flight.size,
+                unsettled=self._settler.backlog,
             )
         except psycopg.Error as fault:
             _log.warning("could not sign off", error=type(fault).__name__)
-        for task in self._running:
-            task.cancel()
+        self._flight.abandon()
 
     async def _claim_until_stopped(self) -> None:
         while not self._stopping.is_set():
@@ -168,7 +170,7 @@ class Worker:
                 if not is_passing(fault):
                     raise
                 _log.warning("claim failed, trying again", error=type(fault).__name__)
-                await self._pause(DATABASE_PAUSE_S)
+                await self._pause(PAUSE_S)
 
     async def _take_turn(self) -> None:
         room = await self._wait_for_room()
@@ -185,11 +187,7 @@ class Worker:
             # Some may go in a moment: nobody needs to call.
             await self._pause(min(self._limits.wait_s, self._rules.poll_interval_s))
             return
-        now = time.monotonic()
-        if self._book.needs_look(now):
-            await self._look()
-        elif not self._book.has_work(now, rooms):
-            self._book.suspect_news()
+        await self._refresh_book(rooms)
         taken, parked = await self._claim(rooms)
         if taken:
             await self._stay_awake()
@@ -206,15 +204,13 @@ class Worker:
         """Wait until a claim is worth its round trip."""
         quantum = max(1, min(self._rules.batch_size, self._rules.concurrency // 8))
         while not self._stopping.is_set():
-            room = self._rules.concurrency - len(self._running)
-            if room >= quantum:
-                return room
-            self._room.clear()
-            if room == 0:
-                await self._room.wait()
+            if self._flight.room >= quantum:
+                return self._flight.room
+            if self._flight.room == 0:
+                await self._flight.wait_for_landing()
             else:
                 await asyncio.sleep(_GATHER_S)
-                return self._rules.concurrency - len(self._running)
+                return self._flight.room
         return 0
 
     def _measure_rooms(self, room: int) -> dict[str, int]:
@@ -227,6 +223,25 @@ class Worker:
             if wanted > 0:
                 rooms[channel.value] = wanted
         return rooms
+
+    async def _refresh_book(self, rooms: Mapping[str, int]) -> None:
+        """See that something is known to claim from; where it is, a look need not be waited for."""
+        now = time.monotonic()
+        has_work = self._book.has_work(now, rooms)
+        if not self._book.needs_look(now):
+            if not has_work:
+                self._book.suspect_news()
+        elif not has_work:
+            await self._look()
+        elif self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_aside())
+
+    async def _look_aside(self) -> None:
+        try:
+            await self._look()
+        except psycopg.Error as fault:
+            # The next claim meets the same, and says so.
+            _log.debug("look failed", error=type(fault).__name__)
 
     async def _look(self) -> None:
         channels = [channel.value for channel in self._breakers]
@@ -245,23 +260,15 @@ class Worker:
         self._book.note_claim(shares, found.candidates, now, now - started)
         if found.messages:
             _log.info(f"Processing {len(found.messages)} pending outbound messages")
-        # Those that hurry first, and not all at once.
-        async for message in in_turns(sorted(found.messages, key=attrgetter("priority"))):
-            self._start(message)
         claimed = Counter(message.channel for message in found.messages)
+        for channel, count in claimed.items():
+            self._metrics.claimed.labels(Channel(channel).label).inc(count)
+        self._in_flight.update(message.org_id for message in found.messages)
+        self._flight.take(found.messages)
         for channel, permits in rooms.items():
             self._limits.give_back(channel, permits - claimed[channel])
-        self._metrics.in_flight.set(len(self._running))
         parked = any(one.verdict is Verdict.PARKED for one in found.candidates)
         return len(found.messages), parked
-
-    def _start(self, message: ClaimedMessage) -> None:
-        channel = Channel(message.channel)
-        self._metrics.claimed.labels(channel.label).inc()
-        self._in_flight[message.org_id] += 1
-        task = asyncio.create_task(self._attempt(message))
-        self._running.add(task)
-        task.add_done_callback(self._end_attempt)
 
     async def _pause(self, seconds: float) -> None:
         """Pause, but not beyond a stop."""
@@ -307,11 +314,6 @@ class Worker:
         waits = [breaker.wait_s(now) for breaker in self._breakers.values()]
         return [wait for wait in waits if wait > 0]
 
-    def _end_attempt(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._metrics.in_flight.set(len(self._running))
-        self._room.set()
-
     async def _attempt(self, message: ClaimedMessage) -> None:
         try:
             attempted = await self._attempter.run(message)
@@ -322,50 +324,9 @@ class Worker:
             self._in_flight[message.org_id] -= 1
             return
         tell_attempt(message, attempted.settlement)
-        await self._finished.put(attempted)
+        self._settler.take(attempted)
 
-    async def _settle_forever(self) -> None:
-        while True:
-            batch = [await self._finished.get()]
-            if self._running and not self._stopping.is_set():
-                # A little later there are more to write in one go.
-                await asyncio.sleep(_GATHER_S)
-            while len(batch) < self._rules.concurrency and not self._finished.empty():
-                batch.append(self._finished.get_nowait())
-            await self._settle(batch)
-            for _ in batch:
-                self._finished.task_done()
-
-    async def _settle(self, batch: list[Attempted]) -> None:
-        batch.sort(key=lambda one: one.settlement.message_id)
-        while True:
-            started = time.time_ns()
-            try:
-                await settle(self._pool, [one.settlement for one in batch])
-                self._settling_fails = False
-                break
-            except psycopg.Error as fault:
-                if is_passing(fault):
-                    self._settling_fails = True
-                    _log.warning("settling failed, trying again", error=type(fault).__name__)
-                    await asyncio.sleep(DATABASE_PAUSE_S)
-                    continue
-                if len(batch) > 1:
-                    for one in batch:
-                        await self._settle([one])
-                    return
-                # It stays in SENDING, where the sweep and the stuck alerts see it.
-                _log.exception(
-                    "settlement refused by the database",
-                    messageId=batch[0].settlement.message_id,
-                    error=type(fault).__name__,
-                )
-                batch[0].span.fail(type(fault).__name__)
-                break
-        self._let_go(batch)
-        await self._close_stories(batch, started, time.time_ns())
-
-    def _let_go(self, batch: list[Attempted]) -> None:
+    def _let_go(self, batch: Sequence[Attempted]) -> None:
         now = time.monotonic()
         for one in batch:
             org = one.message.org_id
@@ -378,17 +339,3 @@ class Worker:
                 # The settlement wrote it down; until the next look has seen that, this does.
                 rest = min(one.settlement.throttle_s, HOLD_S)
                 self._book.hold(one.message.channel, org, rest, now)
-
-    async def _close_stories(self, batch: list[Attempted], started: int, saved: int) -> None:
-        self._metrics.last_settled.set(self._clock())
-        async for one in in_turns(batch):
-            status = one.settlement.status
-            tags = {Tag.STATUS: None if status is None else status.value}
-            parent = one.span.context
-            self._tracing.record(
-                SpanName.DATABASE_SAVE, tags, parent=parent, start_ns=started, end_ns=saved
-            )
-            self._tracing.record(
-                SpanName.METRICS_RECORD, parent=parent, start_ns=saved, end_ns=time.time_ns()
-            )
-            one.span.end()
