@@ -34,6 +34,9 @@ _QUERIES = load_queries("sender", "sql/callbacks.sql")
 BATCH = 200
 """Webhooks applied in one transaction at most."""
 
+READ_AT_ONCE = 16
+"""Webhooks read before others get their turn on the event loop."""
+
 BATCH_BYTES = 100_000
 """Size of their bodies as PostgreSQL stores them, long ones compressed to a tenth: four thousand
 statuses or so. The first one is taken whatever its size."""
@@ -164,7 +167,7 @@ class Inbox:
                 _QUERIES["finish_webhooks"].encode(), {"ids": [webhook.id for webhook in webhooks]}
             )
         self._count(settled, told)
-        async for one in in_turns(settled):
+        for one in settled:
             tell_receipt(one)
         log_told(told)
         await tell(self._tracing, settled, started_ns)
@@ -192,7 +195,7 @@ class Inbox:
     ) -> tuple[list[Settled], Told]:
         dispatches: list[Dispatch] = []
         tidings: list[Tidings] = []
-        async for webhook in in_turns(webhooks):
+        async for webhook in in_turns(webhooks, READ_AT_ONCE):
             caller, signed_by = webhook.caller, webhook.signed_by
             body = decode(webhook.body)
             if caller is Caller.SENDGRID:
