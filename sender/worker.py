@@ -132,8 +132,13 @@ class Worker:
         Args:
             claiming: False only waits for `stop`: the worker is switched off.
 
+        Raises:
+            ExceptionGroup: Settling met something that it was not made for.
+
         """
         settling = asyncio.create_task(self._settler.run())
+        # A worker that can't write what became of its messages must not take more of them.
+        settling.add_done_callback(lambda _: self.stop())
         try:
             if claiming:
                 await self._claim_until_stopped()
@@ -144,6 +149,8 @@ class Worker:
             for task in (settling, self._looking):
                 if task is not None:
                     task.cancel()
+        if settling.done() and not settling.cancelled():
+            settling.result()
 
     async def _drain(self) -> None:
         """Let what is in flight end; what can't be written in time is found by the sweep."""
