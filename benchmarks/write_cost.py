@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from benchmarks.exporter_stand import Outbox, Stand
-from exporter.compaction import compact_all
+from exporter.compaction import compact_all, reclaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +77,5 @@ def _spend(
     if compacts:
         with psycopg.connect(outbox.url, autocommit=True) as connection:
             compact_all(connection)
+            reclaim(connection)
     return stand.read_processor_s() - began

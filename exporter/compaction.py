@@ -13,7 +13,9 @@ COMPACTION_LOCK = 0x636F_6D70  # "comp": any number works, as long as all of our
 _BATCH_ROWS = 50_000
 # One turn takes what a minute of single sends at full rate leaves; the rest waits for the next.
 _BATCHES_PER_TURN = 8
-_RECLAIM_ROWS = 5_000
+RECLAIM_ROWS = 5_000
+"""Deltas moved before their space is given back."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -32,11 +34,9 @@ def compact(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -> in
 
     """
     statements = load_queries("exporter", "compaction.sql")
-    found = connection.execute(statements["find_work"].encode()).fetchone()
-    if found is None or not found[0]:
-        return 0
     with connection.transaction():
-        connection.execute(statements["hurry"].encode())
+        if not _find_work(connection, statements["find_work"]):
+            return 0
         locked = connection.execute(
             statements["try_lock"].encode(), {"lock": COMPACTION_LOCK}
         ).fetchone()
@@ -50,8 +50,16 @@ def compact(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -> in
         return moved
 
 
+def _find_work(connection: psycopg.Connection, statements: str) -> bool:
+    cursor = connection.execute(statements.encode())
+    while cursor.description is None and cursor.nextset():
+        pass
+    row = cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 def compact_all(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -> int:
-    """Compact batch by batch until little is left, and give the space back.
+    """Compact batch by batch until little is left.
 
     Returns:
         How many deltas were moved.
@@ -66,23 +74,34 @@ def compact_all(connection: psycopg.Connection, batch_rows: int = _BATCH_ROWS) -
         total += moved
         if moved < batch_rows:
             break
-    if total >= _RECLAIM_ROWS:
-        statement = load_queries("exporter", "compaction.sql")["reclaim"]
-        connection.execute(statement.encode())
     return total
+
+
+def reclaim(connection: psycopg.Connection) -> None:
+    """Give the space of moved deltas back.
+
+    Raises:
+        psycopg.Error: The database does not answer.
+
+    """
+    connection.execute(load_queries("exporter", "compaction.sql")["reclaim"].encode())
 
 
 class Compactor:
     """Compacts after each refresh: none reads a delta twice. Gives way where it may not."""
 
     def __init__(self) -> None:
-        """Begin without a complaint."""
+        """Begin with nothing moved, and without a complaint."""
+        self._moved = 0
         self._complained = False
 
     def after_refresh(self, connection: psycopg.Connection) -> None:
         """Compact; a failure is logged once and costs nothing but table size."""
         try:
-            compact_all(connection)
+            self._moved += compact_all(connection)
+            if self._moved >= RECLAIM_ROWS:
+                self._moved = 0
+                reclaim(connection)
         except psycopg.Error as error:
             if not self._complained:
                 failure = classify(error)

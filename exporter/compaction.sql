@@ -1,16 +1,14 @@
 -- Keeping the rollup small: deltas become totals, cohorts that have matured become events.
 
 -- name: find_work
--- Whether there is anything to move: on a quiet night, one cheap look.
+-- Whether there is anything to move: on a quiet night, one cheap look. Compaction may fail and be
+-- tried again; it may not hold up anybody.
+SET LOCAL statement_timeout = '5s';
+SET LOCAL lock_timeout = '1s';
 SELECT EXISTS (SELECT FROM outbound_event_delta)
        OR EXISTS (SELECT FROM outbound_message_delta)
        OR EXISTS (SELECT FROM outbound_cohort_total
                    WHERE cohort < outbound_matured_before(kind) - interval '30 minutes')
-
--- name: hurry
--- Compaction may fail and be tried again; it may not hold up anybody.
-SET LOCAL statement_timeout = '5s';
-SET LOCAL lock_timeout = '1s'
 
 -- name: try_lock
 -- One exporter compacts at a time; the others go on without waiting.

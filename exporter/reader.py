@@ -7,6 +7,7 @@ keeps the plans, for some minutes: a plan made when the queue was empty may be a
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 import psycopg
 
@@ -34,6 +35,7 @@ class Reader:
         self._connection: psycopg.Connection | None = None
         self._statements: dict[str, str] = {}
         self._made_at = 0.0
+        self._numbers = count()
 
     def begin(self, connection: psycopg.Connection) -> None:
         """Take up a session, and have it forget plans that are too old.
@@ -48,7 +50,7 @@ class Reader:
         now = self._steady()
         if connection is known and now - self._made_at < PLAN_LIFETIME_S:
             return
-        if connection is known and self._statements:
+        if connection is known:
             connection.execute("DEALLOCATE ALL")
         self._statements, self._made_at = {}, now
 
@@ -85,9 +87,20 @@ class Reader:
             if statement == query.sql:
                 raise
             begin_again()
-            # Forgets all, since the transaction may yet fail, and never a name that is still used.
-            self._made_at = -math.inf
-            return _read_rows(connection, pack, query, query.sql)
+            return self._read_anew(connection, pack, query)
+
+    def _read_anew(
+        self, connection: psycopg.Connection, pack: Pack, query: Query
+    ) -> tuple[list[str], list[Row], int]:
+        try:
+            result = _read_rows(connection, pack, query, query.sql)
+        except psycopg.errors.FeatureNotSupported:
+            # It was not the plan; without one the next refresh asks but once.
+            self._statements[query.sql] = query.sql
+            raise
+        # So all plans may be outdated.
+        self._made_at = -math.inf
+        return result
 
     def _prepare(
         self, connection: psycopg.Connection, sql: str, begin_again: Callable[[], None]
@@ -95,7 +108,8 @@ class Reader:
         known = self._statements.get(sql)
         if known is not None:
             return known
-        name = f"outbound_slo_{len(self._statements)}"
+        # Never a name again: one whose preparation failed at its end may be there all the same.
+        name = f"outbound_slo_{next(self._numbers)}"
         # Not everything can be prepared, such as SHOW; and a mistake is told of as its author
         # wrote it.
         with suppress(psycopg.errors.SyntaxError):

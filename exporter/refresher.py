@@ -14,6 +14,8 @@ from exporter.target import Target
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 _LOG = logging.getLogger(__name__)
+# The server bounds each statement of a compaction; where it says nothing any more, the line is cut.
+_COMPACTION_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class Refresher:
         self._last_end = self._clock.steady()
         self._report(refresh)
         if self._compactor is not None and refresh.reached and refresh.in_recovery is False:
-            self._compactor.after_refresh(self.collector.open())
+            connection = self.collector.open()
+            with self.collector.session.guard(_COMPACTION_S):
+                self._compactor.after_refresh(connection)
         return refresh
 
     def refresh_due(self) -> None:

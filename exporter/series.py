@@ -173,7 +173,7 @@ def sum_series(metric: PackMetric, base: PackMetric, series: Series) -> Series:
     source = metric.source
     if not isinstance(source, FromMetric):
         raise TypeError(f"{metric.name} is not made of another metric")
-    if not source.where and metric.labels == base.labels:
+    if metric.labels and not source.where and metric.labels == base.labels:
         return series
     kept = [base.labels.index(label) for label in metric.labels]
     wanted = [(base.labels.index(label), values) for label, values in source.where.items()]

@@ -134,9 +134,23 @@ class LaneBook:
             lane.drained = False
             lane.suspected = True
 
-    def note_look(self, states: Sequence[LaneState], now: float, took_s: float) -> None:
-        """Take what a look has found; a look that took long makes the next one come later."""
-        self._looked_s = now
+    def note_look(
+        self,
+        states: Sequence[LaneState],
+        now: float,
+        took_s: float,
+        asked_s: float | None = None,
+    ) -> None:
+        """Take what a look has found; a look that took long makes the next one come later.
+
+        Args:
+            states: The lanes that it found.
+            now: Monotonic time in seconds.
+            took_s: Seconds that the server took.
+            asked_s: When it was asked for, if that was before now.
+
+        """
+        self._looked_s = now if asked_s is None else asked_s
         self._look_every_s = max(LOOK_S, took_s / DUTY)
         known, self._lanes = self._lanes, {}
         for key, lane in known.items():

@@ -148,6 +148,12 @@ def configure_logs(
         )
     )
     logging.basicConfig(level=max(logging.WARNING, LEVELS[level]), handlers=[handler], force=True)
+    logging.getLogger("psycopg").addFilter(_is_no_echo)
+
+
+def _is_no_echo(record: logging.LogRecord) -> bool:
+    """Leave out what psycopg says of a pipeline's end after the error that is dealt with."""
+    return not record.getMessage().startswith("error ignored terminating")
 
 
 class _QuietHandler(logging.StreamHandler[TextIO]):

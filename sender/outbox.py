@@ -173,7 +173,7 @@ async def check_connection(connection: AsyncConnection[Any]) -> None:
 
 @asynccontextmanager
 async def hurry(connection: AsyncConnection[Any]) -> AsyncIterator[None]:
-    """Carry out a transaction in one round trip: nothing is waited for before its end.
+    """Carry out a transaction in two round trips: its beginning, and all the rest.
 
     On a busy loop each trip waits for its turn behind everything in flight. Results can be read
     after the block; an error of any statement is raised at its end.

@@ -105,6 +105,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._asleep_until = float("-inf")
         self._busy_since = float("inf")
+        self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
         self._settler = Settler(
             pool,
@@ -247,13 +248,16 @@ class Worker:
         try:
             await self._look()
         except psycopg.Error as fault:
-            # The next claim meets the same, and says so.
-            _log.debug("look failed", error=type(fault).__name__)
+            _log.warning("look failed", error=type(fault).__name__)
 
     async def _look(self) -> None:
         channels = [channel.value for channel in self._breakers]
+        asked = time.monotonic()
         states, took_s = await look_for_lanes(self._pool, channels)
-        self._book.note_look(states, time.monotonic(), took_s)
+        # Two may be under way: what the older one saw is no news.
+        if asked > self._looked:
+            self._looked = asked
+            self._book.note_look(states, time.monotonic(), took_s, asked)
 
     async def _claim(self, rooms: Mapping[str, int]) -> tuple[int, bool]:
         """Claim once; gives how many messages came, and whether others were moved on."""

@@ -130,3 +130,34 @@ def test_what_cannot_be_prepared_is_asked_as_it_is(database: str, tmp_path: Path
     for failure in failures:
         assert failure is not None
         assert "no column plan_rows, only server_version_num" in failure.text
+
+
+def test_a_name_that_the_session_has_already_costs_one_refresh(database: str, pack: str) -> None:
+    with open_service(database, pack) as service:
+        service.collector.open().execute("PREPARE outbound_slo_0 AS SELECT 1")
+        refresh_and_read(service)
+        numbers = refresh_and_read(service)
+
+    assert total(numbers, "outbound_exporter_query_errors_total") == 1
+    assert total(numbers, "outbound_exporter_query_success", query="parcels") == 1
+    assert total(numbers, "parcels") == 3
+
+
+def test_a_query_that_can_never_be_answered_does_not_cost_the_others_their_plans(
+    database: str, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    connection.execute(
+        "CREATE FUNCTION refuse() RETURNS integer LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '0A000'; END $$"
+    )
+    queries = QUERIES | {"parcels": "SELECT refuse() AS parcels"}
+    with open_service(database, write_pack(tmp_path / "post", METRICS, queries)) as service:
+        refresh_and_read(service)
+        first = read_prepared(service)
+        refresh_and_read(service)
+        numbers = refresh_and_read(service)
+        last = read_prepared(service)
+
+    assert last == first
+    assert total(numbers, "outbound_exporter_query_errors_total", reason="schema") == 3
+    assert total(numbers, "limit") == 4

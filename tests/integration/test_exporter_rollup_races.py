@@ -8,8 +8,9 @@ from random import Random
 import psycopg
 import pytest
 
-from exporter.compaction import compact
+from exporter.compaction import RECLAIM_ROWS, Compactor, compact
 from outbound_slo.embedded.postgres import EmbeddedPostgres
+from tests.patience import wait_for
 from tests.rollup_parts import (
     Connection,
     Counts,
@@ -124,3 +125,42 @@ def test_under_concurrent_writers_and_compaction_the_rollup_equals_a_recount(
     assert by_outcome("finished") == sum(finished, Counter())
     assert falls == []
     assert sum(moved) > 0
+
+
+def test_a_compaction_waits_for_no_lock_longer_than_it_may(
+    connection: Connection, database: str
+) -> None:
+    connection.execute("SET statement_timeout = '20s'")
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE outbound_event_delta IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            compact(connection)
+
+
+def test_the_space_of_deltas_is_given_back_once_enough_of_them_were_moved(
+    connection: Connection,
+) -> None:
+    compactor = Compactor()
+
+    def count_vacuums() -> int:
+        connection.execute("SELECT pg_stat_clear_snapshot()")
+        found = connection.execute(
+            "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'outbound_event_delta'"
+        ).fetchone()
+        return int(found[0]) if found else 0
+
+    before = count_vacuums()
+    _add_deltas(connection, RECLAIM_ROWS - 1)
+    compactor.after_refresh(connection)
+    assert count_vacuums() == before
+    _add_deltas(connection, 1)
+    compactor.after_refresh(connection)
+    wait_for(lambda: count_vacuums() > before, "the vacuum to be counted")
+
+
+def _add_deltas(connection: Connection, number: int) -> None:
+    connection.execute(
+        "INSERT INTO outbound_event_delta (kind, channel, outcome, events)"
+        " SELECT 'attempt', 'SMS', 'SENT', 1 FROM generate_series(1, %s)",
+        (number,),
+    )

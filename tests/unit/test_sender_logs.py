@@ -277,3 +277,12 @@ def test_a_failure_told_by_webhook_is_an_error_with_the_messages_ids(stream: io.
     assert "provider=WhatsApp" in line
     assert line.endswith(f"messageId=12345 traceId={TRACE}")
     assert "33612345678" not in line
+
+
+def test_psycopg_does_not_tell_again_what_was_dealt_with(stream: io.StringIO) -> None:
+    _start(stream)
+    logger = logging.getLogger("psycopg")
+    logger.warning("error ignored terminating %s: %s", "pipeline", "aborted")
+    logger.warning("something else")
+    assert "ignored" not in stream.getvalue()
+    assert "something else" in stream.getvalue()
