@@ -23,7 +23,7 @@ from sender.outbox import Pool
 from sender.reactions import Dispatch, Told, log_told, react
 from sender.sendgrid_events import keep_events, read_event_ids
 from sender.settlement import Settled, Tidings, settle
-from sender.turns import in_turns
+from sender.turns import AT_ONCE, in_turns
 from sender.webhook_spans import tell
 from sender.wire import decode
 from tracing.setup import Tracing
@@ -34,8 +34,11 @@ _QUERIES = load_queries("sender", "sql/callbacks.sql")
 BATCH = 200
 """Webhooks applied in one transaction at most."""
 
-READ_AT_ONCE = 16
-"""Webhooks read before others get their turn on the event loop."""
+BEHIND_S = 2.0
+"""Seconds that webhooks may wait in favour of what is being sent; older ones get larger turns."""
+
+LARGE_TURN = 4 * AT_ONCE
+"""Items of an inbox that is behind, before others get their turn on the event loop."""
 
 BATCH_BYTES = 100_000
 """Size of their bodies as PostgreSQL stores them, long ones compressed to a tenth: four thousand
@@ -147,13 +150,14 @@ class Inbox:
             webhooks = await self._take(connection, limit)
             if not webhooks:
                 return 0
+            at_once = _measure_turn(webhooks[0], time.time())
             try:
                 if give_up:
                     # A savepoint: the webhook stays locked when a statement fails.
                     async with connection.transaction():
-                        settled, told = await self._apply_all(connection, webhooks)
+                        settled, told = await self._apply_all(connection, webhooks, at_once)
                 else:
-                    settled, told = await self._apply_all(connection, webhooks)
+                    settled, told = await self._apply_all(connection, webhooks, at_once)
             except Exception as fault:
                 if not give_up or (isinstance(fault, psycopg.Error) and is_passing(fault)):
                     raise
@@ -170,7 +174,7 @@ class Inbox:
         for one in settled:
             tell_receipt(one)
         log_told(told)
-        await tell(self._tracing, settled, started_ns)
+        await tell(self._tracing, settled, started_ns, at_once)
         return len(webhooks)
 
     async def _take(self, connection: AsyncConnection[Any], limit: int) -> list[_Webhook]:
@@ -191,11 +195,11 @@ class Inbox:
         ]
 
     async def _apply_all(
-        self, connection: AsyncConnection[Any], webhooks: Sequence[_Webhook]
+        self, connection: AsyncConnection[Any], webhooks: Sequence[_Webhook], at_once: int
     ) -> tuple[list[Settled], Told]:
         dispatches: list[Dispatch] = []
         tidings: list[Tidings] = []
-        async for webhook in in_turns(webhooks, READ_AT_ONCE):
+        async for webhook in in_turns(webhooks, at_once):
             caller, signed_by = webhook.caller, webhook.signed_by
             body = decode(webhook.body)
             if caller is Caller.SENDGRID:
@@ -237,3 +241,8 @@ class Inbox:
                     _QUERIES["purge_webhooks"].encode(), {"keep_s": KEEP_S, "limit": PURGE_ROWS}
                 )
                 removed = cursor.rowcount
+
+
+def _measure_turn(oldest: _Webhook, now: float) -> int:
+    behind = now - oldest.received_at.timestamp() > BEHIND_S
+    return LARGE_TURN if behind else AT_ONCE

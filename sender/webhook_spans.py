@@ -9,13 +9,18 @@ from sender.turns import in_turns
 from tracing.propagation import NEW_TRACE, context_from
 from tracing.setup import Tracing
 
-AT_ONCE = 32
-"""Receipts told before others get their turn on the event loop: there are three a message."""
 
+async def tell(tracing: Tracing, settled: Sequence[Settled], started_ns: int, at_once: int) -> None:
+    """Tell of every receipt that named an attempt.
 
-async def tell(tracing: Tracing, settled: Sequence[Settled], started_ns: int) -> None:
-    """Tell of every receipt that named an attempt; `started_ns` is when its batch was begun."""
-    async for one in in_turns(settled, AT_ONCE):
+    Args:
+        tracing: Where spans go.
+        settled: The receipts.
+        started_ns: When their batch was begun.
+        at_once: Receipts told before others get their turn on the event loop.
+
+    """
+    async for one in in_turns(settled, at_once):
         if one.message_id is not None:
             _tell_one(tracing, one, one.message_id, started_ns)
 
