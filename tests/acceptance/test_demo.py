@@ -121,10 +121,13 @@ def launcher() -> Iterator[Launcher]:
     with tempfile.TemporaryDirectory(prefix="outbound-slo-acceptance-") as root:
         Path(root).chmod(0o755)
         running = Launcher(Path(root), [])
+        # Who runs the tests in the background may have made all that they start deaf to Ctrl-C.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             yield running
         finally:
             running.end()
+            signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
