@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from exporter.target import OWN_KEY, Target
+from exporter.target import Target
 from exporter.watchdog import Watchdog
 from outbound_slo.database import describe, load_queries
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -128,10 +128,9 @@ def _connect(target: Target) -> psycopg.Connection:
             prepare_threshold=None,
         )
     except psycopg.ProgrammingError as error:
-        # Where the address is a reference, its text may be a secret that libpq would repeat.
-        said = f": {str(error).strip()}" if target.key == OWN_KEY else ""
+        # libpq repeats what it can't read, which may be the password.
         raise UserMistake(
-            f"{target.key} is malformed{said}",
+            f"{target.key} is malformed",
             "Write it as postgresql://user:password@host:5432/database",
         ) from error
     except psycopg.OperationalError as error:

@@ -7,8 +7,9 @@ every process of the stack would pay at its start.
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -71,8 +72,21 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("outbound-slo"))
+        raise typer.Exit
+
+
 @app.callback()
-def open_table() -> None:
+def open_table(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        ),
+    ] = False,
+) -> None:
     """Observability and SLOs for outbound messages queued in PostgreSQL."""
 
 

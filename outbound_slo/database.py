@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -68,7 +69,8 @@ def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
         return psycopg.connect(conninfo, autocommit=autocommit, connect_timeout=10)
     except psycopg.ProgrammingError as error:
         raise UserMistake(
-            f"DATABASE_URL is malformed: {str(error).strip()}",
+            # libpq repeats what it can't read, which may be the password.
+            "DATABASE_URL is malformed",
             "Write it as postgresql://user:password@host:5432/database",
         ) from error
     except psycopg.OperationalError as error:
@@ -149,7 +151,7 @@ def migrate(conninfo: str, migrations: Sequence[Migration] | None = None) -> lis
     """
     wanted = core_migrations() if migrations is None else migrations
     done: list[str] = []
-    with connect(conninfo, autocommit=True) as connection:
+    with connect(conninfo, autocommit=True) as connection, _told():
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         for state in _compare(connection, wanted, create=True):
             if state.applied:
@@ -169,8 +171,21 @@ def migration_states(
 
     """
     wanted = core_migrations() if migrations is None else migrations
-    with connect(conninfo, autocommit=True) as connection:
+    with connect(conninfo, autocommit=True) as connection, _told():
         return list(_compare(connection, wanted, create=False))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn the database's refusals into mistakes of the user."""
+    try:
+        yield
+    except psycopg.Error as error:
+        said = error.diag.message_primary or str(error).strip().splitlines()[0]
+        raise UserMistake(
+            f"The database refuses: {said}",
+            "Use a role that owns the outbox's schema, on the primary; see search_path, too",
+        ) from error
 
 
 def _compare(

@@ -87,6 +87,11 @@ def _told() -> Iterator[None]:
     """Turn the database's refusals into mistakes of the user."""
     try:
         yield
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise UserMistake(
+            f"The database can't be written to: {error.diag.message_primary}",
+            "Ask the primary; verify notes what it found, too",
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserMistake(
             f"The role may not do this: {error.diag.message_primary}",

@@ -114,7 +114,8 @@ def _check_tables(connection: psycopg.Connection) -> None:
         names = ", ".join(f"{table}.{column}" for table, column in missing)
         raise UserMistake(
             f"The rollup needs columns that are not there: {names}",
-            "Add them, or run 'outbound-slo db migrate' on the outbox of this project",
+            "Add them: docs/rollup.md has the statement; an outbox of this project gets them by "
+            "'outbound-slo db migrate'",
         )
 
 

@@ -42,8 +42,9 @@ class Environment(BaseSettings):
             name = _blame(str(first["loc"][0]))
             if first["type"] == "missing":
                 raise UserMistake(f"{name} is not set", "Set it in the environment") from error
+            said = first["msg"].removeprefix("Value error, ")
             raise UserMistake(
-                f"{name} has a value that does not fit: {first['msg'].lower()}",
+                f"{name} has a value that does not fit: {said[:1].lower()}{said[1:]}",
                 "docs/settings.md shows its form",
             ) from None
 

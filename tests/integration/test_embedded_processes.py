@@ -56,6 +56,7 @@ time.sleep(600)
 PARENT = """
 import pathlib, signal, sys, time
 from outbound_slo.embedded.processes import Supervisor
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # The tests may run under nohup.
 directory = pathlib.Path(sys.argv[1])
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]

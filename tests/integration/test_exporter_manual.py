@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from exporter.loader import load_pack, pack_schema
+from outbound_slo.database import core_migrations, migrate
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.errors import ErrorPolicy
-from tests.exporter_parts import open_service, pick, refresh_and_read, total
+from tests.exporter_parts import open_service, pick, refresh_and_read, run_exporter, total
 
 DOCS = Path(__file__).parents[2] / "docs"
 MANUAL = DOCS.joinpath("exporter.md").read_text("utf-8")
@@ -104,3 +105,30 @@ def test_the_age_that_the_manual_names_is_the_packs() -> None:
     assert ages == {60.0}
     assert "`absent_after_s` seconds (60 unless" in MANUAL
     assert ExporterSettings.model_fields["host"].default == "127.0.0.1"
+
+
+def test_tables_of_ones_own_need_two_columns_and_the_rollup(empty_database: str) -> None:
+    rollup = DOCS.joinpath("rollup.md").read_text("utf-8")
+    (alter,) = re.findall(r"^```sql\n(ALTER .*?)^```", rollup, re.MULTILINE | re.DOTALL)
+    migrate(empty_database, core_migrations()[:1])
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(
+            "ALTER TABLE outbound_message DROP COLUMN due_at CASCADE, DROP COLUMN due_since CASCADE"
+        )
+        connection.execute(
+            "INSERT INTO outbound_message (org_id, channel, to_recipient, template_code)"
+            " VALUES ('o', 'SMS', '+33612345678', 'x')"
+        )
+        refused = run_exporter(empty_database, "rollup", "install")
+        connection.execute(alter.encode())
+    installed = run_exporter(empty_database, "rollup", "install")
+    shown = run_exporter(empty_database, "--once")
+
+    assert refused.returncode == 2
+    assert "docs/rollup.md" in refused.stderr
+    assert installed.returncode == 0, installed.stderr
+    assert 'outbound_message_queue_depth_by_channel{channel="sms",status="queued"} 1.0' in (
+        shown.stdout
+    )
+    assert 'outbound_dead_letters{channel="sms"' in shown.stdout
+    assert 'outbound_attempts_total{channel="sms"' in shown.stdout

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from outbound_slo.database import Migration, migrate, migration_states
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -204,3 +205,15 @@ def test_a_raised_quota_frees_what_waited_for_it_and_nothing_else(
     connection.execute("UPDATE whatsapp_rate_limit SET quota_limit = 5000")
     assert _ask(connection, "due_at <= now()", held)
     assert _ask(connection, "due_at > now()", planned)
+
+
+@pytest.mark.parametrize("options", ["-csearch_path=nowhere", "-cdefault_transaction_read_only=on"])
+def test_a_database_that_refuses_is_one_clear_line(empty_database: str, options: str) -> None:
+    with pytest.raises(UserMistake, match="The database refuses: "):
+        migrate(make_conninfo(empty_database, options=options), [ONE])
+
+
+def test_a_malformed_address_is_not_repeated() -> None:
+    with pytest.raises(UserMistake) as caught:
+        migrate("mysql://user:topsecret@host/outbox")
+    assert "topsecret" not in str(caught.value)
