@@ -50,6 +50,7 @@ HOLD_S = 1.0
 _BUSY_S = 0.25
 _CONTENTION_PAUSE_S = 0.02
 _GATHER_S = 0.005
+_SEVERAL = 8  # With fewer in flight a result is written at once: receipts are on their heels.
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Worker:
             tracing,
             metrics,
             self._let_go,
-            lambda: self._flight.size > 0 and not self._stopping.is_set(),
+            lambda: self._flight.size >= _SEVERAL and not self._stopping.is_set(),
             rules.concurrency,
             clock,
         )
