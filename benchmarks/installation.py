@@ -2,9 +2,10 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import psycopg
 
@@ -49,77 +50,46 @@ def measure_installation(stand: Stand, outbox: Outbox, messages: int) -> Disturb
 
     Raises:
         subprocess.CalledProcessError: The installation failed.
-        RuntimeError: A writer failed.
+        psycopg.Error: A writer failed.
 
     """
-    with _Writers(outbox) as writers, _Watch(stand, outbox) as watch:
-        began = time.monotonic()
-        outbox.install_rollup()
-        took = time.monotonic() - began
-    if writers.errors:
-        raise RuntimeError(f"a writer failed: {writers.errors[0]}")
-    return Disturbance(messages, took, writers.lives, watch.longest_ms, watch.looks)
+    lives: list[int] = []
+    waits: list[float] = []
+
+    def write(number: int, turn: int) -> None:
+        outbox.live(_FIRST + turn * _WRITERS + number, 1, 1)
+        lives.append(number)
+
+    with psycopg.connect(stand.server_url, autocommit=True) as connection:
+
+        def look(_number: int, _turn: int) -> None:
+            row = connection.execute(_WAITS, [outbox.name]).fetchone()
+            waits.append(row[0] if row else 0.0)
+            time.sleep(_LOOK_S)
+
+        with _repeating(write, _WRITERS), _repeating(look, 1):
+            began = time.monotonic()
+            outbox.install_rollup()
+            took = time.monotonic() - began
+    return Disturbance(messages, took, len(lives), max(waits), len(waits))
 
 
-class _Threads:
-    """Threads that repeat something until the block ends."""
+@contextmanager
+def _repeating(step: Callable[[int, int], None], threads: int) -> Iterator[None]:
+    """Repeat a step in threads until the block ends; it is given its thread's number and turn."""
+    ended = threading.Event()
 
-    def __init__(self, number: int) -> None:
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(number)]
-        self.errors: list[Exception] = []
+    def repeat(number: int) -> None:
+        turn = 0
+        while not ended.is_set():
+            step(number, turn)
+            turn += 1
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, number: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        repeated = [pool.submit(repeat, number) for number in range(threads)]
         try:
-            while not self._ended.is_set():
-                self._step(number)
-        except psycopg.Error as error:
-            self.errors.append(error)
-
-    def _step(self, number: int) -> None:
-        raise NotImplementedError
-
-
-class _Writers(_Threads):
-    def __init__(self, outbox: Outbox) -> None:
-        super().__init__(_WRITERS)
-        self._outbox = outbox
-        self._steps = [0] * _WRITERS
-
-    @property
-    def lives(self) -> int:
-        return sum(self._steps)
-
-    def _step(self, number: int) -> None:
-        self._outbox.live(_FIRST + self._steps[number] * _WRITERS + number, 1, 1)
-        self._steps[number] += 1
-
-
-class _Watch(_Threads):
-    def __init__(self, stand: Stand, outbox: Outbox) -> None:
-        super().__init__(1)
-        self._connection = psycopg.connect(stand.server_url, autocommit=True)
-        self._name = outbox.name
-        self.longest_ms = 0.0
-        self.looks = 0
-
-    def _step(self, _: int) -> None:
-        row = self._connection.execute(_WAITS, [self._name]).fetchone()
-        self.longest_ms = max(self.longest_ms, row[0] if row else 0.0)
-        self.looks += 1
-        self._ended.wait(_LOOK_S)
+            yield
+        finally:
+            ended.set()
+    for one in repeated:
+        one.result()

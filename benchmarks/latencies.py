@@ -42,6 +42,7 @@ class Urgency:
         ratio: Of the two 99th percentiles: beside a campaign over idle.
         campaign_left: Messages of the campaign that were still queued when the last urgent one
             was; with none left the figure would flatter.
+        campaign_per_s: Messages of the campaign sent per second meanwhile.
 
     """
 
@@ -51,6 +52,7 @@ class Urgency:
     idle_median_s: float
     busy_median_s: float
     campaign_left: int
+    campaign_per_s: float
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -82,8 +84,10 @@ def measure_urgency(stack: Stack, *, probes: int, per_s: float, campaign: int) -
         idle = _probe(stack, backlog, first, probes, per_s)
         last = backlog.read_last_id()
         backlog.queue(crowd)
+        began = time.monotonic()
         busy = _probe(stack, backlog, first + probes, probes, per_s)
         left = backlog.count_unsent(last)
+        took = time.monotonic() - began
     finally:
         stack.stop_senders()
         stack.stop_child(simulator)
@@ -96,6 +100,7 @@ def measure_urgency(stack: Stack, *, probes: int, per_s: float, campaign: int) -
         idle_median_s=statistics.median(idle),
         busy_median_s=statistics.median(busy),
         campaign_left=left,
+        campaign_per_s=(campaign - left) / took,
     )
 
 

@@ -8,13 +8,10 @@ import psycopg
 
 from exporter.target import Target
 from exporter.watchdog import Watchdog
-from outbound_slo.database import describe, load_queries
-from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.database import connect, load_queries
 
 APPLICATION_NAME = "outbound-slo exporter"
 LEADER_LOCK = 0x6578_706F  # "expo": any number works, as long as all of our versions agree.
-
-_CONNECT_TIMEOUT_S = 10
 
 
 class Session:
@@ -54,7 +51,15 @@ class Session:
         """
         if self._connection is None or self.is_lost():
             self.close()
-            self._connection = _connect(self._target)
+            self._connection = connect(
+                self._target.address(),
+                autocommit=True,
+                key=self._target.key,
+                application_name=APPLICATION_NAME,
+                # `Reader` prepares what is worth it. After a rollback psycopg would throw away its
+                # own statements, and ours with them.
+                prepare_threshold=None,
+            )
             self._watchdog = Watchdog(self._connection)
         return self._connection
 
@@ -113,30 +118,3 @@ def _name_lock(target: Target) -> Mapping[str, int]:
     number = zlib.crc32(names.encode())
     # Folded to what PostgreSQL's integer holds.
     return {"room": LEADER_LOCK, "packs": number - (1 << 32) if number >= 1 << 31 else number}
-
-
-def _connect(target: Target) -> psycopg.Connection:
-    conninfo = target.address()
-    try:
-        return psycopg.connect(
-            conninfo,
-            autocommit=True,
-            application_name=APPLICATION_NAME,
-            connect_timeout=_CONNECT_TIMEOUT_S,
-            # `Reader` prepares what is worth it. After a rollback psycopg would throw away its own
-            # statements, and ours with them.
-            prepare_threshold=None,
-        )
-    except psycopg.ProgrammingError as error:
-        # libpq repeats what it can't read, which may be the password.
-        raise UserMistake(
-            f"{target.key} is malformed",
-            "Write it as postgresql://user:password@host:5432/database",
-        ) from error
-    except psycopg.OperationalError as error:
-        # libpq's second line only asks whether the server runs; the mend says so already.
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UserMistake(
-            f"Cannot connect to the database {describe(conninfo)}: {reason}",
-            f"Check {target.key} and that the server is up",
-        ) from error

@@ -58,19 +58,39 @@ def describe(conninfo: str) -> str:
     return f"{host}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
-def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
+def connect(
+    conninfo: str,
+    *,
+    autocommit: bool = False,
+    key: str = "DATABASE_URL",
+    application_name: str | None = None,
+    prepare_threshold: int | None = 5,
+) -> psycopg.Connection:
     """Open a connection.
+
+    Args:
+        conninfo: Where the database is.
+        autocommit: Whether each statement is a transaction.
+        key: What the user calls the address.
+        application_name: What the server calls the session.
+        prepare_threshold: As psycopg's own.
 
     Raises:
         UserMistake: The address is malformed, or nothing answers there.
 
     """
     try:
-        return psycopg.connect(conninfo, autocommit=autocommit, connect_timeout=10)
+        return psycopg.connect(
+            conninfo,
+            autocommit=autocommit,
+            connect_timeout=10,
+            application_name=application_name,
+            prepare_threshold=prepare_threshold,
+        )
     except psycopg.ProgrammingError as error:
         raise UserMistake(
             # libpq repeats what it can't read, which may be the password.
-            "DATABASE_URL is malformed",
+            f"{key} is malformed",
             "Write it as postgresql://user:password@host:5432/database",
         ) from error
     except psycopg.OperationalError as error:
@@ -78,7 +98,7 @@ def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserMistake(
             f"Cannot connect to the database {describe(conninfo)}: {reason}",
-            "Check DATABASE_URL and that the server is up",
+            f"Check {key} and that the server is up",
         ) from error
 
 
@@ -175,6 +195,13 @@ def migration_states(
         return list(_compare(connection, wanted, create=False))
 
 
+_NOT_ALLOWED = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn the database's refusals into mistakes of the user."""
@@ -182,10 +209,10 @@ def _told() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         said = error.diag.message_primary or str(error).strip().splitlines()[0]
-        raise UserMistake(
-            f"The database refuses: {said}",
-            "Use a role that owns the outbox's schema, on the primary; see search_path, too",
-        ) from error
+        mend = "See the server's log, and try again"
+        if isinstance(error, _NOT_ALLOWED):
+            mend = "Use a role that owns the outbox's schema, on the primary; see search_path, too"
+        raise UserMistake(f"The database refuses: {said}", mend) from error
 
 
 def _compare(

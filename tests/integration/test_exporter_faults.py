@@ -118,7 +118,6 @@ def test_a_failing_query_is_absent_with_its_reason_and_hurts_no_other(
 
 
 @pytest.mark.usefixtures("connection")
-@pytest.mark.usefixtures("connection")
 def test_an_explosion_stops_at_the_limit_and_not_in_memory(database: str, tmp_path: Path) -> None:
     explosion = "SELECT 'p' || i AS state, 1 AS n FROM generate_series(1, 100000) AS i"
     loaded = load_pack(make_pack(tmp_path, explosion), ErrorPolicy.RUNBOOK)
