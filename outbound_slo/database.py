@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -102,9 +103,18 @@ def connect(
         ) from error
 
 
+_NO_TRANSACTION = "-- In no transaction"
+_LOCK_POLL_S = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of SQL, applied once, in one transaction."""
+    """One file of SQL, applied once, in one transaction.
+
+    A file whose first line begins with `-- In no transaction` holds named statements that can each
+    be repeated, for CREATE INDEX CONCURRENTLY. They run one by one, all of them again after a
+    failure.
+    """
 
     component: str
     number: int
@@ -115,6 +125,11 @@ class Migration:
     def checksum(self) -> str:
         """Hash of the text, so that an edited migration is noticed."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether all of it is undone when a part of it fails."""
+        return not self.text.startswith(_NO_TRANSACTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +168,7 @@ def core_migrations() -> Sequence[Migration]:
 
 
 def migrate(conninfo: str, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Apply what the database lacks, each migration in a transaction of its own.
+    """Apply what the database lacks, each migration in a transaction of its own (or in none).
 
     Any number of processes may call this at once: an advisory lock lets one work.
 
@@ -166,13 +181,14 @@ def migrate(conninfo: str, migrations: Sequence[Migration] | None = None) -> lis
 
     Raises:
         UserMistake: The database cannot be reached, a migration that it has was edited since,
-            or a migration fails (then nothing of that migration remains).
+            or a migration fails (then nothing of that migration remains, or it can be repeated).
 
     """
     wanted = core_migrations() if migrations is None else migrations
     done: list[str] = []
-    with connect(conninfo, autocommit=True) as connection, _told():
-        connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+    connected = connect(conninfo, autocommit=True, application_name="outbound-slo migrate")
+    with connected as connection, _told():
+        _lock(connection)
         for state in _compare(connection, wanted, create=True):
             if state.applied:
                 continue
@@ -241,10 +257,25 @@ def _compare(
         yield MigrationState(migration, applied=checksum is not None)
 
 
+def _lock(connection: psycopg.Connection) -> None:
+    # Asked for again and again: a session that waits inside a statement holds a snapshot, which
+    # CREATE INDEX CONCURRENTLY in the one that has the lock would wait for in turn.
+    while True:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (MIGRATION_LOCK,)).fetchone()
+        if row and row[0]:
+            return
+        time.sleep(_LOCK_POLL_S)
+
+
 def _apply(connection: psycopg.Connection, migration: Migration) -> None:
+    undone = "was undone" if migration.in_transaction else "can be repeated"
     try:
-        with connection.transaction():
-            connection.execute(migration.text.encode())
+        with connection.transaction() if migration.in_transaction else nullcontext():
+            if migration.in_transaction:
+                connection.execute(migration.text.encode())
+            else:
+                for statement in parse_queries(migration.text, migration.name).values():
+                    connection.execute(statement.encode())
             connection.execute(
                 sql.SQL(
                     "INSERT INTO outbound_slo_migration (component, number, name, checksum)"
@@ -260,7 +291,7 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
         ) from error
     except psycopg.Error as error:
         raise UserMistake(
-            f"The migration {migration.component}/{migration.name} failed and was undone: "
+            f"The migration {migration.component}/{migration.name} failed and {undone}: "
             f"{str(error).strip().splitlines()[0]}",
             error.diag.message_hint or "Mend the cause and run 'outbound-slo db migrate' again",
         ) from error

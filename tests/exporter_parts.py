@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+import psycopg
 import requests
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import parser as openmetrics
@@ -22,6 +23,7 @@ from exporter.target import own_target
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.errors import ErrorPolicy
 
+Connection = psycopg.Connection
 Sample = tuple[str, frozenset[tuple[str, str]]]
 Numbers = dict[Sample, float]
 
@@ -168,3 +170,46 @@ def get_numbers(url: str) -> Numbers:
     answer = requests.get(f"{url}/metrics", timeout=30)
     assert answer.status_code == HTTPStatus.OK
     return read_text(answer.text)
+
+
+def add(connection: Connection, count: int = 1, /, **columns: object) -> None:
+    """Insert messages as they are, instants as SQL intervals before now (`created='3 hours'`)."""
+    values = {"channel": "WHATSAPP", "status": "QUEUED"} | columns
+    connection.execute(
+        "INSERT INTO outbound_message (org_id, to_recipient, channel, status, attempt_count,"
+        " error_code, created_at, updated_at, next_retry_at, scheduled_at)"
+        " SELECT 'org', '+' || n, %(channel)s, %(status)s, %(attempts)s, %(code)s,"
+        " now() - %(created)s::interval, now() - %(updated)s::interval,"
+        " now() + %(retry_in)s::interval, now() + %(scheduled_in)s::interval"
+        " FROM generate_series(1, %(count)s) AS n",
+        {
+            "attempts": 0,
+            "code": None,
+            "created": "0",
+            "updated": "0",
+            "retry_in": None,
+            "scheduled_in": None,
+            "count": count,
+        }
+        | values,
+    )
+
+
+def send(connection: Connection, count: int, outcome: str = "SENT", code: str = "") -> None:
+    """Take messages through one attempt, so that the rollup sees it end."""
+    status = "SENT" if outcome == "SENT" else "FAILED"
+    with connection.transaction():
+        add(connection, count, status="SENDING")
+        connection.execute(
+            "INSERT INTO outbound_attempt (outbound_message_id, attempt_no)"
+            " SELECT id, 1 FROM outbound_message WHERE status = 'SENDING'"
+        )
+        connection.execute(
+            "UPDATE outbound_attempt SET outcome = %s, error_code = %s WHERE outcome = 'IN_FLIGHT'",
+            (outcome, code),
+        )
+        connection.execute(
+            "UPDATE outbound_message SET status = %s, error_code = %s, sent_at = now(),"
+            " attempt_count = max_attempts WHERE status = 'SENDING'",
+            (status, code),
+        )

@@ -112,6 +112,11 @@ QUOTA_REMAINING = Metric(
     "whatsapp_quota_remaining", _G, "Configured quota less what is used, in messages.",
     ("org_id",), _EXP, "002; D39",
 )  # fmt: skip
+UNIQUE_RECIPIENTS = Metric(
+    "whatsapp_unique_recipients", _G,
+    "Recipients of messages sent outside their service window in the last 24 hours.",
+    ("org_id",), _EXP, "D39",
+)  # fmt: skip
 THROTTLED_ORGS = Metric(
     "whatsapp_throttled_organisations", _G, "Organisations with throttle_until in the future.",
     (), _EXP, "001, 002",

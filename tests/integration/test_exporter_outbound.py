@@ -1,97 +1,20 @@
-"""The pack `outbound` on a real database: its numbers, the runbooks' names, the known traps."""
+"""The pack `outbound` on a real database: its numbers, and the runbooks' names for them."""
 
-import json
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-
-import psycopg
 import pytest
 
 from exporter.service import Service
-from outbound_slo.embedded.binaries import Tools
-from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.metrics import METRICS, Origin
 from sender.inbox import MAX_TRIES
 from tests.exporter_parts import (
-    Numbers,
+    Connection,
+    add,
     open_service,
     parse_openmetrics,
     pick,
     refresh_and_read,
+    send,
     total,
 )
-
-Connection = psycopg.Connection
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
-    """One database for this module: emptying its tables takes less time than a clone per test."""
-    yield postgres_server.create_database("pack", template=template_database)
-    postgres_server.drop_database("pack")
-
-
-@pytest.fixture
-def connection(database: str) -> Iterator[Connection]:
-    with psycopg.connect(database, autocommit=True) as opened:
-        opened.execute(
-            "TRUNCATE outbound_message, outbound_attempt, whatsapp_rate_limit,"
-            " whatsapp_session_window, outbound_event_total, outbound_event_delta,"
-            " outbound_message_delta, outbound_state_total, outbound_cohort_total,"
-            " provider_webhook, provider_webhook_health, provider_notice, whatsapp_template"
-        )
-        yield opened
-
-
-@pytest.fixture
-def service(database: str, connection: Connection) -> Iterator[Service]:
-    assert connection
-    with open_service(database) as opened:
-        yield opened
-
-
-def add(connection: Connection, count: int = 1, /, **columns: object) -> None:
-    """Insert messages as they are, instants as SQL intervals before now (`created='3 hours'`)."""
-    values = {"channel": "WHATSAPP", "status": "QUEUED"} | columns
-    connection.execute(
-        "INSERT INTO outbound_message (org_id, to_recipient, channel, status, attempt_count,"
-        " error_code, created_at, updated_at, next_retry_at, scheduled_at)"
-        " SELECT 'org', '+' || n, %(channel)s, %(status)s, %(attempts)s, %(code)s,"
-        " now() - %(created)s::interval, now() - %(updated)s::interval,"
-        " now() + %(retry_in)s::interval, now() + %(scheduled_in)s::interval"
-        " FROM generate_series(1, %(count)s) AS n",
-        {
-            "attempts": 0,
-            "code": None,
-            "created": "0",
-            "updated": "0",
-            "retry_in": None,
-            "scheduled_in": None,
-            "count": count,
-        }
-        | values,
-    )
-
-
-def send(connection: Connection, count: int, outcome: str = "SENT", code: str = "") -> None:
-    """Take messages through one attempt, so that the rollup sees it end."""
-    status = "SENT" if outcome == "SENT" else "FAILED"
-    with connection.transaction():
-        add(connection, count, status="SENDING")
-        connection.execute(
-            "INSERT INTO outbound_attempt (outbound_message_id, attempt_no)"
-            " SELECT id, 1 FROM outbound_message WHERE status = 'SENDING'"
-        )
-        connection.execute(
-            "UPDATE outbound_attempt SET outcome = %s, error_code = %s WHERE outcome = 'IN_FLIGHT'",
-            (outcome, code),
-        )
-        connection.execute(
-            "UPDATE outbound_message SET status = %s, error_code = %s, sent_at = now(),"
-            " attempt_count = max_attempts WHERE status = 'SENDING'",
-            (status, code),
-        )
 
 
 def test_an_empty_outbox_has_every_series_and_nothing_in_them(service: Service) -> None:
@@ -104,6 +27,7 @@ def test_an_empty_outbox_has_every_series_and_nothing_in_them(service: Service) 
         "outbound_webhook_last_rejected_timestamp_seconds",
         "outbound_provider_notices_recent",
         "whatsapp_templates",
+        "whatsapp_unique_recipients",
     }
 
     names = {name.removesuffix("_bucket") for name, _ in numbers}
@@ -119,14 +43,14 @@ def test_every_query_of_the_pack_works_on_the_migrated_schema(service: Service) 
     numbers = refresh_and_read(service)
 
     success = pick(numbers, "outbound_exporter_query_success")
-    assert len(success) == 20
+    assert len(success) == 21
     assert set(success.values()) == {1.0}
     assert total(numbers, "outbound_exporter_query_errors_total") == 0
 
 
-def test_queue_depth_is_by_channel_and_status(service: Service, connection: Connection) -> None:
-    add(connection, 3)
-    add(connection, 2, channel="SMS", status="SENT")
+def test_queue_depth_is_by_channel_and_status(service: Service, outbox: Connection) -> None:
+    add(outbox, 3)
+    add(outbox, 2, channel="SMS", status="SENT")
     numbers = refresh_and_read(service)
 
     for name in ("outbound_message_queue_depth", "outbound_message_queue_depth_by_channel"):
@@ -136,11 +60,11 @@ def test_queue_depth_is_by_channel_and_status(service: Service, connection: Conn
 
 
 def test_dead_letters_have_their_code_and_the_runbooks_category(
-    service: Service, connection: Connection
+    service: Service, outbox: Connection
 ) -> None:
-    add(connection, 2, status="FAILED", attempts=5, code="132016")
-    add(connection, 1, status="FAILED", attempts=7, channel="SMS")
-    add(connection, 4, status="FAILED", attempts=4, code="131016")
+    add(outbox, 2, status="FAILED", attempts=5, code="132016")
+    add(outbox, 1, status="FAILED", attempts=7, channel="SMS")
+    add(outbox, 4, status="FAILED", attempts=4, code="131016")
     numbers = refresh_and_read(service)
 
     dead = pick(numbers, "outbound_dead_letters", error_code="132016")
@@ -175,9 +99,9 @@ STUCK_CASES = [
 
 @pytest.mark.parametrize(("columns", "reasons"), STUCK_CASES)
 def test_a_message_is_stuck_for_exactly_the_reasons_that_hold(
-    service: Service, connection: Connection, columns: dict[str, object], reasons: set[str]
+    service: Service, outbox: Connection, columns: dict[str, object], reasons: set[str]
 ) -> None:
-    add(connection, **columns)
+    add(outbox, **columns)
     numbers = refresh_and_read(service)
 
     found = {
@@ -201,51 +125,47 @@ def test_a_message_is_stuck_for_exactly_the_reasons_that_hold(
     ],
 )
 def test_what_a_throttle_or_a_quota_holds_or_held_until_now_is_not_stuck(
-    service: Service, connection: Connection, limit: str
+    service: Service, outbox: Connection, limit: str
 ) -> None:
-    add(connection, created="3 hours", updated="1 minute")
-    connection.execute(
-        "INSERT INTO whatsapp_rate_limit (org_id) SELECT org_id FROM outbound_message"
-    )
+    add(outbox, created="3 hours", updated="1 minute")
+    outbox.execute("INSERT INTO whatsapp_rate_limit (org_id) SELECT org_id FROM outbound_message")
     assert total(refresh_and_read(service), "outbound_messages_stuck") == 2
-    connection.execute(f"UPDATE whatsapp_rate_limit SET {limit}".encode())
+    outbox.execute(f"UPDATE whatsapp_rate_limit SET {limit}".encode())
     assert total(refresh_and_read(service), "outbound_messages_stuck") == 0
 
 
 def test_blocked_messages_are_counted_with_the_age_of_the_oldest(
-    service: Service, connection: Connection
+    service: Service, outbox: Connection
 ) -> None:
-    add(connection, 3, created="100 seconds")
+    add(outbox, 3, created="100 seconds")
     assert total(refresh_and_read(service), "outbound_messages_blocked") == 0
-    connection.execute("UPDATE outbound_message SET turn = 'PARKED'")
+    outbox.execute("UPDATE outbound_message SET turn = 'PARKED'")
     numbers = refresh_and_read(service)
     assert total(numbers, "outbound_messages_blocked", channel="whatsapp") == 3
     assert total(numbers, "outbound_oldest_blocked_age_seconds", channel="whatsapp") >= 100
     assert total(numbers, "outbound_oldest_blocked_age_seconds", channel="sms") == 0
 
 
-def test_the_runbooks_stuck_alert_is_whatsapps(service: Service, connection: Connection) -> None:
-    add(connection, 2, status="SENDING", updated="1 hour", channel="SMS")
+def test_the_runbooks_stuck_alert_is_whatsapps(service: Service, outbox: Connection) -> None:
+    add(outbox, 2, status="SENDING", updated="1 hour", channel="SMS")
     numbers = refresh_and_read(service)
 
     assert total(numbers, "whatsapp_message_stuck_alert") == 0
     assert total(numbers, "outbound_message_stuck_total", status="sending") == 2
 
 
-def test_retries_are_the_queued_that_were_tried(service: Service, connection: Connection) -> None:
-    add(connection, 2, attempts=1, retry_in="10 minutes")
-    add(connection, 5)
-    add(connection, 1, attempts=2, status="SENT")
+def test_retries_are_the_queued_that_were_tried(service: Service, outbox: Connection) -> None:
+    add(outbox, 2, attempts=1, retry_in="10 minutes")
+    add(outbox, 5)
+    add(outbox, 1, attempts=2, status="SENT")
 
     assert total(refresh_and_read(service), "outbound_message_retry_count", channel="whatsapp") == 2
 
 
-def test_ages_are_of_the_oldest_and_never_below_zero(
-    service: Service, connection: Connection
-) -> None:
-    add(connection, created="100 seconds")
-    add(connection, created="-1 hour", channel="SMS")
-    add(connection, status="SENDING", updated="-1 hour", channel="EMAIL")
+def test_ages_are_of_the_oldest_and_never_below_zero(service: Service, outbox: Connection) -> None:
+    add(outbox, created="100 seconds")
+    add(outbox, created="-1 hour", channel="SMS")
+    add(outbox, status="SENDING", updated="-1 hour", channel="EMAIL")
     numbers = refresh_and_read(service)
     name = "outbound_oldest_message_age_seconds"
 
@@ -256,54 +176,18 @@ def test_ages_are_of_the_oldest_and_never_below_zero(
     assert total(numbers, name, channel="email") == 0
 
 
-def test_a_deferred_message_is_queued_but_not_due(service: Service, connection: Connection) -> None:
-    add(connection, created="100 seconds", scheduled_in="1 hour")
+def test_a_deferred_message_is_queued_but_not_due(service: Service, outbox: Connection) -> None:
+    add(outbox, created="100 seconds", scheduled_in="1 hour")
     numbers = refresh_and_read(service)
 
     assert total(numbers, "outbound_oldest_message_age_seconds", state="queued") >= 100
     assert total(numbers, "outbound_oldest_message_age_seconds", state="due") == 0
 
 
-def test_quota_is_the_configured_one_of_the_running_window(
-    service: Service, connection: Connection
-) -> None:
-    connection.execute(
-        "INSERT INTO whatsapp_rate_limit"
-        " (org_id, messages_sent_count, quota_limit, reset_at, throttle_until) VALUES"
-        " ('busy', 950, 1000, now() + interval '1 hour', now() + interval '1 minute'),"
-        " ('over', 1200, 1000, now() + interval '1 hour', now() - interval '1 minute'),"
-        " ('ended', 1000, 1000, now() - interval '1 hour', NULL)"
-    )
-    numbers = refresh_and_read(service)
-
-    def of(name: str) -> dict[str, float]:
-        return {dict(labels)["org_id"]: value for labels, value in pick(numbers, name).items()}
-
-    assert of("whatsapp_quota_used") == {"busy": 950, "over": 1200, "ended": 0}
-    assert of("whatsapp_quota_limit") == {"busy": 1000, "over": 1000, "ended": 1000}
-    assert of("whatsapp_quota_remaining") == {"busy": 50, "over": 0, "ended": 1000}
-    assert total(numbers, "whatsapp_throttled_organisations") == 1
-
-
-def test_the_session_window_that_closes_next_is_the_one_that_counts(
-    service: Service, connection: Connection
-) -> None:
-    connection.execute(
-        "INSERT INTO whatsapp_session_window (org_id, phone_number, window_expires_at) VALUES"
-        " ('org', '+1', now() + interval '2 hours'), ('org', '+2', now() + interval '1 hour'),"
-        " ('org', '+3', now() - interval '1 hour')"
-    )
-    numbers = refresh_and_read(service)
-
-    seconds = total(numbers, "whatsapp_session_window_expiration_seconds", channel="whatsapp")
-    assert 3000 < seconds <= 3600
-    assert total(numbers, "whatsapp_session_windows_active", channel="whatsapp") == 2
-
-
 def test_webhooks_that_nobody_applied_are_told_from_those_given_up(
-    service: Service, connection: Connection
+    service: Service, outbox: Connection
 ) -> None:
-    connection.execute(
+    outbox.execute(
         "INSERT INTO provider_webhook (provider, body, tries, received_at, processed_at)"
         " SELECT 'whatsapp', '{}', tries, now() - age, done FROM (VALUES"
         " (0, interval '90 seconds', NULL::timestamptz), (%(last)s, interval '10 seconds', NULL),"
@@ -321,19 +205,17 @@ def test_webhooks_that_nobody_applied_are_told_from_those_given_up(
     assert total(numbers, age, provider="whatsapp", state="given_up") >= 3600
 
 
-def test_what_providers_told_lately_is_on_the_page(
-    service: Service, connection: Connection
-) -> None:
-    connection.execute(
+def test_what_providers_told_lately_is_on_the_page(service: Service, outbox: Connection) -> None:
+    outbox.execute(
         "INSERT INTO provider_notice (provider, kind, severity, account, told_at, fingerprint)"
         " SELECT 'whatsapp', 'account_update', 'critical', 'a', now() - age, age::text"
         " FROM unnest(ARRAY[interval '1 hour', interval '23 hours', interval '25 hours']) AS age"
     )
-    connection.execute(
+    outbox.execute(
         "INSERT INTO whatsapp_template (business_account_id, name, language, status, quality)"
         " VALUES ('a', 'one', 'en', 'APPROVED', 'GREEN'), ('a', 'two', 'en', 'PAUSED', NULL)"
     )
-    connection.execute(
+    outbox.execute(
         "INSERT INTO provider_webhook_health (provider, last_accepted_at, last_rejected_at)"
         " VALUES ('whatsapp', to_timestamp(1000), to_timestamp(2000)),"
         " ('twilio', to_timestamp(3000), NULL)"
@@ -351,10 +233,10 @@ def test_what_providers_told_lately_is_on_the_page(
 
 
 def test_the_duration_of_attempts_leaves_out_those_that_asked_no_provider(
-    service: Service, connection: Connection
+    service: Service, outbox: Connection
 ) -> None:
-    send(connection, 2)
-    send(connection, 3, "REFUSED", "opted_out")
+    send(outbox, 2)
+    send(outbox, 3, "REFUSED", "opted_out")
     numbers = refresh_and_read(service)
 
     name = "outbound_attempt_duration_seconds"
@@ -363,10 +245,10 @@ def test_the_duration_of_attempts_leaves_out_those_that_asked_no_provider(
 
 
 def test_the_latest_kept_trace_of_a_failure_is_an_exemplar(
-    service: Service, connection: Connection
+    service: Service, outbox: Connection
 ) -> None:
-    send(connection, 1, "FAILED", "131026")
-    connection.execute(
+    send(outbox, 1, "FAILED", "131026")
+    outbox.execute(
         "UPDATE outbound_attempt SET finished_at = now(), started_at = now() - interval '1 second',"
         " traceparent = '00-' || repeat('ab', 16) || '-' || repeat('c', 16) || '-00'"
     )
@@ -383,21 +265,19 @@ def test_the_latest_kept_trace_of_a_failure_is_an_exemplar(
 
 
 def test_the_rollups_epoch_stays_while_the_database_does_and_changes_with_the_rollup(
-    service: Service, connection: Connection
+    service: Service, outbox: Connection
 ) -> None:
     epoch = total(refresh_and_read(service), "outbound_rollup_epoch")
     assert total(refresh_and_read(service), "outbound_rollup_epoch") == epoch
-    connection.execute("UPDATE outbound_rollup SET installed_at = now() + interval '1 second'")
+    outbox.execute("UPDATE outbound_rollup SET installed_at = now() + interval '1 second'")
     assert total(refresh_and_read(service), "outbound_rollup_epoch") != epoch
 
 
-def test_events_reach_the_page_under_all_their_names(
-    service: Service, connection: Connection
-) -> None:
-    send(connection, 7)
-    send(connection, 2, "FAILED", "131026")
-    send(connection, 1, "FAILED", "130429")
-    send(connection, 4, "REFUSED", "opted_out")
+def test_events_reach_the_page_under_all_their_names(service: Service, outbox: Connection) -> None:
+    send(outbox, 7)
+    send(outbox, 2, "FAILED", "131026")
+    send(outbox, 1, "FAILED", "130429")
+    send(outbox, 4, "REFUSED", "opted_out")
     numbers = refresh_and_read(service)
 
     sent = {"channel": "whatsapp", "outcome": "sent"}
@@ -415,11 +295,9 @@ def test_events_reach_the_page_under_all_their_names(
     assert total(numbers, "outbound_send_latency_seconds_count", channel="whatsapp") == 7
 
 
-def test_delivery_latency_has_the_runbooks_names_too(
-    service: Service, connection: Connection
-) -> None:
-    send(connection, 2)
-    connection.execute(
+def test_delivery_latency_has_the_runbooks_names_too(service: Service, outbox: Connection) -> None:
+    send(outbox, 2)
+    outbox.execute(
         "UPDATE outbound_message SET status = 'DELIVERED', delivered_at = sent_at + interval '25s'"
     )
     numbers = refresh_and_read(service)
@@ -434,104 +312,10 @@ def test_delivery_latency_has_the_runbooks_names_too(
         assert total(numbers, f"{name}_sum", channel="whatsapp") == 50
 
 
-def test_without_compat_only_house_names_are_served(database: str) -> None:
-    with open_service(database, compat=False) as service:
+def test_without_compat_only_house_names_are_served(pack_database: str) -> None:
+    with open_service(pack_database, compat=False) as service:
         names = {name for name, _ in refresh_and_read(service)}
 
     aliases = {metric.name for metric in METRICS.values() if metric.alias_of}
     assert not aliases & {name.removesuffix("_bucket") for name in names}
     assert "outbound_dead_letters" in names
-
-
-# --- traps (T4 to T6), judged by Prometheus's own functions ---------------------------------------
-
-
-def ask_prometheus(tools: Tools, folder: Path, pages: Sequence[Numbers], expression: str) -> None:
-    """Fail unless an expression is 1 after pages that were scraped a minute apart."""
-    series = []
-    for name, labels in {sample for page in pages for sample in page}:
-        values = [page.get((name, labels)) for page in pages]
-        written = " ".join("_" if value is None else repr(value) for value in values)
-        pairs = ",".join(f"{key}={json.dumps(value)}" for key, value in labels if value)
-        series.append({"series": f"{name}{{{pairs}}}", "values": written})
-    case = {
-        "interval": "1m",
-        "input_series": series,
-        "promql_expr_test": [
-            {
-                "expr": expression,
-                "eval_time": f"{len(pages) - 1}m",
-                "exp_samples": [{"labels": "{}", "value": 1}],
-            }
-        ],
-    }
-    file = folder / "trap.yml"
-    file.write_text(json.dumps({"evaluation_interval": "1m", "tests": [case]}))
-    told = subprocess.run(
-        [tools["promtool"], "test", "rules", str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
-
-
-def scrape_through(service: Service, *events: Callable[[], None]) -> list[Numbers]:
-    """Scrape twice, then once after each event and once more."""
-    pages = [refresh_and_read(service), refresh_and_read(service)]
-    for event in events:
-        event()
-        pages.append(refresh_and_read(service))
-    return [*pages, refresh_and_read(service)]
-
-
-def keep(pages: Sequence[Numbers], name: str) -> list[Numbers]:
-    return [{key: value for key, value in page.items() if key[0] == name} for page in pages]
-
-
-def test_t4_the_first_failures_of_a_code_are_an_increase(
-    service: Service, connection: Connection, prometheus_tools: Tools, tmp_path: Path
-) -> None:
-    pages = scrape_through(service, lambda: send(connection, 7, "FAILED", "131016"))
-    name = "outbound_attempts_total"
-
-    ask_prometheus(
-        prometheus_tools,
-        tmp_path,
-        keep(pages, name),
-        f'sum(increase({name}{{error_code="131016"}}[10m])) >= bool 7',
-    )
-
-
-def test_t5_a_purge_is_no_flood_of_events(
-    service: Service, connection: Connection, prometheus_tools: Tools, tmp_path: Path
-) -> None:
-    send(connection, 300)
-
-    def purge() -> None:
-        connection.execute("DELETE FROM outbound_message")
-        send(connection, 5)
-
-    pages = scrape_through(service, purge)
-    name = "outbound_messages_finished_total"
-
-    ask_prometheus(
-        prometheus_tools,
-        tmp_path,
-        keep(pages, name),
-        f"sum(increase({name}[10m])) >= bool 5 and sum(increase({name}[10m])) < bool 50",
-    )
-
-
-def test_t6_without_any_failure_the_failure_ratio_is_zero_and_not_empty(
-    service: Service, connection: Connection, prometheus_tools: Tools, tmp_path: Path
-) -> None:
-    pages = scrape_through(service, lambda: send(connection, 7))
-    name = "outbound_attempts_total"
-
-    ask_prometheus(
-        prometheus_tools,
-        tmp_path,
-        keep(pages, name),
-        f'sum(rate({name}{{outcome="failed"}}[10m])) / sum(rate({name}[10m])) == bool 0',
-    )

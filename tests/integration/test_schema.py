@@ -1,6 +1,7 @@
 """The migrations and what the database itself guarantees."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 from outbound_slo.database import Migration, migrate, migration_states
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
+from tests.patience import wait_for
 
 ONE = Migration("test", 1, "0001_one.sql", "CREATE TABLE one (a int)")
 BROKEN = Migration("test", 2, "0002_two.sql", "CREATE TABLE two (a int); SELECT nonsense")
@@ -54,6 +56,58 @@ def test_a_migration_that_fails_leaves_nothing(empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
         row = connection.execute("SELECT to_regclass('one'), to_regclass('two')").fetchone()
     assert row == ("one", None)
+
+
+INDEXED = Migration(
+    "test",
+    2,
+    "0002_indexed.sql",
+    "-- In no transaction: each statement can be repeated.\n"
+    "-- name: drop_the_remains\nDROP INDEX CONCURRENTLY IF EXISTS one_once\n"
+    "-- name: build\nCREATE UNIQUE INDEX CONCURRENTLY one_once ON one (a)\n",
+)
+
+
+def test_an_index_is_built_beside_the_writers_and_again_after_a_failure(
+    empty_database: str,
+) -> None:
+    migrate(empty_database, [ONE])
+    with psycopg.connect(empty_database, autocommit=True) as writer:
+        writer.execute("INSERT INTO one VALUES (1), (1)")
+        with pytest.raises(UserMistake, match=r"0002_indexed\.sql failed and can be repeated"):
+            migrate(empty_database, [ONE, INDEXED])
+        writer.execute("TRUNCATE one")
+
+        assert migrate(empty_database, [ONE, INDEXED]) == ["test/0002_indexed.sql"]
+        row = writer.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = 'one_once'::regclass"
+        ).fetchone()
+    assert row == (True,)
+
+
+def test_who_waits_to_migrate_does_not_hold_up_the_index_of_who_does(empty_database: str) -> None:
+    migrate(empty_database, [ONE])
+    with (
+        psycopg.connect(empty_database) as writer,
+        psycopg.connect(empty_database, autocommit=True) as watcher,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        writer.execute("INSERT INTO one VALUES (1)")
+        runs = [pool.submit(migrate, empty_database, [ONE, INDEXED]) for _ in range(2)]
+        wait_for(
+            lambda: (
+                watcher.execute(
+                    "SELECT count(*), count(*) FILTER (WHERE query LIKE 'CREATE UNIQUE%')"
+                    " FROM pg_stat_activity WHERE application_name = 'outbound-slo migrate'"
+                ).fetchone()
+                == (2, 1)
+            ),
+            "one to build and the other to wait for it",
+        )
+        writer.commit()
+        done = [run.result() for run in runs]
+
+    assert sorted(done) == [[], ["test/0002_indexed.sql"]]
 
 
 def test_an_edited_migration_is_refused(empty_database: str) -> None:
