@@ -17,6 +17,7 @@ from benchmarks.exporter_stand import Outbox, Stand
 from benchmarks.installation import measure_installation
 from benchmarks.questions import Figures, Pages, compare
 from benchmarks.refreshes import (
+    CYCLE,
     OURS,
     PEERS,
     Spent,
@@ -51,7 +52,6 @@ GROWTH = (100_000, 10_000_000)
 LIVES = 200
 """Messages that live between two pages, for the counters to gain something."""
 
-_OURS_PER_THEIRS = 20
 _SHOWN = 10
 _BATCH = 100
 
@@ -186,7 +186,7 @@ class _Comparison:
                 if name == "sql_exporter":
                     several.append(measure_cycles(self._stand, outbox.url, 2)[0])
                     continue
-                times = _OURS_PER_THEIRS if name == OURS else 1
+                times = CYCLE if name == OURS else 1
                 with open_contender(self._stand, name, outbox.url) as contender:
                     several.append(measure_warm(self._stand, outbox.url, contender, times))
         self._show(f"Warm refreshes of {size} messages", spent)

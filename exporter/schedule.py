@@ -89,7 +89,10 @@ class Agenda(Generic[Key]):
     def enter(
         self, entries: Iterable[tuple[Key, Schedule | None]], wall: float, steady: float
     ) -> None:
-        """Take in queries: intervals are due at once, cron expressions when their time comes."""
+        """Take in queries: due at once, or, if seldom asked, at the second refresh, or by cron.
+
+        What is asked seldom is dear: after a start the page does not wait for it.
+        """
         for key, schedule in entries:
             chosen = schedule or Every(self.base_s)
             if isinstance(chosen, Cron):
@@ -98,8 +101,9 @@ class Agenda(Generic[Key]):
                 )
             else:
                 soon = _TOGETHER * min(self.base_s, chosen.seconds)
+                first = steady + (self.base_s if chosen.seconds > self.base_s else 0.0)
                 self._turns[key] = _Turn(
-                    chosen, steady, soon, soon * self.jitter, own=schedule is not None
+                    chosen, first, soon, soon * self.jitter, own=schedule is not None
                 )
 
     def due(self, wall: float, steady: float) -> frozenset[Key]:

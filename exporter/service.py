@@ -98,9 +98,9 @@ class Service:
             target, self._limits, self._pace, self.publication, self._clock, elects=self._elects
         )
 
-    def refresh(self) -> Sequence[Refresh]:
-        """Refresh every target once, all queries, and publish the results."""
-        return [refresher.refresh() for refresher in self._refreshers.values()]
+    def refresh(self, *, everything: bool = True) -> Sequence[Refresh]:
+        """Refresh every target once, all queries or those that are due, and publish the results."""
+        return [refresher.refresh(everything=everything) for refresher in self._refreshers.values()]
 
     def alive(self) -> bool:
         """Tell whether refreshes of every target still end, be it with an error."""
