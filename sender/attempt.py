@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -25,13 +25,15 @@ from sender.outbox import ClaimedMessage, Settlement
 from sender.providers.answer import SendResult
 from sender.quiet_hours import QuietPolicy
 from sender.rests import Rests
+from sender.retelling import PROVIDER_SPAN, list_correlation, note_stages
 from sender.retry import spread, wait_before_retry
 from sender.rules import Deferral, Refusal, judge
-from tracing.propagation import NEW_TRACE, context_from, link_to
+from tracing.propagation import NEW_TRACE, context_from, link_to, name_story
 from tracing.setup import Tracing
 from tracing.story import StorySpan
 
 _SERVER_ERROR = 500
+_REMARKABLE = frozenset({AttemptOutcome.FAILED, AttemptOutcome.UNKNOWN, AttemptOutcome.REFUSED})
 _PROVIDER_TROUBLE = frozenset({Category.TEMPORARY, Category.TIMEOUT})
 
 
@@ -47,12 +49,13 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AttemptRules:
-    """Settings of an attempt; seconds."""
+    """Settings of an attempt; seconds. The story of a call slower than `slow_s` is always kept."""
 
     backoff_seconds: Sequence[float]
     jitter: float
     error_policy: ErrorPolicy
     quiet: QuietPolicy
+    slow_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,6 @@ class Attempted:
     message: ClaimedMessage
     settlement: Settlement
     span: StorySpan
-
-
-PROVIDER_SPAN = {
-    Channel.WHATSAPP: SpanName.WHATSAPP_SEND,
-    Channel.SMS: SpanName.TWILIO_SEND,
-    Channel.EMAIL: SpanName.SENDGRID_SEND,
-}
 
 
 class Attempter:
@@ -101,28 +97,41 @@ class Attempter:
         with self._tracing.span(
             PROVIDER_SPAN[channel], self._provider_tags(message), parent=span.context
         ) as call:
-            settlement = await self._settle(message, channel, breaker, span, call)
+            began = time.monotonic()
+            settlement = await self._settle(message, channel, breaker, call)
+            slow = time.monotonic() - began > self._rules.slow_s
+        if not (span.sampled and self._tracing.is_exporting):
+            settlement = self._judge_story(message, settlement, span, slow=slow)
         return Attempted(message, settlement, span)
+
+    def _judge_story(
+        self, message: ClaimedMessage, settlement: Settlement, span: StorySpan, *, slow: bool
+    ) -> Settlement:
+        """Say whether the story of an attempt is kept that the head has not sampled."""
+        if not self._tracing.is_exporting:
+            return replace(settlement, trace_kept=False)
+        if slow or settlement.outcome in _REMARKABLE:
+            return settlement
+        return replace(settlement, trace_kept=False, trace_stages=note_stages(span, message))
 
     async def _settle(
         self,
         message: ClaimedMessage,
         channel: Channel,
         breaker: Breaker,
-        span: StorySpan,
         call: StorySpan,
     ) -> Settlement:
         provider = self._providers.get(channel)
         objection = self._judge(message, channel, provider is not None)
         if isinstance(objection, Refusal):
-            return self._refuse(message, objection, span, call)
+            return self._refuse(message, objection, call)
         objection = objection or self._find_rest(message)
         if isinstance(objection, Deferral):
-            return self._defer(message, objection, span, call)
+            return self._defer(message, objection, call)
         permit = breaker.admit(time.monotonic()) if provider is not None else None
         if provider is None or permit is None:
             self._metrics.breaker_not_permitted.labels(channel.label).inc()
-            return self._hold_back(message, breaker, span, call)
+            return self._hold_back(message, breaker, call)
         try:
             result = await provider.send(message)
         except BaseException:
@@ -132,7 +141,7 @@ class Attempter:
         breaker.record(
             permit, time.monotonic(), failed=self._is_trouble(result), duration_s=result.duration_s
         )
-        return self._weigh(message, result, span, call)
+        return self._weigh(message, result, call)
 
     def _judge(
         self, message: ClaimedMessage, channel: Channel, has_provider: bool
@@ -158,9 +167,7 @@ class Attempter:
         text = f"The provider limits the rate of this {held.limit}"
         return Deferral(HouseCode.THROTTLED, text, wait)
 
-    def _refuse(
-        self, message: ClaimedMessage, refusal: Refusal, span: StorySpan, call: StorySpan
-    ) -> Settlement:
+    def _refuse(self, message: ClaimedMessage, refusal: Refusal, call: StorySpan) -> Settlement:
         labels = (Channel(message.channel).label, refusal.code.value)
         self._metrics.refusals.labels(*labels).inc()
         call.tags({Tag.ERROR_CODE: refusal.code.value, Tag.STATUS: MessageStatus.FAILED.value})
@@ -170,15 +177,12 @@ class Attempter:
             message.attempt_no,
             AttemptOutcome.REFUSED,
             MessageStatus.FAILED,
-            span.traceparent,
             error_code=refusal.code.value,
             error_message=refusal.text,
             close_budget=True,
         )
 
-    def _defer(
-        self, message: ClaimedMessage, deferral: Deferral, span: StorySpan, call: StorySpan
-    ) -> Settlement:
+    def _defer(self, message: ClaimedMessage, deferral: Deferral, call: StorySpan) -> Settlement:
         labels = (Channel(message.channel).label, deferral.code.value)
         self._metrics.deferrals.labels(*labels).inc()
         call.tags(
@@ -195,16 +199,13 @@ class Attempter:
             message.attempt_no,
             AttemptOutcome.DEFERRED,
             MessageStatus.QUEUED,
-            span.traceparent,
             error_code=deferral.code.value,
             error_message=deferral.text,
             defer_s=deferral.seconds,
             give_back=True,
         )
 
-    def _hold_back(
-        self, message: ClaimedMessage, breaker: Breaker, span: StorySpan, call: StorySpan
-    ) -> Settlement:
+    def _hold_back(self, message: ClaimedMessage, breaker: Breaker, call: StorySpan) -> Settlement:
         code = HouseCode.CIRCUIT_BREAKER_OPEN.value
         call.tags(
             {
@@ -220,16 +221,13 @@ class Attempter:
             message.attempt_no,
             AttemptOutcome.DEFERRED,
             MessageStatus.QUEUED,
-            span.traceparent,
             error_code=code,
             error_message="The circuit breaker is open",
             retry_in_s=spread(wait, self._rules.jitter, self._rng.random()),
             give_back=True,
         )
 
-    def _weigh(
-        self, message: ClaimedMessage, result: SendResult, span: StorySpan, call: StorySpan
-    ) -> Settlement:
+    def _weigh(self, message: ClaimedMessage, result: SendResult, call: StorySpan) -> Settlement:
         call.tags({Tag.HTTP_STATUS: result.http_status, Tag.ERROR_CODE: result.error_code})
         if result.accepted:
             call.tags(
@@ -243,7 +241,6 @@ class Attempter:
                 message.attempt_no,
                 AttemptOutcome.SENT,
                 MessageStatus.SENT,
-                span.traceparent,
                 http_status=result.http_status,
                 provider_message_id=result.provider_message_id,
             )
@@ -255,16 +252,13 @@ class Attempter:
                 message.attempt_no,
                 AttemptOutcome.UNKNOWN,
                 None,
-                span.traceparent,
                 http_status=result.http_status,
                 error_code=result.error_code,
                 error_message=result.error_message,
             )
-        return self._fail(message, result, span, call)
+        return self._fail(message, result, call)
 
-    def _fail(
-        self, message: ClaimedMessage, result: SendResult, span: StorySpan, call: StorySpan
-    ) -> Settlement:
+    def _fail(self, message: ClaimedMessage, result: SendResult, call: StorySpan) -> Settlement:
         meaning = classify(result.error_code, result.http_status, self._rules.error_policy)
         code = result.error_code or meaning.code
         limits = meaning.limits
@@ -295,7 +289,6 @@ class Attempter:
             message.attempt_no,
             AttemptOutcome.FAILED,
             status,
-            span.traceparent,
             http_status=result.http_status,
             error_code=code,
             error_message=result.error_message,
@@ -330,21 +323,14 @@ class Attempter:
         if breaker.failure_rate() >= 0:
             tags[Tag.CIRCUIT_BREAKER_FAILURE_RATE] = breaker.failure_rate()
             tags[Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE] = breaker.slow_call_rate()
-        baggage = {
-            key: value
-            for key, value in (
-                ("sessionId", message.session_id),
-                ("run.id", message.run_id),
-                ("hypothesis.id", message.hypothesis_id),
-            )
-            if value
-        }
+        baggage = list_correlation(message.session_id, message.run_id, message.hypothesis_id)
         found = (link_to(message.traceparent), link_to(message.previous_traceparent))
         return self._tracing.span(
             SpanName.OUTBOUND_MESSAGE_PROCESS,
             tags,
             parent=context_from(None, baggage) or NEW_TRACE,
             links=[link for link in found if link is not None],
+            own=name_story(message.own_traceparent),
         )
 
     def _provider_tags(self, message: ClaimedMessage) -> dict[Tag, object]:

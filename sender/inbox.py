@@ -21,6 +21,7 @@ from sender.journal import tell_receipt
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool
 from sender.reactions import Dispatch, Told, log_told, react
+from sender.retelling import keep_stories, retell
 from sender.sendgrid_events import keep_events, read_event_ids
 from sender.settlement import Settled, Tidings, settle
 from sender.turns import AT_ONCE, in_turns
@@ -155,9 +156,11 @@ class Inbox:
                 if give_up:
                     # A savepoint: the webhook stays locked when a statement fails.
                     async with connection.transaction():
-                        settled, told = await self._apply_all(connection, webhooks, at_once)
+                        settled, stories, told = await self._apply_all(
+                            connection, webhooks, at_once
+                        )
                 else:
-                    settled, told = await self._apply_all(connection, webhooks, at_once)
+                    settled, stories, told = await self._apply_all(connection, webhooks, at_once)
             except Exception as fault:
                 if not give_up or (isinstance(fault, psycopg.Error) and is_passing(fault)):
                     raise
@@ -171,6 +174,7 @@ class Inbox:
                 _QUERIES["finish_webhooks"].encode(), {"ids": [webhook.id for webhook in webhooks]}
             )
         self._count(settled, told)
+        retell(self._tracing, stories)
         for one in settled:
             tell_receipt(one)
         log_told(told)
@@ -196,7 +200,7 @@ class Inbox:
 
     async def _apply_all(
         self, connection: AsyncConnection[Any], webhooks: Sequence[_Webhook], at_once: int
-    ) -> tuple[list[Settled], Told]:
+    ) -> tuple[list[Settled], list[dict[str, Any]], Told]:
         dispatches: list[Dispatch] = []
         tidings: list[Tidings] = []
         async for webhook in in_turns(webhooks, at_once):
@@ -210,8 +214,8 @@ class Inbox:
                 Tidings(caller, signed_by, webhook.received_at, receipt)
                 for receipt in news.receipts
             ]
-        settled = await settle(connection, tidings)
-        return settled, await react(connection, dispatches)
+        settled, stories = await keep_stories(connection, await settle(connection, tidings))
+        return settled, stories, await react(connection, dispatches)
 
     async def _leave_out_known(self, connection: AsyncConnection[Any], body: object) -> object:
         cursor = await connection.execute(

@@ -101,7 +101,7 @@ def _add_enqueue(router: APIRouter, desk: Desk, tracing: Tracing) -> None:
             try:
                 queued = desk.work(lambda connection: queue_message(connection, message))
             except KeyInUseError:
-                span.tag(Tag.HTTP_STATUS_CODE, HTTPStatus.CONFLICT.value)
+                span.tags(_tell_status(HTTPStatus.CONFLICT))
                 raise ProblemError(
                     HTTPStatus.CONFLICT,
                     f"The idempotency key {message.idempotency_key!r} has made another message. "
@@ -115,7 +115,7 @@ def _add_enqueue(router: APIRouter, desk: Desk, tracing: Tracing) -> None:
                     errors=[fault],
                 ) from None
             status = HTTPStatus.CREATED if queued.created else HTTPStatus.OK
-            span.tags({Tag.MESSAGE_ID: queued.message_id, Tag.HTTP_STATUS_CODE: status.value})
+            span.tags({Tag.MESSAGE_ID: queued.message_id, **_tell_status(status)})
         response.status_code = status
         response.headers["Location"] = f"{PATH}/{queued.message_id}"
         return queued
@@ -207,7 +207,7 @@ def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, rules: MessageRu
             result = desk.work(requeue)
             refusal = _refuse(message_id, result) if isinstance(result, Refused) else None
             status = refusal.status if refusal else HTTPStatus.OK
-            span.tag(Tag.HTTP_STATUS_CODE, status.value)
+            span.tags(_tell_status(status))
         if refusal:
             raise refusal
         assert isinstance(result, Requeued)  # noqa: S101 - the other case is a refusal
@@ -233,9 +233,16 @@ def _open_span(tracing: Tracing, request: Request) -> StorySpan:
     """Open the request's span, in the caller's trace where it brings one."""
     baggage = read_baggage(request.headers.get("baggage"))
     caller = context_from(request.headers.get("traceparent"), baggage)
-    return tracing.span(
-        SpanName.HTTP_IN, {Tag.HTTP_METHOD: request.method}, parent=caller or NEW_TRACE
-    )
+    tags = {
+        Tag.HTTP_METHOD: request.method,
+        Tag.HTTP_ROUTE: getattr(request.scope.get("route"), "path", None),
+    }
+    return tracing.span(SpanName.HTTP_IN, tags, parent=caller or NEW_TRACE)
+
+
+def _tell_status(status: int) -> dict[Tag, object]:
+    """Give an answer's status under 000's name and under OpenTelemetry's."""
+    return {Tag.HTTP_STATUS_CODE: int(status), Tag.HTTP_RESPONSE_STATUS_CODE: int(status)}
 
 
 def _refuse(message_id: int, refused: Refused) -> ProblemError:

@@ -25,6 +25,7 @@ from outbound_slo.vocabulary.statuses import (
 )
 from sender.lanes import Candidate, LaneKey, LaneState, Share, Verdict
 from sender.storable import clean_text
+from tracing.sampling import ALWAYS, Sampler
 
 _QUERIES = load_queries("sender", "sql/outbox.sql")
 
@@ -52,6 +53,7 @@ class ClaimedMessage:
         provider_enabled: False where the organisation's WhatsApp is switched off.
         traceparent: Trace of the request that queued the message.
         previous_traceparent: Trace of the attempt before.
+        own_traceparent: Trace of this attempt, as its row has it.
 
     """
 
@@ -83,6 +85,7 @@ class ClaimedMessage:
     quiet_from: time | None = None
     quiet_until: time | None = None
     quiet_zone: str | None = None
+    own_traceparent: str | None = None
 
     @property
     def reference(self) -> str:
@@ -101,6 +104,8 @@ class Settlement:
         close_budget: The failure is final whatever attempts are left (D7).
         give_back: The attempt does not count (D31).
         throttle_s: Seconds to throttle the organisation.
+        trace_kept: Whether the attempt's spans are exported.
+        trace_stages: Where they are not, when its steps began and what they took.
 
     """
 
@@ -108,7 +113,6 @@ class Settlement:
     attempt_no: int
     outcome: AttemptOutcome
     status: MessageStatus | None
-    traceparent: str
     http_status: int | None = None
     error_code: str | None = None
     error_message: str | None = None
@@ -118,6 +122,8 @@ class Settlement:
     close_budget: bool = False
     give_back: bool = False
     throttle_s: float | None = None
+    trace_kept: bool = True
+    trace_stages: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +211,7 @@ async def look_for_lanes(pool: Pool, channels: Sequence[str]) -> tuple[list[Lane
     return read_lanes(rows), max((row[-1] for row in rows), default=0.0)
 
 
-def write_order(order: Order, worker: str) -> dict[str, object]:
+def write_order(order: Order, worker: str, sampler: Sampler = ALWAYS) -> dict[str, object]:
     """Give an order as the values of the claim's statement."""
     lanes = [
         {
@@ -233,6 +239,8 @@ def write_order(order: Order, worker: str) -> dict[str, object]:
         "strict": order.strict,
         "worker": worker,
         "unknown": HouseCode.OUTCOME_UNKNOWN.value,
+        "sample_from": sampler.threshold,
+        "follow": sampler.follows,
     }
 
 
@@ -258,18 +266,18 @@ _TOLD = 3
 """Columns of a claim before those of the message itself: verdict, turn, due_at."""
 
 
-async def claim(pool: Pool, *, worker: str, order: Order) -> Claim:
+async def claim(pool: Pool, *, worker: str, order: Order, sampler: Sampler = ALWAYS) -> Claim:
     """Take due messages; no other process gets the same ones, nor one to the same recipient.
 
     Where another process took a message to one of the recipients a moment ago, the claim is empty:
-    ask again.
+    ask again. The sampler decides which of their traces are exported whatever becomes of them.
     """
     async with pool.connection() as connection:
         try:
             async with hurry(connection):
                 await connection.execute(_QUERIES["order_by_index"].encode())
                 cursor = await connection.execute(
-                    _QUERIES["claim"].encode(), write_order(order, worker)
+                    _QUERIES["claim"].encode(), write_order(order, worker, sampler)
                 )
         except psycopg.errors.UniqueViolation:
             await connection.rollback()
@@ -295,13 +303,23 @@ _SETTLED = tuple(one.name for one in fields(Settlement))
 _PROVIDERS_WORDS = ("error_code", "error_message", "provider_message_id")
 
 
-async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
-    """Write settlements.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What settlements came to.
 
-    Returns:
-        How many messages moved; others had been settled or reset by somebody else meanwhile.
+    Attributes:
+        moved: How many messages moved; others had been settled or reset by somebody else meanwhile.
+        wanted: Messages whose story is to be kept against the sampler's word: a receipt was quicker
+            and told of a failure.
 
     """
+
+    moved: int
+    wanted: frozenset[int]
+
+
+async def settle(pool: Pool, settlements: Sequence[Settlement]) -> Written:
+    """Write settlements."""
     rows = orjson.dumps([_write_settlement(settlement) for settlement in settlements]).decode()
     async with pool.connection() as connection, hurry(connection):
         # Planned each time: a plan made while the table was small would read the whole of it for
@@ -309,7 +327,9 @@ async def settle(pool: Pool, settlements: Sequence[Settlement]) -> int:
         cursor = await connection.execute(
             _QUERIES["settle"].encode(), {"rows": rows}, prepare=False
         )
-    return len(await cursor.fetchall())
+    told = await cursor.fetchall()
+    wanted = frozenset(number for number, moved in told if not moved)
+    return Written(len(told) - len(wanted), wanted)
 
 
 async def recover(

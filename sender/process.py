@@ -269,6 +269,7 @@ def _build_worker(
         jitter=settings.retry_jitter,
         error_policy=configuration.providers.whatsapp_error_policy,
         quiet=_quiet_policy(settings),
+        slow_s=configuration.tracing.slow_ms / 1000,
     )
     attempter = Attempter(
         rules,

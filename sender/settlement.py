@@ -28,12 +28,18 @@ class Tidings(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What one receipt came to; `message_id` and `traceparent` are None where it named nothing."""
+    """What one receipt came to; `message_id` and `traceparent` are None where it named nothing.
+
+    `kept` says whether the attempt's spans were exported, None where that is not decided yet, and
+    `took_s` the seconds from the attempt to the recipient's having the message.
+    """
 
     tidings: Tidings
     effect: Effect
     message_id: int | None = None
     traceparent: str | None = None
+    kept: bool | None = None
+    took_s: float | None = None
 
 
 _Group = list[int]
@@ -125,5 +131,13 @@ def _follow(found: list[Settled], group: _Group, row: DictRow | Mapping[str, Any
         one = found[place].tidings
         after = advance(standing, one.receipt) if row["counts"] else standing
         effect = judge(standing, after, one.receipt)
-        found[place] = Settled(one, effect, row["id"], row["traceparent"])
+        arrived_s = one.receipt.arrived_s
+        found[place] = Settled(
+            one,
+            effect,
+            row["id"],
+            row["traceparent"],
+            row["trace_kept"],
+            None if arrived_s is None else arrived_s - row["started_s"],
+        )
         standing = after

@@ -35,6 +35,7 @@ class _Written:
     batch: Sequence[Attempted]
     started_ns: int
     saved_ns: int
+    wanted: frozenset[int] = frozenset()
 
 
 class Settler:
@@ -107,10 +108,12 @@ class Settler:
 
     async def _settle(self, batch: list[Attempted]) -> None:
         batch.sort(key=lambda one: one.settlement.message_id)
+        wanted: frozenset[int] = frozenset()
         while True:
             started = time.time_ns()
             try:
-                await settle(self._pool, [one.settlement for one in batch])
+                written = await settle(self._pool, [one.settlement for one in batch])
+                wanted = written.wanted
                 self._fails = False
                 break
             except psycopg.Error as fault:
@@ -132,7 +135,7 @@ class Settler:
                 batch[0].span.fail(type(fault).__name__)
                 break
         self._let_go(batch)
-        await self._written.put(_Written(batch, started, time.time_ns()))
+        await self._written.put(_Written(batch, started, time.time_ns(), wanted))
 
     async def _tell_forever(self) -> None:
         """Close the spans of what is written, aside from the writing."""
@@ -144,8 +147,12 @@ class Settler:
                 self._finished.task_done()
 
     def _close_story(self, one: Attempted, written: _Written) -> None:
-        status = one.settlement.status
-        tags = {Tag.STATUS: None if status is None else status.value}
+        settlement, status = one.settlement, one.settlement.status
+        one.span.decide(keep=settlement.trace_kept or settlement.message_id in written.wanted)
+        tags: dict[Tag, object] = {
+            Tag.STATUS: None if status is None else status.value,
+            Tag.DB_OPERATION_BATCH_SIZE: len(written.batch),
+        }
         parent, saved = one.span.context, written.saved_ns
         self._tracing.record(
             SpanName.DATABASE_SAVE, tags, parent=parent, start_ns=written.started_ns, end_ns=saved

@@ -32,7 +32,7 @@ def _tell_one(tracing: Tracing, settled: Settled, message_id: int, started_ns: i
         Tag.MESSAGE_ID: message_id,
         Tag.PROVIDER_MESSAGE_ID: receipt.provider_message_id,
     }
-    parent = context_from(settled.traceparent) or NEW_TRACE
+    parent = context_from(settled.traceparent, kept=settled.kept) or NEW_TRACE
     arrival = int(settled.tidings.received_at.timestamp() * 1e9)
     hop = tracing.span(
         SpanName.WEBHOOK_IN, identity, parent=parent, start_ns=min(arrival, started_ns)

@@ -267,7 +267,9 @@ class Worker:
         held = {channel: self._book.held(channel, started) for channel in rooms}
         probe = [channel for channel in rooms if not self._book.knows_urgent(channel)]
         order = Order(rooms, shares, held, self._rules.strict_order, probe)
-        found = await claim(self._pool, worker=self._rules.name, order=order)
+        found = await claim(
+            self._pool, worker=self._rules.name, order=order, sampler=self._tracing.sampler
+        )
         now = time.monotonic()
         self._book.note_claim(shares, found.candidates, now, now - started)
         if found.messages:

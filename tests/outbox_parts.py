@@ -101,9 +101,9 @@ class Outbox:
     def settle(self, number: int, status: MessageStatus = MessageStatus.SENT, **more: Any) -> int:  # noqa: ANN401 - fields of a settlement
         [(attempt,)] = self.change("SELECT attempt_seq FROM outbound_message WHERE id = %s", number)
         outcome = AttemptOutcome.SENT if status is MessageStatus.SENT else AttemptOutcome.FAILED
-        one = Settlement(number, attempt, outcome, status, "00-" + "1" * 32, **more)
-        moved: int = self.use(lambda pool: settle(pool, [one]))
-        return moved
+        one = Settlement(number, attempt, outcome, status, **more)
+        written = self.use(lambda pool: settle(pool, [one]))
+        return int(written.moved)
 
     def turns(self) -> dict[int, tuple[str, str]]:
         rows = self.change("SELECT id, status, turn FROM outbound_message ORDER BY id")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.spans import SPANS, SpanName, Tag
 from tracing.propagation import NEW_TRACE, TraceContext, context_from, link_to
 from tracing.setup import Tracing, start_tracing
 from tracing.store.archive import TraceArchive
@@ -60,7 +60,10 @@ def open_store(path: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class FinishedSpan:
-    """A span as the collector would read it: ids in hexadecimal, tags with their types."""
+    """A span as the collector would read it: ids in hexadecimal, tags with their types.
+
+    What is the same on each span of its name is checked, and left out of the tags.
+    """
 
     name: str
     trace_id: str
@@ -83,6 +86,9 @@ class FinishedSpans:
         """Keep a finished span."""
         self.written.append(written)
         message = Span.FromString(written)
+        found = {item.key: read_value(item.value) for item in message.attributes}
+        constants = dict(SPANS[SpanName(message.name)].constants)
+        assert {key: found.pop(key) for key in constants} == constants
         self.spans.append(
             FinishedSpan(
                 message.name,
@@ -91,7 +97,7 @@ class FinishedSpans:
                 message.parent_span_id.hex(),
                 message.start_time_unix_nano,
                 message.end_time_unix_nano,
-                {item.key: read_value(item.value) for item in message.attributes},
+                found,
                 message,
             )
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from outbound_slo.vocabulary.spans import TAGS, Tag
 from tracing import wire
 from tracing.hierarchy import settle_value
-from tracing.privacy import SCRUBBED_TAGS
+from tracing.privacy import PLAIN, SCRUBBED_TAGS, Recipients
 
 
 def _text(tag: Tag) -> wire.AttributeWriter:
@@ -44,3 +44,15 @@ ATTRIBUTE_WRITERS: Mapping[Tag, wire.AttributeWriter] = {
     tag: _BY_TYPE[row.type](tag) for tag, row in TAGS.items()
 }
 """For each tag, what makes its attribute; raises `IllegalStoryError` for another type's value."""
+
+
+def writers_for(recipients: Recipients) -> Mapping[Tag, wire.AttributeWriter]:
+    """Give `ATTRIBUTE_WRITERS` with recipients written this way."""
+    if recipients == PLAIN:
+        return ATTRIBUTE_WRITERS
+    write = ATTRIBUTE_WRITERS[Tag.MESSAGE_TO]
+
+    def cover(value: object) -> bytes:
+        return write(recipients.write(str(settle_value(Tag.MESSAGE_TO, value))))
+
+    return {**ATTRIBUTE_WRITERS, Tag.MESSAGE_TO: cover}

@@ -3,12 +3,17 @@
 The tags that could carry more are scrubbed wherever they are set, so that no caller can forget it.
 """
 
+import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Final
 
+from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.spans import Tag
 
 _KEPT_FIELDS = ("code", "error_subcode", "type", "title", "message", "status", "href", "more_info")
@@ -32,6 +37,57 @@ def scrub_text(text: str) -> str:
 def scrub_url(url: str) -> str:
     """Cut query, fragment and credentials from an address: tokens travel there."""
     return _USER_IN_URL.sub("", url.partition("?")[0].partition("#")[0])
+
+
+class RecipientForm(StrEnum):
+    """How spans name recipients."""
+
+    PLAIN = "plain"
+    MASKED = "masked"
+    HASHED = "hashed"
+
+
+_SHOWN = 4
+"""Characters of a recipient that a mask leaves, half of a short one at most."""
+
+_HASH_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Writes recipients as spans shall have them; a search writes its own the same way.
+
+    Attributes:
+        form: Which way.
+        key: Secret of the hash, the same wherever spans are made or searched.
+
+    Raises:
+        UserMistake: A hash without a key: the few numbers there are could be tried one by one.
+
+    """
+
+    form: RecipientForm = RecipientForm.PLAIN
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if self.form is RecipientForm.HASHED and not self.key:
+            raise UserMistake(
+                "OUTBOUND_TRACE_RECIPIENTS=hashed needs a key",
+                "Set OUTBOUND_TRACE_RECIPIENT_KEY to some thirty random characters",
+            )
+
+    def write(self, recipient: str) -> str:
+        """Write a recipient: a number's or address's last four characters, or its keyed hash."""
+        if self.form is RecipientForm.MASKED:
+            name, at, domain = recipient.partition("@")
+            return f"***{name[-min(_SHOWN, len(name) // 2) :] if len(name) > 1 else ''}{at}{domain}"
+        if self.form is RecipientForm.HASHED:
+            digest = hmac.new(self.key.encode(), recipient.encode("utf-8", "replace"), "sha256")
+            return digest.hexdigest()[:_HASH_DIGITS]
+        return recipient
+
+
+PLAIN: Final = Recipients()
 
 
 SCRUBBED_TAGS: Mapping[Tag, Callable[[str], str]] = MappingProxyType(

@@ -27,15 +27,17 @@ class TraceContext:
         trace_bytes: The trace's 16 bytes; empty where a trace begins.
         span_bytes: The span's 8 bytes; empty where a trace begins.
         baggage: Correlation ids that travel with the message.
+        sampled: What the head decided of the trace; of a stored one, whether it was kept.
 
     """
 
-    __slots__ = ("baggage", "name", "span_bytes", "trace_bytes")
+    __slots__ = ("baggage", "name", "sampled", "span_bytes", "trace_bytes")
 
     name: str | None
     trace_bytes: bytes
     span_bytes: bytes
     baggage: Mapping[str, str]
+    sampled: bool
 
     def __init__(
         self,
@@ -43,11 +45,14 @@ class TraceContext:
         trace_bytes: bytes = b"",
         span_bytes: bytes = b"",
         baggage: Mapping[str, str] = _NO_BAGGAGE,
+        *,
+        sampled: bool = True,
     ) -> None:
         self.name = name
         self.trace_bytes = trace_bytes
         self.span_bytes = span_bytes
         self.baggage = baggage
+        self.sampled = sampled
 
     @property
     def trace_id(self) -> str:
@@ -62,7 +67,8 @@ class TraceContext:
     @property
     def traceparent(self) -> str:
         """W3C `traceparent`, to be stored with the attempt or sent in a header."""
-        return f"00-{self.trace_bytes.hex()}-{self.span_bytes.hex()}-01"
+        flags = "01" if self.sampled else "00"
+        return f"00-{self.trace_bytes.hex()}-{self.span_bytes.hex()}-{flags}"
 
 
 NEW_TRACE = TraceContext()
@@ -72,6 +78,7 @@ NEW_TRACE = TraceContext()
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _INVALID_VERSION = "ff"
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+_SAMPLED = 0x01
 _LONGEST_TRACEPARENT = 512
 # Correlation ids are short; what is longer is not one, and would be copied into every span of the
 # message.
@@ -79,7 +86,10 @@ _LONGEST_BAGGAGE_VALUE = 256
 
 
 def context_from(
-    traceparent: str | None, baggage: Mapping[str, str] | None = None
+    traceparent: str | None,
+    baggage: Mapping[str, str] | None = None,
+    *,
+    kept: bool | None = None,
 ) -> TraceContext | None:
     """Give the context that continues a stored or received trace.
 
@@ -87,23 +97,37 @@ def context_from(
         traceparent: The W3C header's value; None or malformed means no trace to continue.
         baggage: Correlation ids; keys other than `sessionId`, `run.id` and `hypothesis.id` are left
             out.
+        kept: What is known of the trace's fate beyond its flag: whether its spans were exported.
 
     Returns:
         A context for `parent=`; one with baggage only when the traceparent is unusable; None when
         nothing is left.
 
     """
-    ids = _read_traceparent(traceparent)
-    kept = _known_baggage(baggage)
-    if ids is not None:
-        return TraceContext(REMOTE, *ids, kept)
-    return TraceContext(baggage=kept) if kept else None
+    found = _read_traceparent(traceparent)
+    known = _known_baggage(baggage)
+    if found is not None:
+        trace_bytes, span_bytes, flagged = found
+        sampled = flagged if kept is None else kept
+        return TraceContext(REMOTE, trace_bytes, span_bytes, known, sampled=sampled)
+    return TraceContext(baggage=known) if known else None
 
 
 def link_to(traceparent: str | None) -> TraceContext | None:
     """Give a link to another trace (the request, an earlier attempt); None if malformed."""
-    ids = _read_traceparent(traceparent)
-    return None if ids is None else TraceContext(REMOTE, *ids)
+    return context_from(traceparent)
+
+
+def name_story(traceparent: str | None) -> TraceContext | None:
+    """Give the ids that a traceparent names as those of a span of this process, yet to be opened.
+
+    None if it is malformed.
+    """
+    found = _read_traceparent(traceparent)
+    if found is None:
+        return None
+    trace_bytes, span_bytes, sampled = found
+    return TraceContext(None, trace_bytes, span_bytes, sampled=sampled)
 
 
 def read_baggage(header: str | None) -> dict[str, str]:
@@ -132,7 +156,7 @@ def _known_baggage(baggage: Mapping[str, str] | None) -> Mapping[str, str]:
     }
 
 
-def _read_traceparent(traceparent: str | None) -> tuple[bytes, bytes] | None:
+def _read_traceparent(traceparent: str | None) -> tuple[bytes, bytes, bool] | None:
     if not isinstance(traceparent, str) or len(traceparent) > _LONGEST_TRACEPARENT:
         return None
     return _parse_traceparent(traceparent)
@@ -140,14 +164,14 @@ def _read_traceparent(traceparent: str | None) -> tuple[bytes, bytes] | None:
 
 # An attempt's receipts come within seconds of each other, and all continue the same trace.
 @lru_cache(maxsize=4096)
-def _parse_traceparent(traceparent: str) -> tuple[bytes, bytes] | None:
+def _parse_traceparent(traceparent: str) -> tuple[bytes, bytes, bool] | None:
     match = _TRACEPARENT.fullmatch(traceparent.strip())
     if match is None:
         return None
-    version, trace_id, span_id, _flags, rest = match.groups()
+    version, trace_id, span_id, flags, rest = match.groups()
     # Version 00 has exactly four fields; later ones may add more.
     if version == _INVALID_VERSION or (version == "00" and rest):
         return None
     if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return bytes.fromhex(trace_id), bytes.fromhex(span_id)
+    return bytes.fromhex(trace_id), bytes.fromhex(span_id), bool(int(flags, 16) & _SAMPLED)

@@ -21,11 +21,16 @@ from outbound_slo.vocabulary.spans import (
     Tag,
 )
 from tracing import wire
+from tracing.attributes import writers_for
 from tracing.collector import Collector, CollectorOptions, read_options
 from tracing.export import QUEUE_CAPACITY, SpanCounts, SpanExport
 from tracing.hierarchy import IllegalStoryError, check_parent
+from tracing.identity import derive_id, find_step
+from tracing.privacy import PLAIN, RecipientForm, Recipients
 from tracing.propagation import REMOTE, TraceContext
 from tracing.resource import describe_service
+from tracing.sampling import ALWAYS, Sampler, read_sampler
+from tracing.shelf import DROPPED, Shelf
 from tracing.story import CURRENT, Deliver, StorySpan, Telling
 
 _log = logging.getLogger(__name__)
@@ -55,27 +60,53 @@ class _Place:
     parents: frozenset[str | None]
     identity: bytes
     shares_tags: bool
+    step: int | None
+    of_callers: bool
 
 
 _PLACES: Mapping[SpanName, _Place] = {
     name: _Place(
         row.parents | ({REMOTE} if row.remote_parents else frozenset()),
-        wire.write_identity(name.value, _OTLP_KINDS[row.kind]),
+        wire.write_identity(name.value, _OTLP_KINDS[row.kind])
+        + wire.write_constants(row.constants),
         name in PROVIDER_SPANS,
+        find_step(name),
+        name in row.remote_parents,
     )
     for name, row in SPANS.items()
 }
 
 
 class Tracing:
-    """Opens the spans of one service. Made by `start_tracing`; ended by `shutdown`."""
+    """Opens the spans of one service. Made by `start_tracing`; ended by `shutdown`.
+
+    Attributes:
+        sampler: The head decision.
+        recipients: How `message.to` names them.
+        is_exporting: Whether finished spans go anywhere.
+
+    """
 
     def __init__(
-        self, export: SpanExport | None, sinks: Sequence[Deliver], *, strict: bool
+        self,
+        export: SpanExport | None,
+        sinks: Sequence[Deliver],
+        *,
+        strict: bool,
+        sampler: Sampler = ALWAYS,
+        recipients: Recipients = PLAIN,
     ) -> None:
         self._export = export
         self._strict = strict
-        self._telling = Telling(_deliver_to(sinks), self._complain, quiet=not sinks and not strict)
+        self.sampler = sampler
+        self.recipients = recipients
+        self.is_exporting = bool(sinks)
+        self._telling = Telling(
+            _deliver_to(sinks),
+            self._complain,
+            writers_for(recipients),
+            quiet=not sinks and not strict,
+        )
         self._known_mistakes: set[str] = set()
 
     def span(
@@ -86,6 +117,7 @@ class Tracing:
         parent: TraceContext | None = None,
         links: Sequence[TraceContext] = (),
         start_ns: int | None = None,
+        own: TraceContext | None = None,
     ) -> StorySpan:
         """Start a span; use it in a `with` statement, or call `end()` on it.
 
@@ -97,6 +129,8 @@ class Tracing:
                 becomes tags.
             links: Other traces this one belongs with: the request's, the previous attempt's.
             start_ns: When it began, nanoseconds since the epoch; now by default.
+            own: Its ids and the head decision, where an attempt's row has them already. Whether
+                such a trace is exported is open until `decide` if the head left it out.
 
         Raises:
             IllegalStoryError: In strict mode, if the vocabulary does not have this span in this
@@ -109,15 +143,19 @@ class Tracing:
         if above.name not in place.parents:
             self._refuse_place(name, above.name)
         telling = self._telling
+        trace_bytes, span_bytes, sampled, shelf, story = self._place_span(place, above, own)
         span = StorySpan(
             telling,
             name,
             place.identity,
-            above.trace_bytes or (_ids.getrandbits(_TRACE_BITS) or 1).to_bytes(16, "big"),
-            (_ids.getrandbits(_SPAN_BITS) or 1).to_bytes(8, "big"),
+            trace_bytes,
+            span_bytes,
             above,
             links,
             time.time_ns() if start_ns is None else start_ns,
+            sampled,
+            shelf,
+            story,
         )
         if telling.quiet:
             return span
@@ -165,6 +203,31 @@ class Tracing:
         if self._export is not None:
             self._export.close(timeout_s)
 
+    def _place_span(
+        self, place: _Place, above: TraceContext, own: TraceContext | None
+    ) -> tuple[bytes, bytes, bool, Shelf | None, int | None]:
+        """Give a span its ids, the head decision, its shelf, and the attempt it is a step of."""
+        if isinstance(above, StorySpan):
+            story = above.story
+            if story is None or place.step is None:
+                span_bytes = _draw(_SPAN_BITS)
+            else:
+                span_bytes = derive_id(story, place.step)
+            return above.trace_bytes, span_bytes, above.sampled, above.shelf, story
+        if own is not None:
+            shelf = None if own.sampled else Shelf(self._telling.deliver)
+            story = int.from_bytes(own.span_bytes)
+            return own.trace_bytes, own.span_bytes, own.sampled, shelf, story
+        trace_bytes = above.trace_bytes
+        if not trace_bytes:
+            trace_bytes = _draw(_TRACE_BITS)
+            sampled = self.sampler.decide(trace_bytes)
+        elif place.of_callers:
+            sampled = self.sampler.decide(trace_bytes, above.sampled)
+        else:
+            sampled = above.sampled
+        return trace_bytes, _draw(_SPAN_BITS), sampled, None if sampled else DROPPED, None
+
     def _refuse_place(self, name: SpanName, above: str | None) -> None:
         try:
             check_parent(name, None if above == REMOTE else above, remote=above == REMOTE)
@@ -183,6 +246,10 @@ class Tracing:
             _log.error("%s (logged once)", text)
 
 
+def _draw(bits: int) -> bytes:
+    return (_ids.getrandbits(bits) or 1).to_bytes(bits // 8, "big")
+
+
 def start_tracing(
     service_name: str = DEFAULT_SERVICE,
     endpoint: str | None = None,
@@ -192,8 +259,10 @@ def start_tracing(
     sinks: Sequence[Deliver] = (),
     options: CollectorOptions | None = None,
     queue_capacity: int = QUEUE_CAPACITY,
+    sampler: Sampler = ALWAYS,
+    recipients: Recipients = PLAIN,
 ) -> Tracing:
-    """Start tracing for one service of this process; every trace is sampled.
+    """Start tracing for one service of this process.
 
     Args:
         service_name: `service.name`, what Jaeger lists as the service.
@@ -205,19 +274,23 @@ def start_tracing(
             ends a span, so they must be quick.
         options: How to talk to the collector.
         queue_capacity: Spans that may wait for export; beyond it they are dropped and counted.
+        sampler: Which traces are exported from their start.
+        recipients: How `message.to` names them.
 
     Raises:
         UserMistake: The endpoint is not an http or https address.
 
     """
     if not endpoint:
-        return Tracing(None, sinks, strict=strict)
+        return Tracing(None, sinks, strict=strict, sampler=sampler, recipients=recipients)
     options = options or CollectorOptions()
     attributes = describe_service(service_name, resource or {}, options.resource_attributes)
     export = SpanExport(
         Collector(endpoint, options), wire.RequestWriter(attributes, SCOPE), capacity=queue_capacity
     )
-    return Tracing(export, (export.take, *sinks), strict=strict)
+    return Tracing(
+        export, (export.take, *sinks), strict=strict, sampler=sampler, recipients=recipients
+    )
 
 
 def trace_service(settings: TracingSettings, resource: Mapping[str, str]) -> Tracing:
@@ -236,7 +309,20 @@ def trace_service(settings: TracingSettings, resource: Mapping[str, str]) -> Tra
         None if settings.disabled else settings.endpoint,
         resource=resource,
         options=read_options(settings),
+        sampler=read_sampler(settings.sampler, settings.sampler_arg),
+        recipients=read_recipients(settings),
     )
+
+
+def read_recipients(settings: TracingSettings) -> Recipients:
+    """Understand how spans name recipients, for those who make spans and those who search them.
+
+    Raises:
+        UserMistake: They are to be hashed, and there is no key.
+
+    """
+    key = settings.recipient_key.get_secret_value()
+    return Recipients(RecipientForm(settings.recipients), key)
 
 
 def _deliver_to(sinks: Sequence[Deliver]) -> Deliver | None:

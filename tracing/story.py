@@ -9,10 +9,10 @@ from typing import Self
 
 from outbound_slo.vocabulary.spans import SHARED_TAGS, SpanName, Tag
 from tracing import wire
-from tracing.attributes import ATTRIBUTE_WRITERS
 from tracing.hierarchy import IllegalStoryError
 from tracing.privacy import scrub_text
 from tracing.propagation import NEW_TRACE, REMOTE, TraceContext
+from tracing.shelf import DROPPED, Shelf, Stages
 
 Deliver = Callable[[bytes], None]
 """Takes a finished span, an OTLP `Span` as bytes."""
@@ -26,21 +26,28 @@ _LATEST_NS = 2**64 - 1
 class Telling:
     """What all spans of one service share: where they go, and what to do about a mistake."""
 
-    __slots__ = ("complain", "deliver", "quiet")
+    __slots__ = ("complain", "deliver", "quiet", "writers")
 
     def __init__(
-        self, deliver: Deliver | None, complain: Callable[[IllegalStoryError], None], *, quiet: bool
+        self,
+        deliver: Deliver | None,
+        complain: Callable[[IllegalStoryError], None],
+        writers: Mapping[Tag, wire.AttributeWriter],
+        *,
+        quiet: bool,
     ) -> None:
         """Share these.
 
         Args:
             deliver: Takes each span when it ends; None if nobody wants them.
             complain: What to do about an illegal tag.
+            writers: What makes the bytes of each tag.
             quiet: Neither keep nor judge tags: nobody will see them.
 
         """
         self.deliver = deliver
         self.complain = complain
+        self.writers = writers
         self.quiet = quiet
 
 
@@ -53,6 +60,7 @@ class StorySpan(TraceContext):
 
     __slots__ = (
         "_above",
+        "_events",
         "_held",
         "_identity",
         "_links",
@@ -61,6 +69,8 @@ class StorySpan(TraceContext):
         "_telling",
         "_token",
         "_twin",
+        "shelf",
+        "story",
     )
 
     def __init__(
@@ -73,6 +83,9 @@ class StorySpan(TraceContext):
         above: TraceContext,
         links: Sequence[TraceContext],
         start_ns: int,
+        sampled: bool,
+        shelf: Shelf | None,
+        story: int | None,
     ) -> None:
         """Start a span; made by `Tracing.span`, not by hand.
 
@@ -85,12 +98,18 @@ class StorySpan(TraceContext):
             above: Where it stands.
             links: Other traces it belongs with.
             start_ns: When it began, nanoseconds since the epoch.
+            sampled: What the head decided.
+            shelf: Where finished spans of this trace wait; None if they are wanted.
+            story: Id of the attempt's first span, from which those of its steps follow.
 
         """
         self.name = name
         self.trace_bytes = trace_bytes
         self.span_bytes = span_bytes
         self.baggage = above.baggage
+        self.sampled = sampled
+        self.shelf = shelf
+        self.story = story
         self._telling = telling
         self._identity = identity
         self._above = above
@@ -99,6 +118,7 @@ class StorySpan(TraceContext):
         # Attributes as bytes, by tag; None when the span has ended, or nobody wants them.
         self._held: dict[Tag, bytes] | None = None if telling.quiet else {}
         self._status: bytes | None = None
+        self._events = b""
         self._twin: dict[Tag, bytes] | None = None
         self._token: Token[TraceContext] | None = None
 
@@ -138,10 +158,11 @@ class StorySpan(TraceContext):
             if not self._telling.quiet:
                 self._complain(f"span {self.name} has ended; it takes no tag")
             return
+        writers = self._telling.writers
         for tag, value in tags.items():
             if value is not None:
                 try:
-                    held[tag] = ATTRIBUTE_WRITERS[tag](value)
+                    held[tag] = writers[tag](value)
                 except IllegalStoryError as mistake:
                     self._telling.complain(mistake)
         if self._twin is not None:
@@ -163,6 +184,28 @@ class StorySpan(TraceContext):
         self.tags({Tag.ERROR: error, Tag.ERROR_TYPE: error, Tag.ERROR_MESSAGE: message})
         self._status = wire.write_error_status(scrub_text(message or error))
 
+    def note_exception(self, kind: str) -> None:
+        """Note what was raised: 000's tag `exception`, and OpenTelemetry's event of that name.
+
+        The class only: the text of an exception may carry addresses, tokens or message content.
+        """
+        self.tag(Tag.EXCEPTION, kind)
+        self._events += wire.write_exception(kind, time.time_ns())
+
+    def tell_stages(self) -> Stages:
+        """Tell of an attempt's steps that are over, where it is open whether they will be seen."""
+        return {} if self.shelf is None else self.shelf.stages(self._start_ns)
+
+    @property
+    def start_ns(self) -> int:
+        """When it began, nanoseconds since the epoch."""
+        return self._start_ns
+
+    def decide(self, *, keep: bool) -> None:
+        """Say whether this attempt's spans are exported; a sampled one's are in any case."""
+        if self.shelf is not None:
+            self.shelf.decide(keep=keep)
+
     def end(self, end_ns: int | None = None) -> None:
         """End the span, now or at `end_ns` (nanoseconds since the epoch), if it was not entered.
 
@@ -173,17 +216,21 @@ class StorySpan(TraceContext):
             return
         self._held = self._twin = None
         deliver = self._telling.deliver
-        if deliver is None:
+        if deliver is None or self.shelf is DROPPED:
             return
         if end_ns is None:
             end_ns = time.time_ns()
         try:
-            deliver(self._write(held, self._start_ns, end_ns))
+            written = self._write(held, self._start_ns, end_ns)
         except struct.error:
             # A clock or a caller far off must not cost the attempt whose story this is.
             times = f"{self._start_ns} to {end_ns}"
             self._complain(f"span {self.name} has a time that no clock shows, not {times}")
-            deliver(self._write(held, _representable(self._start_ns), _representable(end_ns)))
+            written = self._write(held, _representable(self._start_ns), _representable(end_ns))
+        if self.shelf is None:
+            deliver(written)
+        else:
+            self.shelf.take(str(self.name), self._start_ns, end_ns, written)
 
     def __enter__(self) -> Self:
         self._token = CURRENT.set(self)
@@ -204,22 +251,23 @@ class StorySpan(TraceContext):
                 # Left in another task than it was entered in: there it is not current anyway.
                 pass
         if kind is not None and self._status is None:
-            # The class only: the text of an exception may carry addresses, tokens or message
-            # content.
-            self.tag(Tag.EXCEPTION, kind.__name__)
+            self.note_exception(kind.__name__)
             self.fail(kind.__name__)
         self.end()
 
     def _write(self, held: Mapping[Tag, bytes], start_ns: int, end_ns: int) -> bytes:
         above = self._above
-        rest = self._status or wire.UNSET_STATUS
+        rest = (self._status or wire.UNSET_STATUS) + self._events
         for link in self._links:
-            rest += wire.write_link(link.trace_bytes, link.span_bytes, remote=link.name is REMOTE)
+            rest += wire.write_link(
+                link.trace_bytes, link.span_bytes, remote=link.name is REMOTE, sampled=link.sampled
+            )
         return wire.write_span(
             self.trace_bytes,
             self.span_bytes,
             above.span_bytes,
             above.name is REMOTE,
+            self.sampled,
             self._identity,
             start_ns,
             end_ns,

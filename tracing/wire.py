@@ -20,6 +20,7 @@ _ONE_BYTE, _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = 1 << 7, 1 << 14, 1 << 21, 1 <
 _MANY = 4096
 _SMALL = 1024
 
+_TIME = struct.Struct("<BQ")
 _TIMES = struct.Struct("<BQBQ")
 _DOUBLE = struct.Struct("<Bd")
 
@@ -163,21 +164,41 @@ def write_identity(name: str, kind: int) -> bytes:
     return write_field(0x2A, name.encode()) + b"\x30" + write_varint(kind)
 
 
+def write_constants(attributes: Iterable[tuple[str, str]]) -> bytes:
+    """Write attributes that are the same for each span of a name, to follow its identity."""
+    written = (
+        _key_value(write_text(key), write_field(0x0A, write_text(value)))
+        for key, value in attributes
+    )
+    return b"".join(write_field(0x4A, one) for one in written)
+
+
+def write_exception(kind: str, at_ns: int) -> bytes:
+    """Write an event `exception` with the class of what was raised, as a field of a span."""
+    attribute = _key_value(b"exception.type", write_field(0x0A, write_text(kind)))
+    return write_field(
+        0x5A,
+        _TIME.pack(0x09, at_ns) + write_field(0x12, b"exception") + write_field(0x1A, attribute),
+    )
+
+
 def write_error_status(description: str) -> bytes:
     """Write the status ERROR with its description, as a field of a span."""
     return write_field(0x7A, write_field(0x12, write_text(description)) + ERROR_STATUS)
 
 
 # W3C's sampled flag in the low byte, as the OTLP specification has it (the Python SDK leaves that
-# byte empty), and whether the parent, or the link's end, lies in another process.
-_FLAGS_LOCAL, _FLAGS_REMOTE = (
-    struct.pack("<I", _SAMPLED | _KNOWS_REMOTE | remote) for remote in (0, _IS_REMOTE)
+# byte empty), and whether the parent, or the link's end, lies in another process. By both: first
+# whether it is remote, then whether it is sampled.
+_FLAGS = tuple(
+    tuple(struct.pack("<I", sampled | _KNOWS_REMOTE | remote) for sampled in (0, _SAMPLED))
+    for remote in (0, _IS_REMOTE)
 )
 
 
-def write_link(trace_id: bytes, span_id: bytes, *, remote: bool) -> bytes:
+def write_link(trace_id: bytes, span_id: bytes, *, remote: bool, sampled: bool) -> bytes:
     """Write a link to another span, as a field of a span."""
-    flags = _FLAGS_REMOTE if remote else _FLAGS_LOCAL
+    flags = _FLAGS[remote][sampled]
     # 33 bytes: two ids with their tags and lengths, four bytes of flags with theirs.
     return b"".join((b"\x6a\x21\x0a\x10", trace_id, b"\x12\x08", span_id, b"\x35", flags))
 
@@ -187,6 +208,7 @@ def write_span(
     span_id: bytes,
     parent_id: bytes,
     parent_is_remote: bool,
+    sampled: bool,
     identity: bytes,
     start_ns: int,
     end_ns: int,
@@ -200,11 +222,12 @@ def write_span(
         span_id: 8 bytes.
         parent_id: 8 bytes; empty for a root.
         parent_is_remote: The parent lies in another process.
-        identity: From `write_identity`.
+        sampled: What the head decided.
+        identity: From `write_identity`, with what `write_constants` gave.
         start_ns: Nanoseconds since the epoch.
         end_ns: Nanoseconds since the epoch.
         attributes: What the attribute writers gave.
-        rest: The status (`UNSET_STATUS`, or from `write_error_status`), and the links.
+        rest: The status (`UNSET_STATUS`, or from `write_error_status`), the links and the events.
 
     Raises:
         struct.error: A time before 1970 or after 2554.
@@ -223,7 +246,7 @@ def write_span(
             *attributes,
             rest,
             b"\x85\x01",
-            _FLAGS_REMOTE if parent_is_remote else _FLAGS_LOCAL,
+            _FLAGS[parent_is_remote][sampled],
         )
     )
 

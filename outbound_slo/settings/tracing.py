@@ -1,5 +1,7 @@
 """Where spans go, by OpenTelemetry's variables, and where they are asked for."""
 
+from typing import Literal
+
 from pydantic import AliasChoices, Field, SecretStr
 
 from outbound_slo.settings.environment import Environment, variable
@@ -28,6 +30,35 @@ class TracingSettings(Environment):
         default=False,
         validation_alias=variable("OTEL_SDK_DISABLED"),
         description="True exports nothing, whatever the endpoint.",
+    )
+    sampler: str = Field(
+        default="always_on",
+        validation_alias=variable("OTEL_TRACES_SAMPLER"),
+        description="Which traces are exported from their start: `always_on`, `always_off`, "
+        "`traceidratio`, or `parentbased_…` of these, where the caller's decision goes first. "
+        "Attempts that failed, were slow or stayed unknown are exported in any case.",
+    )
+    sampler_arg: str | None = Field(
+        default=None,
+        validation_alias=variable("OTEL_TRACES_SAMPLER_ARG"),
+        description="Share of traces for `traceidratio`, 0 to 1; 1 unless given.",
+    )
+    slow_ms: int = Field(
+        default=1000,
+        ge=1,
+        validation_alias=variable("OUTBOUND_TRACE_SLOW_MS"),
+        description="A provider's call that takes longer is slow (000: potential timeout).",
+    )
+    recipients: Literal["plain", "masked", "hashed"] = Field(
+        default="plain",
+        validation_alias=variable("OUTBOUND_TRACE_RECIPIENTS"),
+        description="How spans name recipients: as they are, by their last four characters, or by "
+        "a keyed hash. `trace recipient` reads the same variable.",
+    )
+    recipient_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=variable("OUTBOUND_TRACE_RECIPIENT_KEY"),
+        description="Key of the hash, of some thirty random characters; the same everywhere.",
     )
     headers: SecretStr = Field(
         default=SecretStr(""),

@@ -83,6 +83,11 @@ class Tag(StrEnum):
     WEBHOOK_DUPLICATE = "webhook.duplicate"
     WEBHOOK_OUT_OF_ORDER = "webhook.out_of_order"
 
+    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code"
+    HTTP_ROUTE = "http.route"
+    SERVER_ADDRESS = "server.address"
+    DB_OPERATION_BATCH_SIZE = "db.operation.batch.size"
+
 
 class TagOrigin(StrEnum):
     """Where a tag comes from."""
@@ -90,6 +95,7 @@ class TagOrigin(StrEnum):
     TABLE = "000, tag table"
     PATTERN = "000, failure patterns and queries"
     RUNBOOK_004 = "004"
+    OPENTELEMETRY = "OpenTelemetry"
     HOUSE = "house"
 
 
@@ -106,6 +112,7 @@ class TagRow:
 _TABLE = TagOrigin.TABLE
 _PATTERN = TagOrigin.PATTERN
 _HOUSE = TagOrigin.HOUSE
+_OTEL = TagOrigin.OPENTELEMETRY
 
 TAGS: Mapping[Tag, TagRow] = MappingProxyType(
     {
@@ -134,6 +141,7 @@ TAGS: Mapping[Tag, TagRow] = MappingProxyType(
         Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE: TagRow(float, 45.0, "percent, 0 to 100", _PATTERN),
         Tag.RETRY_SCHEDULED: TagRow(bool, True, "another attempt is planned", _PATTERN),
         Tag.TIMEOUT: TagRow(bool, False, "the call ended by its own time limit", _PATTERN),
+        # Where the provider answers 5xx, the class that 000 shows for it, whatever made the call.
         Tag.EXCEPTION: TagRow(str, "ServerDisconnectedError", "class name, no text", _PATTERN),
         Tag.ERROR_MESSAGE: TagRow(str, "Template not found", "provider's text, scrubbed", _PATTERN),
         Tag.NEW_STATUS: TagRow(str, "DELIVERED", "status a webhook brought", _PATTERN),
@@ -145,7 +153,11 @@ TAGS: Mapping[Tag, TagRow] = MappingProxyType(
             str, '{"error":{"code":133004}}', "the error object only, scrubbed (D37)", _PATTERN
         ),
         Tag.WEBHOOK: TagRow(bool, True, "span belongs to a webhook", TagOrigin.RUNBOOK_004),
-        Tag.ERROR_TYPE: TagRow(str, "session_expired", "OpenTelemetry's twin of error", _HOUSE),
+        Tag.ERROR_TYPE: TagRow(str, "session_expired", "OpenTelemetry's twin of error", _OTEL),
+        Tag.HTTP_RESPONSE_STATUS_CODE: TagRow(int, 429, "HTTP status, its current name", _OTEL),
+        Tag.HTTP_ROUTE: TagRow(str, "/api/v1/outbound/messages", "route of a request", _OTEL),
+        Tag.SERVER_ADDRESS: TagRow(str, "graph.facebook.com", "host that was called", _OTEL),
+        Tag.DB_OPERATION_BATCH_SIZE: TagRow(int, 20, "attempts settled together", _OTEL),
         Tag.WEBHOOK_DUPLICATE: TagRow(bool, True, "this receipt had come before", _HOUSE),
         Tag.WEBHOOK_OUT_OF_ORDER: TagRow(bool, True, "a later status was known", _HOUSE),
     }
@@ -168,6 +180,7 @@ class SpanRow:
             behind a traceparent can't be seen, so this documents it, and an empty set forbids any
             remote parent.
         carries: Tags that a reader may expect on it.
+        constants: Attributes of OpenTelemetry's conventions that are the same on each of them.
 
     """
 
@@ -175,11 +188,13 @@ class SpanRow:
     parents: frozenset[SpanName | None]
     remote_parents: frozenset[SpanName]
     carries: tuple[Tag, ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
 
 
 _CORRELATION = (Tag.SESSION_ID, Tag.RUN_ID, Tag.HYPOTHESIS_ID)
 _PROCESS = SpanName.OUTBOUND_MESSAGE_PROCESS
 _NOWHERE: frozenset[SpanName] = frozenset()
+_POST = (("http.request.method", "POST"),)
 
 
 def _provider_row() -> SpanRow:
@@ -211,7 +226,16 @@ SPANS: Mapping[SpanName, SpanRow] = MappingProxyType(
             SpanKind.SERVER,
             frozenset({None}),
             frozenset({SpanName.HTTP_IN}),
-            (Tag.HTTP_METHOD, Tag.HTTP_STATUS_CODE, Tag.MESSAGE_ID, Tag.ORG_ID, *_CORRELATION),
+            (
+                Tag.HTTP_METHOD,
+                Tag.HTTP_STATUS_CODE,
+                Tag.HTTP_RESPONSE_STATUS_CODE,
+                Tag.HTTP_ROUTE,
+                Tag.MESSAGE_ID,
+                Tag.ORG_ID,
+                *_CORRELATION,
+            ),
+            _POST,
         ),
         # Always the root: one trace per attempt, tied to the request and to earlier attempts by
         # links (D11).
@@ -234,6 +258,12 @@ SPANS: Mapping[SpanName, SpanRow] = MappingProxyType(
                 Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE,
                 *_CORRELATION,
             ),
+            (
+                ("messaging.system", "postgresql"),
+                ("messaging.destination.name", "outbound_message"),
+                ("messaging.operation.name", "process"),
+                ("messaging.operation.type", "process"),
+            ),
         ),
         SpanName.WHATSAPP_SEND: _provider_row(),
         SpanName.TWILIO_SEND: _provider_row(),
@@ -246,12 +276,15 @@ SPANS: Mapping[SpanName, SpanRow] = MappingProxyType(
             (
                 Tag.HTTP_METHOD,
                 Tag.HTTP_URL,
+                Tag.SERVER_ADDRESS,
                 Tag.HTTP_STATUS_CODE,
+                Tag.HTTP_RESPONSE_STATUS_CODE,
                 Tag.HTTP_RESPONSE_HEADER_RETRY_AFTER,
                 Tag.HTTP_RESPONSE_BODY,
                 Tag.EXCEPTION,
                 Tag.TIMEOUT,
             ),
+            _POST,
         ),
         SpanName.SESSION_WINDOW_CHECK: SpanRow(
             SpanKind.INTERNAL,
@@ -260,7 +293,15 @@ SPANS: Mapping[SpanName, SpanRow] = MappingProxyType(
             (Tag.WITHIN_SESSION_WINDOW,),
         ),
         SpanName.DATABASE_SAVE: SpanRow(
-            SpanKind.CLIENT, frozenset({_PROCESS}), _NOWHERE, (Tag.STATUS,)
+            SpanKind.CLIENT,
+            frozenset({_PROCESS}),
+            _NOWHERE,
+            (Tag.STATUS, Tag.DB_OPERATION_BATCH_SIZE),
+            (
+                ("db.system.name", "postgresql"),
+                ("db.operation.name", "UPDATE"),
+                ("db.collection.name", "outbound_message"),
+            ),
         ),
         SpanName.METRICS_RECORD: SpanRow(SpanKind.INTERNAL, frozenset({_PROCESS}), _NOWHERE),
         # A root only when no attempt is known for it: a bad signature, an unknown message.
@@ -268,7 +309,8 @@ SPANS: Mapping[SpanName, SpanRow] = MappingProxyType(
             SpanKind.SERVER,
             frozenset({None}),
             frozenset({_PROCESS, *PROVIDER_SPANS}),
-            (Tag.WEBHOOK, Tag.MESSAGE_ID, Tag.PROVIDER_MESSAGE_ID, Tag.HTTP_STATUS_CODE),
+            (Tag.WEBHOOK, Tag.MESSAGE_ID, Tag.PROVIDER_MESSAGE_ID),
+            _POST,
         ),
         SpanName.WEBHOOK_PROCESS: SpanRow(
             SpanKind.INTERNAL,

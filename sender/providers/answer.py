@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -18,6 +20,7 @@ from tracing.setup import Tracing
 _HTML = "text/html"
 _LONGEST_BODY = 65536
 _SERVER_ERROR = 500
+_SERVER_ERROR_CLASS = "HttpServerErrorException"  # 000's third pattern: what is searched for
 _BAD_REQUEST = 400
 _SUCCESS = range(200, 300)
 
@@ -106,24 +109,30 @@ class HttpCaller:
 
     async def post(self, request: HttpRequest) -> HttpAnswer:
         """Make the call."""
-        tags: dict[Tag, object] = {Tag.HTTP_METHOD: "POST", Tag.HTTP_URL: request.url}
+        tags: dict[Tag, object] = {
+            Tag.HTTP_METHOD: "POST",
+            Tag.HTTP_URL: request.url,
+            Tag.SERVER_ADDRESS: _read_host(request.url),
+        }
         with self._tracing.span(SpanName.HTTP_CLIENT_REQUEST, tags) as span:
             started = time.monotonic()
             answer = await self._call(request, started)
             span.tags(
                 {
                     Tag.HTTP_STATUS_CODE: answer.status,
+                    Tag.HTTP_RESPONSE_STATUS_CODE: answer.status,
                     Tag.HTTP_RESPONSE_HEADER_RETRY_AFTER: answer.headers.get("retry-after"),
-                    Tag.EXCEPTION: answer.exception,
                 }
             )
+            if answer.exception is not None:
+                span.note_exception(answer.exception)
             if answer.status is None:
                 span.tag(Tag.TIMEOUT, answer.fault is HouseCode.TIMEOUT)
                 span.fail(answer.exception or "no_answer")
             elif answer.status >= _BAD_REQUEST:
                 span.tag(Tag.HTTP_RESPONSE_BODY, answer.error_body)
                 if answer.status >= _SERVER_ERROR:
-                    span.tag(Tag.TIMEOUT, value=False)
+                    span.tags({Tag.TIMEOUT: False, Tag.EXCEPTION: _SERVER_ERROR_CLASS})
                 span.fail(f"http_{answer.status}")
             return answer
 
@@ -166,6 +175,11 @@ class HttpCaller:
             return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=False)
         except (aiohttp.ClientError, OSError) as error:
             return _silence(HouseCode.CONNECTION_FAILED, error, started, reached=True)
+
+
+@lru_cache(maxsize=256)
+def _read_host(url: str) -> str | None:
+    return urlsplit(url).hostname
 
 
 def _write_json(body: object) -> aiohttp.BytesPayload:

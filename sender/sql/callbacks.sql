@@ -87,14 +87,17 @@ WITH receipt AS MATERIALIZED (
            attempt_no integer, sent boolean, delivered_s float8, read_s float8, failed boolean,
            error_code text, error_message text, close_budget boolean)
 ), named AS MATERIALIZED (
-    SELECT r.*, a.outbound_message_id AS id, a.attempt_no AS no, a.traceparent, a.started_at,
+    SELECT r.*, a.outbound_message_id AS id, a.attempt_no AS no, a.traceparent, a.trace_kept,
+           a.started_at,
            LEAST(r.delivered_s, r.read_s) AS arrived_s
       FROM receipt AS r
      CROSS JOIN LATERAL (
-           SELECT outbound_message_id, attempt_no, traceparent, started_at FROM outbound_attempt
+           SELECT outbound_message_id, attempt_no, traceparent, trace_kept, started_at
+             FROM outbound_attempt
             WHERE provider_message_id = r.provider_message_id AND channel = r.channel
            UNION ALL
-           SELECT outbound_message_id, attempt_no, traceparent, started_at FROM outbound_attempt
+           SELECT outbound_message_id, attempt_no, traceparent, trace_kept, started_at
+             FROM outbound_attempt
             WHERE outbound_message_id = r.message_id AND attempt_no = r.attempt_no
               AND channel = r.channel AND provider_message_id IS NULL
             LIMIT 1) AS a
@@ -155,10 +158,29 @@ WITH receipt AS MATERIALIZED (
                THEN n.failed OR n.sent
                ELSE n.failed AND m.status = 'SENT' END
 )
-SELECT place, id, traceparent, counts, old_status, old_code,
+SELECT place, id, no, traceparent, trace_kept, counts, old_status, old_code,
+       EXTRACT(EPOCH FROM started_at)::float8 AS started_s,
        EXTRACT(EPOCH FROM delivered_at)::float8 AS delivered_s,
        EXTRACT(EPOCH FROM read_at)::float8 AS read_s
   FROM judged
+
+-- name: keep_stories
+-- Keep the traces of attempts that the sampler left out, and give what can be told of them. One that
+-- is not settled yet is told by its own sender, which learns of it then.
+UPDATE outbound_attempt AS a
+   SET trace_kept = true
+  FROM outbound_message AS m
+ WHERE a.outbound_message_id = ANY (%(ids)s)
+   AND m.id = a.outbound_message_id
+   AND a.traceparent = ANY (%(traces)s)
+   AND a.trace_kept IS NOT TRUE
+RETURNING a.outbound_message_id AS message_id, a.attempt_no, a.traceparent, a.trace_stages,
+          a.settled_at, a.channel, a.http_status, a.provider_message_id, m.org_id, m.to_recipient,
+          m.template_code, m.session_id, m.run_id, m.hypothesis_id,
+          m.traceparent AS request_traceparent,
+          (SELECT p.traceparent FROM outbound_attempt AS p
+            WHERE p.outbound_message_id = a.outbound_message_id AND p.attempt_no < a.attempt_no
+            ORDER BY p.attempt_no DESC LIMIT 1) AS previous_traceparent
 
 -- name: keep_new_events
 -- Which of these events have not come before.

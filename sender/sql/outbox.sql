@@ -185,7 +185,7 @@ WITH lane AS MATERIALIZED (
                    AND (k.channel, k.to_recipient) IN (
                        SELECT channel, to_recipient FROM winner))))
     RETURNING m.id
-), claimed AS (
+), taken AS (
     UPDATE outbound_message AS m
        -- The runbooks follow a batch of theirs by updated_by, so that stays.
        SET status = 'SENDING',
@@ -204,10 +204,22 @@ WITH lane AS MATERIALIZED (
            updated_at = now()
      -- A join with winner would look for the whole array once for each of its rows.
      WHERE m.id = ANY (ARRAY (SELECT id FROM winner))
-    RETURNING m.*
+    RETURNING m.*, encode(uuid_send(gen_random_uuid()), 'hex') AS trace_id
+), claimed AS MATERIALIZED (
+    -- The attempt's trace, and whether the head samples it: the rule of tracing/sampling.py. A
+    -- UUID's last 56 bits are random.
+    SELECT t.*,
+           '00-' || t.trace_id || '-' || left(t.trace_id, 16)
+           || CASE WHEN CASE
+                  WHEN %(follow)s AND t.traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'
+                  THEN right(t.traceparent, 1) IN ('1', '3', '5', '7', '9', 'b', 'd', 'f')
+                  ELSE %(sample_from)s::bigint = 0
+                       OR ('x' || right(t.trace_id, 14))::bit(56)::bigint >= %(sample_from)s::bigint
+                  END THEN '-01' ELSE '-00' END AS own_traceparent
+      FROM taken AS t
 ), attempt AS (
-    INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, worker)
-    SELECT id, attempt_seq, channel, %(worker)s FROM claimed
+    INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, worker, traceparent)
+    SELECT id, attempt_seq, channel, %(worker)s, own_traceparent FROM claimed
 ), abandoned AS (
     -- A message that was reset by hand while its attempt was under way may go out twice.
     UPDATE outbound_attempt AS a
@@ -243,7 +255,7 @@ SELECT 'CLAIMED' AS verdict,
        CASE WHEN q.throttle_until > now()
             THEN EXTRACT(EPOCH FROM q.throttle_until - now())::float8 END AS throttle_wait_s,
        v.enabled AS provider_enabled, v.phone_number_id,
-       last.traceparent AS previous_traceparent
+       last.traceparent AS previous_traceparent, c.own_traceparent
   FROM claimed AS c
   LEFT JOIN LATERAL (
        SELECT k.status FROM consentement AS k
@@ -272,7 +284,7 @@ UNION ALL
 SELECT CASE WHEN k.id IN (SELECT id FROM parked) THEN 'PARKED' ELSE 'LEFT' END,
        k.turn, k.due_at, k.id, k.channel, k.priority, k.org_id, k.to_recipient,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM ranked AS k
  WHERE k.id NOT IN (SELECT id FROM claimed)
 
@@ -364,7 +376,7 @@ WITH told AS MATERIALIZED (
            message_id bigint, attempt_no integer, outcome text, status text, http_status integer,
            error_code text, error_message text, provider_message_id text, retry_in_s float8,
            defer_s float8, close_budget boolean, give_back boolean, throttle_s float8,
-           traceparent text)
+           trace_kept boolean, trace_stages jsonb)
 ), settled AS MATERIALIZED (
     SELECT t.*
       FROM (SELECT * FROM told ORDER BY message_id) AS t
@@ -382,13 +394,17 @@ WITH told AS MATERIALIZED (
            provider_message_id = COALESCE(a.provider_message_id, s.provider_message_id),
            next_retry_at = CASE WHEN a.outcome = 'IN_FLIGHT'
                                 THEN now() + s.retry_in_s * interval '1 second' END,
-           traceparent = s.traceparent,
+           -- A failure that a receipt told has had it kept already.
+           trace_kept = a.trace_kept IS TRUE OR s.trace_kept IS TRUE,
+           trace_stages = s.trace_stages,
            finished_at = COALESCE(a.finished_at, now()),
+           settled_at = now(),
            updated_at = now()
       FROM settled AS s
      WHERE a.outbound_message_id = s.message_id
        AND a.attempt_no = s.attempt_no
-       AND a.traceparent IS NULL
+       AND a.settled_at IS NULL
+    RETURNING a.outbound_message_id AS id, a.trace_kept AND s.trace_kept IS NOT TRUE AS overruled
 ), moved AS (
     UPDATE outbound_message AS m
        SET status = s.status,
@@ -424,7 +440,9 @@ WITH told AS MATERIALIZED (
               FROM moved WHERE channel = 'WHATSAPP' GROUP BY org_id) AS o
      WHERE q.org_id = o.org_id
 )
-SELECT id FROM moved
+SELECT id, true AS moved FROM moved
+UNION ALL
+SELECT id, false FROM attempt WHERE overruled
 
 -- name: recover
 -- Messages in SENDING beyond the recovery window (000: 10 minutes). Whether the provider has them

@@ -309,13 +309,7 @@ def test_racing_senders_never_have_two_in_flight_to_one_recipient(outbox: Outbox
             found = await claim(pool, worker=name, order=Order({WHATSAPP: 15}, shares))
             book.note_claim(shares, found.candidates, clock(), 0.0)
             results = [
-                Settlement(
-                    message.id,
-                    message.attempt_no,
-                    AttemptOutcome.SENT,
-                    MessageStatus.SENT,
-                    "00-" + "1" * 32,
-                )
+                Settlement(message.id, message.attempt_no, AttemptOutcome.SENT, MessageStatus.SENT)
                 for message in found.messages
             ]
             sent.update(message.id for message in found.messages)

@@ -57,7 +57,7 @@ def _settling(settlement: Settlement) -> Act:
 
 
 def _settled(outcome: AttemptOutcome, status: MessageStatus | None) -> Settlement:
-    return Settlement(0, 1, outcome, status, "00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+    return Settlement(0, 1, outcome, status)
 
 
 def _receiving(*, sent: bool = False, delivered: bool = False, failed: bool = False) -> Act:

@@ -123,7 +123,7 @@ def test_the_moment_of_the_next_regular_run_is_on_the_steady_clock() -> None:
     run_due(agenda, 10.0)
 
     assert agenda.renewed_by("slow", MIDNIGHT, 10.0) == 70.0
-    assert agenda.renewed_by("nightly", MIDNIGHT, 10.0) == 3 * HOUR
+    assert agenda.renewed_by("nightly", MIDNIGHT + 10.0, 10.0) == 3 * HOUR
 
 
 def test_a_cron_expression_counts_in_utc() -> None:

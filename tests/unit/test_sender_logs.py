@@ -197,7 +197,7 @@ def test_a_reader_that_is_gone_stops_nobody() -> None:
 
 
 def _settlement(outcome: AttemptOutcome, **more: object) -> Settlement:
-    base = Settlement(GOOD.id, 2, outcome, MessageStatus.FAILED, "00-x-y-01", http_status=400)
+    base = Settlement(GOOD.id, 2, outcome, MessageStatus.FAILED, http_status=400)
     return replace(base, **more)  # type: ignore[arg-type]  # the fields' own types
 
 

@@ -139,7 +139,7 @@ def tell_the_sdk(
         root.name.value,
         parent,
         SpanKind[SPANS[root.name].kind.name],
-        plain(root.first),
+        plain(root.first) | dict(SPANS[root.name].constants),
         [Link(other)],
         start_time=root.start_ns,
     )
@@ -147,7 +147,7 @@ def tell_the_sdk(
         child.name.value,
         set_span_in_context(above),
         SpanKind[SPANS[child.name].kind.name],
-        plain(child.first),
+        plain(child.first) | dict(SPANS[child.name].constants),
         start_time=child.start_ns,
     )
     for step, span in ((child, below), (root, above)):

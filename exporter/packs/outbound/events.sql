@@ -41,19 +41,19 @@ SELECT lower(channel) AS channel,
  GROUP BY 1
 
 -- name: attempt_examples
--- Traces of the newest attempts: one per outcome and code, of those whose trace was kept. What
--- fails or stays unknown is always kept; what was sampled has 01 at its traceparent's end.
+-- Traces of the newest attempts: one per outcome and code, of those whose trace was kept. Rows that
+-- do not say so come from a sender that kept what it sampled, with 01 at the traceparent's end.
 SELECT DISTINCT ON (channel, outcome, error_code)
        lower(channel) AS channel, lower(outcome) AS outcome,
        CASE WHEN outcome = 'SENT' THEN '' ELSE outbound_error_label(error_code) END AS error_code,
        split_part(traceparent, '-', 2) AS trace_id,
        finished_at AS at
-  FROM (SELECT channel, outcome, error_code, traceparent, finished_at
+  FROM (SELECT channel, outcome, error_code, traceparent, trace_kept, finished_at
           FROM outbound_attempt
          ORDER BY id DESC
          LIMIT 1000) AS newest
  WHERE traceparent IS NOT NULL AND finished_at IS NOT NULL
-   AND (outcome IN ('FAILED', 'UNKNOWN') OR traceparent LIKE '%-01')
+   AND COALESCE(trace_kept, traceparent LIKE '%-01')
  ORDER BY channel, outcome, error_code, finished_at DESC
 
 -- name: latency_examples
@@ -63,12 +63,12 @@ SELECT lower(a.channel) AS channel, split_part(a.traceparent, '-', 2) AS trace_i
        GREATEST(EXTRACT(EPOCH FROM a.finished_at - a.started_at), 0) AS attempt_seconds,
        GREATEST(EXTRACT(EPOCH FROM m.sent_at - m.due_since), 0) AS send_seconds,
        GREATEST(EXTRACT(EPOCH FROM m.delivered_at - m.sent_at), 0) AS delivery_seconds
-  FROM (SELECT id, outbound_message_id, channel, traceparent, started_at, finished_at
+  FROM (SELECT id, outbound_message_id, channel, traceparent, trace_kept, started_at, finished_at
           FROM outbound_attempt
          ORDER BY id DESC
          LIMIT 300) AS a
   LEFT JOIN outbound_message AS m ON m.id = a.outbound_message_id
- WHERE a.finished_at IS NOT NULL AND a.traceparent LIKE '%-01'
+ WHERE a.finished_at IS NOT NULL AND COALESCE(a.trace_kept, a.traceparent LIKE '%-01')
 
 -- name: rollup
 -- How the rollup is doing. The epoch is a number for this database's history: it changes when the
