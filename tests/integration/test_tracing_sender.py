@@ -137,8 +137,10 @@ def test_every_span_of_the_sender_stands_in_its_place_with_typed_tags(
             row = SPANS[SpanName(span.name)]
             above = None if span.parent_id is None else SpanName(by_id[span.parent_id].name)
             assert above in row.parents | row.remote_parents, span.name
-            for key, value in span.tags.items():
-                assert type(value) is TAGS[Tag(key)].type, key
+            constants = dict(row.constants)
+            assert {key: span.tags[key] for key in constants} == constants
+            for key in span.tags.keys() - constants.keys():
+                assert type(span.tags[key]) is TAGS[Tag(key)].type, key
     logs = "".join(log.read_text() for log in tmp_path.rglob("sender*.log"))
     assert "legal:" not in logs
     assert "tag " not in logs
