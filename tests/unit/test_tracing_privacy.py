@@ -1,12 +1,16 @@
-"""What of a provider's error may enter a span."""
+"""What of a provider's error may enter a span, and how spans name recipients."""
 
 import json
+import re
 
 import pytest
 
+from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.spans import SpanName, Tag
-from tests.tracing_parts import trace_in_memory
-from tracing.privacy import scrub_error_body, scrub_text, scrub_url
+from tests.tracing_parts import FinishedSpans, trace_in_memory
+from tracing.privacy import RecipientForm, Recipients, scrub_error_body, scrub_text, scrub_url
+from tracing.propagation import NEW_TRACE
+from tracing.setup import start_tracing
 
 META = {
     "error": {
@@ -106,3 +110,46 @@ def test_no_span_lets_a_number_or_a_token_of_the_provider_through() -> None:
     assert "33612345678" not in exported
     assert "token-in" not in exported
     assert "The number [number] is not valid" in exported
+
+
+@pytest.mark.parametrize(
+    ("recipient", "masked"),
+    [
+        ("+33612345678", "***5678"),
+        ("12345", "***45"),
+        ("7", "***"),
+        ("", "***"),
+        ("ada.lovelace@example.org", "***lace@example.org"),
+        ("al@example.org", "***l@example.org"),
+        ("a@example.org", "***@example.org"),
+    ],
+)
+def test_a_mask_leaves_the_last_four_and_half_at_most(recipient: str, masked: str) -> None:
+    assert Recipients(RecipientForm.MASKED).write(recipient) == masked
+
+
+def test_a_hash_depends_on_its_key_and_tells_nothing_else() -> None:
+    one, other = (Recipients(RecipientForm.HASHED, key) for key in ("key", "another"))
+
+    assert one.write("+33612345678") == one.write("+33612345678")
+    assert one.write("+33612345678") not in {other.write("+33612345678"), one.write("+33612345679")}
+    assert re.fullmatch("[0-9a-f]{32}", one.write("+33612345678"))
+
+
+def test_a_hash_without_a_key_is_refused() -> None:
+    with pytest.raises(UserMistake, match="OUTBOUND_TRACE_RECIPIENTS=hashed needs a key"):
+        Recipients(RecipientForm.HASHED)
+
+
+@pytest.mark.parametrize("form", list(RecipientForm))
+def test_the_recipient_stands_in_spans_as_asked(form: RecipientForm) -> None:
+    recipients = Recipients(form, "key")
+    memory = FinishedSpans()
+    tracing = start_tracing(strict=True, sinks=[memory.take], recipients=recipients)
+    tags = {Tag.MESSAGE_TO: "+33612345678"}
+    with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS, tags, parent=NEW_TRACE):
+        tracing.span(SpanName.WHATSAPP_SEND).end()
+
+    assert {span.tags["message.to"] for span in memory.spans} == {recipients.write("+33612345678")}
+    plain = any(b"612345678" in written for written in memory.written)
+    assert plain is (form is RecipientForm.PLAIN)
