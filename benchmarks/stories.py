@@ -5,7 +5,7 @@ it, and three spans for each of three receipts, which continue the attempt by it
 traceparent. Tags, nesting and contexts are those of the real sender.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from opentelemetry import trace
@@ -19,6 +19,9 @@ from tracing.setup import SCOPE, Tracing
 
 Story = Callable[[int], None]
 """Tells of the message with this number."""
+
+FIRST_MESSAGE = 1_000_000
+"""`message.id` of the story with number 0."""
 
 SPANS = 15
 """Spans of one story."""
@@ -36,15 +39,19 @@ def _provider_id(number: int) -> str:
     return f"wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI{number:012d}"
 
 
-def tell_ours(tracing: Tracing) -> Story:
-    """Give the story as our sender tells it."""
+ATTEMPT_SPANS = 6
+"""Spans of a story without receipts."""
+
+
+def tell_ours(tracing: Tracing, receipts: Sequence[str] = _RECEIPTS) -> Story:
+    """Give the story as our sender tells it, with these receipts."""
 
     def tell(number: int) -> None:
         link = link_to(_REQUEST)
         attempt = tracing.span(
             SpanName.OUTBOUND_MESSAGE_PROCESS,
             {
-                Tag.MESSAGE_ID: 1_000_000 + number,
+                Tag.MESSAGE_ID: FIRST_MESSAGE + number,
                 Tag.MESSAGE_CHANNEL: "WHATSAPP",
                 Tag.MESSAGE_ATTEMPT: 1,
                 Tag.MESSAGE_TO: _recipient(number),
@@ -75,10 +82,10 @@ def tell_ours(tracing: Tracing) -> Story:
         tracing.span(SpanName.DATABASE_SAVE, {Tag.STATUS: "SENT"}, parent=attempt.context).end()
         tracing.span(SpanName.METRICS_RECORD, parent=attempt.context).end()
         attempt.end()
-        for status in _RECEIPTS:
+        for status in receipts:
             identity = {
                 Tag.WEBHOOK: True,
-                Tag.MESSAGE_ID: 1_000_000 + number,
+                Tag.MESSAGE_ID: FIRST_MESSAGE + number,
                 Tag.PROVIDER_MESSAGE_ID: _provider_id(number),
             }
             with (
@@ -106,7 +113,7 @@ def tell_stock(provider: TracerProvider) -> Story:
             kind=SpanKind.CONSUMER,
             links=[Link(request.get_span_context())],
             attributes={
-                "message.id": 1_000_000 + number,
+                "message.id": FIRST_MESSAGE + number,
                 "message.channel": "WHATSAPP",
                 "message.attempt": 1,
                 "message.to": _recipient(number),
@@ -156,7 +163,7 @@ def tell_stock(provider: TracerProvider) -> Story:
         for status in _RECEIPTS:
             identity: dict[str, str | int] = {
                 "webhook": True,
-                "message.id": 1_000_000 + number,
+                "message.id": FIRST_MESSAGE + number,
                 "provider.message.id": _provider_id(number),
             }
             arrival = tracer.start_span(

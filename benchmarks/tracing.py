@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from benchmarks.report import Goal, Report
 from benchmarks.stories import SPANS, Story, tell_ours, tell_stock
+from benchmarks.trace_store import measure_load, measure_search
 from outbound_slo.embedded.processes import Supervisor, pick_port, tcp_probe
 from tracing.setup import Tracing, start_tracing
 
@@ -37,6 +38,11 @@ GOALS = (
     Goal("sdk_us_per_span", "µs by the SDK: made, encoded and posted"),
     Goal("dropped_at_1000_per_second", "spans dropped at 1,000 messages/s", at_most=0),
     Goal("processor_at_1000_per_second", "share of a processor taken at 1,000 messages/s"),
+    Goal("store_lost", "spans neither stored nor counted as dropped, at that rate", at_most=0),
+    Goal("store_dropped", "spans dropped and counted, six a message"),
+    Goal("store_spans_per_second", "spans stored a second"),
+    Goal("query_vs_scan", "a message by its id over a scan of all spans", at_most=0.05),
+    Goal("query_ms", "ms that it takes, over HTTP"),
 )
 
 _RATE = 1000
@@ -47,6 +53,9 @@ def run_benchmark(
     messages: Annotated[int, typer.Option(min=100, help="Per round.")] = 300,
     rounds: Annotated[int, typer.Option(min=1)] = 25,
     paced_s: Annotated[float, typer.Option(min=1, help="Seconds at 1,000 messages/s.")] = 10,
+    stored: Annotated[
+        int, typer.Option(min=1000, help="Attempts of six spans among which one is found.")
+    ] = 170_000,
 ) -> None:
     """Measure what tracing costs beside the stock SDK."""
     report = Report(GOALS)
@@ -58,6 +67,8 @@ def run_benchmark(
         collector = f"http://127.0.0.1:{port}"
         _compare(report, collector, messages, rounds)
         _pace(report, collector, paced_s)
+        measure_load(report, supervisor, Path(directory), paced_s)
+        measure_search(report, supervisor, Path(directory), stored)
     report.finish()
 
 
