@@ -12,6 +12,7 @@ from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.settings_page import build_settings_page
 from outbound_slo.states_page import build_states_page
 from outbound_slo.vocabulary.mistakes import UserMistake
+from tracing.picture import build_picture
 
 BUILDERS: tuple[Builder, ...] = (
     build_settings_page,
@@ -19,6 +20,7 @@ BUILDERS: tuple[Builder, ...] = (
     alerts.artefacts.build_artefacts,
     dashboards.artefacts.build_artefacts,
     sender.artefacts.build_openapi_page,
+    build_picture,
 )
 
 
