@@ -13,8 +13,9 @@ import pytest
 
 from outbound_slo.vocabulary.spans import SpanName
 from tests.patience import wait_for
-from tracing.collector import Collector, CollectorOptions
 from tracing.export import SpanCounts, SpanExport
+from tracing.http_collector import HttpCollector
+from tracing.options import CollectorOptions
 from tracing.setup import Tracing, start_tracing
 from tracing.wire import RequestWriter
 
@@ -98,7 +99,7 @@ def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded() -> 
 def test_the_queue_is_bounded_by_bytes_too_and_free_again_after_an_export() -> None:
     with run_hanging_collector() as (url, arrived):
         export = SpanExport(
-            Collector(url, CollectorOptions(timeout_s=600)),
+            HttpCollector(url, CollectorOptions(timeout_s=600)),
             RequestWriter({}, "test"),
             capacity_bytes=2010,
         )
@@ -170,7 +171,7 @@ def test_an_outage_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFix
 SENDING_INTO_THE_VOID = """
 import sys
 from outbound_slo.vocabulary.spans import SpanName
-from tracing.collector import CollectorOptions
+from tracing.options import CollectorOptions
 from tracing.setup import start_tracing
 options = CollectorOptions(timeout_s=1)
 tracing = start_tracing(endpoint=sys.argv[1], queue_capacity=50, options=options)

@@ -6,7 +6,8 @@ import pytest
 
 from outbound_slo.settings import TracingSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
-from tracing.collector import Collector, CollectorOptions, read_options
+from tracing.http_collector import HttpCollector
+from tracing.options import CollectorOptions, read_options
 from tracing.resource import describe_service
 from tracing.setup import trace_service
 
@@ -56,7 +57,7 @@ def test_a_certificate_that_is_not_there_is_the_users_mistake(
     ],
 )
 def test_the_path_of_traces_is_added_where_none_is_given(endpoint: str, url: str) -> None:
-    assert Collector(endpoint, CollectorOptions()).url == url
+    assert HttpCollector(endpoint, CollectorOptions()).url == url
 
 
 def test_a_disabled_sdk_exports_nothing_whatever_the_endpoint(
