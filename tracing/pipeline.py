@@ -49,9 +49,10 @@ def open_pipeline(
     if options.pipeline is TracePipeline.SDK:
         try:
             from tracing.sdk_pipeline import open_sdk_pipeline  # noqa: PLC0415 - of an extra
+
+            return open_sdk_pipeline(endpoint, options, resource, scope)
         except ImportError as error:
             raise _miss("OUTBOUND_TRACE_PIPELINE is sdk", "sdk", error) from error
-        return open_sdk_pipeline(endpoint, options, resource, scope)
     return SpanExport(
         open_collector(endpoint, options), RequestWriter(resource, scope), capacity=capacity
     )
