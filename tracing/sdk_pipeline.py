@@ -5,7 +5,7 @@ processor and exporter, or a user's own.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -114,9 +114,12 @@ class _CountingExporter(SpanExporter):
         self._latest = 0
         self._exported = 0
         self._dropped = 0
+        self._ended = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export a batch, and count it."""
+        if self._ended:
+            return SpanExportResult.FAILURE
         latest = max(span.number for span in spans if isinstance(span, _Numbered))
         with self._lock:
             self._dropped += latest - self._latest - len(spans)
@@ -133,8 +136,11 @@ class _CountingExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """End the exporter's waits and connections."""
-        self._exporter.shutdown()
+        """End the exporter's waits and connections, once."""
+        with self._lock:
+            ended, self._ended = self._ended, True
+        if not ended:
+            self._exporter.shutdown()
 
     def settled(self) -> tuple[int, int]:
         """Give how many spans were exported, and how many are known to be lost."""
@@ -180,12 +186,19 @@ class SdkPipeline:
 
     def close(self, timeout_s: float) -> None:
         """Export what waits for at most `timeout_s` seconds; the rest counts as dropped."""
-        # The processor's own shutdown may take half a minute, whatever its caller wants.
-        ending = threading.Thread(target=self._processor.shutdown, name="span-end", daemon=True)
-        ending.start()
+        # Their own shutdowns may take half a minute each, whatever the caller wants.
+        ending = _call_aside(self._processor.shutdown)
         ending.join(timeout_s)
         with self._lock:
             self._closed = True
+        if ending.is_alive():
+            _call_aside(self._exporter.shutdown)
+
+
+def _call_aside(function: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=function, name="span-export-end", daemon=True)
+    thread.start()
+    return thread
 
 
 def open_sdk_pipeline(

@@ -115,9 +115,11 @@ def test_a_lasting_refusal_is_not_tried_again(
     assert f"takes no spans (gRPC {code.name})" in caplog.text
 
 
-def test_a_wait_that_the_collector_asks_for_beyond_our_patience_gives_the_batch_up() -> None:
-    full = GrpcAnswer(grpc.StatusCode.RESOURCE_EXHAUSTED, trailing=asks_to_wait(3600))
-    with run_grpc(lambda: full) as collector:
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])
+def test_a_wait_that_the_collector_asks_for_beyond_our_patience_gives_the_batch_up(
+    code: grpc.StatusCode,
+) -> None:
+    with run_grpc(lambda: GrpcAnswer(code, trailing=asks_to_wait(3600))) as collector:
         tracing = start_tracing(endpoint=collector.url, options=CollectorOptions(protocol=GRPC))
         tell(tracing)
         wait_for(tracing.dropped, "the batch to be given up")
