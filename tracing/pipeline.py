@@ -1,5 +1,6 @@
 """The way out for finished spans, as the options choose it."""
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -46,6 +47,9 @@ def open_pipeline(
         UserMistake: The address does not fit, or a package is missing.
 
     """
+    if options.protocol is TraceProtocol.GRPC:
+        # gRPC's own lines about every handshake that fails would stand between those of our log.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if options.pipeline is TracePipeline.SDK:
         try:
             from tracing.sdk_pipeline import open_sdk_pipeline  # noqa: PLC0415 - of an extra

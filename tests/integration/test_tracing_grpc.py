@@ -2,6 +2,8 @@
 
 import datetime as dt
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -269,17 +271,44 @@ def test_a_collector_with_a_certificate_of_its_own_is_reached_by_tls(tmp_path: P
     assert collector.span_ids() == told
 
 
-def test_a_collector_whose_certificate_nobody_vouches_for_gets_nothing(tmp_path: Path) -> None:
+DISTRUSTING = """
+import sys
+from outbound_slo.vocabulary.spans import SpanName
+from outbound_slo.vocabulary.transport import TraceProtocol
+from tracing.options import CollectorOptions
+from tracing.setup import start_tracing
+options = CollectorOptions(protocol=TraceProtocol.GRPC, certificate=sys.argv[2], timeout_s=1)
+tracing = start_tracing(endpoint=sys.argv[1], options=options)
+with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS):
+    pass
+tracing.shutdown(20)
+print(tracing.dropped())
+"""
+
+
+def test_a_collector_whose_certificate_nobody_vouches_for_costs_one_line(tmp_path: Path) -> None:
     server, other = make_identity(tmp_path, "server"), make_identity(tmp_path, "other")
     credentials = grpc.ssl_server_credentials([(server.key, server.certificate)])
-    distrusting = CollectorOptions(protocol=GRPC, certificate=other.certificate_path, timeout_s=1)
     with run_grpc(credentials=credentials) as collector:
-        tracing = start_tracing(endpoint=collector.url, options=distrusting)
-        tell(tracing, 2)
-        tracing.shutdown(30)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                DISTRUSTING,
+                collector.url,
+                other.certificate_path,
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
 
     assert collector.requests == []
-    assert tracing.dropped() == 2
+    assert done.stdout == "1\n"
+    [line] = done.stderr.splitlines()
+    assert "takes no spans (gRPC UNAVAILABLE)" in line
 
 
 @pytest.mark.parametrize("in_one_file", [False, True])
