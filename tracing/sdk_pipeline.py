@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.transport import TraceProtocol
 from tracing.export import SpanCounts
 from tracing.http_collector import resolve_address
@@ -213,16 +214,19 @@ def open_sdk_pipeline(
         scope: Name of the instrumentation scope.
 
     Raises:
-        UserMistake: The address or a header does not fit the protocol.
+        UserMistake: The address or a header does not fit the protocol, or the SDK refuses one of
+            the variables that it reads itself.
         ImportError: The exporter for the protocol is not installed.
 
     """
-    exporter = (
-        _open_grpc(endpoint, options)
-        if options.protocol is TraceProtocol.GRPC
-        else _open_http(endpoint, options)
-    )
-    return SdkPipeline(exporter, SpanReader(resource, scope))
+    open_exporter = _open_grpc if options.protocol is TraceProtocol.GRPC else _open_http
+    try:
+        return SdkPipeline(open_exporter(endpoint, options), SpanReader(resource, scope))
+    except ValueError as error:
+        raise UserMistake(
+            f"OpenTelemetry's SDK refuses a setting: {error}",
+            "Look at the variables OTEL_BSP_* and OTEL_EXPORTER_OTLP_*",
+        ) from error
 
 
 # The exporters read OpenTelemetry's variables too, but some differently (seconds for milliseconds):

@@ -24,13 +24,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from outbound_slo.settings import TracingSettings
 from outbound_slo.vocabulary.spans import SpanName, Tag
-from outbound_slo.vocabulary.transport import TraceProtocol
+from outbound_slo.vocabulary.transport import TracePipeline, TraceProtocol
 from tests.integration.collectors import GrpcAnswer, Metadata, run_grpc
 from tests.patience import wait_for
 from tracing.export import SpanCounts
 from tracing.options import CollectorOptions
-from tracing.setup import Tracing, start_tracing
+from tracing.setup import Tracing, start_tracing, trace_service
 
 GRPC = TraceProtocol.GRPC
 READABLE = "readable-if-nobody-compressed-it"
@@ -259,16 +260,32 @@ def make_identity(directory: Path, name: str) -> Identity:
     return Identity(written, private, str(paths[0]), str(paths[1]))
 
 
-def test_a_collector_with_a_certificate_of_its_own_is_reached_by_tls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pipeline", list(TracePipeline))
+@pytest.mark.parametrize("scheme", ["https://", ""])
+def test_the_variables_lead_to_a_collector_with_a_certificate_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str, scheme: str
+) -> None:
     server = make_identity(tmp_path, "server")
     credentials = grpc.ssl_server_credentials([(server.key, server.certificate)])
-    trusting = CollectorOptions(protocol=GRPC, certificate=server.certificate_path, timeout_s=600)
     with run_grpc(credentials=credentials) as collector:
-        tracing = start_tracing(endpoint=collector.url, options=trusting)
+        address = scheme + collector.url.removeprefix("https://")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", server.certificate_path)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20t")
+        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=messaging")
+        monkeypatch.setenv("OUTBOUND_TRACE_PIPELINE", pipeline)
+        tracing = trace_service(TracingSettings.read(), {})
         told = tell(tracing, 2)
         tracing.shutdown(30)
 
     assert collector.span_ids() == told
+    assert collector.requests[0][0]["authorization"] == "Bearer t"
+    resource = collector.decoded()[0].resource_spans[0].resource
+    assert {item.key: item.value.string_value for item in resource.attributes}["team"] == (
+        "messaging"
+    )
 
 
 DISTRUSTING = """

@@ -10,6 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import StatusCode
 
+from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.transport import TracePipeline, TraceProtocol
 from tests.integration.collectors import (
@@ -246,6 +247,19 @@ def test_delivery_resumes_when_the_collector_is_started_again(
         tracing.shutdown(30)
 
     assert tracing.counts().waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000"), ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "")],
+)
+def test_a_variable_that_the_sdk_refuses_is_the_users_mistake(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(UserMistake, match="OpenTelemetry's SDK refuses a setting: "):
+        start("http://127.0.0.1:1", TraceProtocol.GRPC)
 
 
 def test_a_span_of_every_kind_is_read_back() -> None:
