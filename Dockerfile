@@ -12,7 +12,7 @@ COPY exporter exporter
 COPY tracing tracing
 COPY alerts alerts
 COPY dashboards dashboards
-RUN /opt/outbound-slo/bin/pip install --constraint constraints.txt .
+RUN /opt/outbound-slo/bin/pip install --constraint constraints.txt '.[grpc,sdk]'
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin outbound

@@ -73,6 +73,8 @@ _KINDS = (
     ("int", "whole number"),
     ("float", "number"),
     ("ErrorPolicy", "`runbook` or `meta`"),
+    ("TraceProtocol", "`http/protobuf` or `grpc`"),
+    ("TracePipeline", "`lean` or `sdk`"),
 )
 
 

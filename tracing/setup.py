@@ -22,10 +22,11 @@ from outbound_slo.vocabulary.spans import (
 )
 from tracing import wire
 from tracing.attributes import writers_for
-from tracing.collector import Collector, CollectorOptions, read_options
-from tracing.export import QUEUE_CAPACITY, SpanCounts, SpanExport
+from tracing.export import QUEUE_CAPACITY, SpanCounts
 from tracing.hierarchy import IllegalStoryError, check_parent
 from tracing.identity import derive_id, find_step
+from tracing.options import CollectorOptions, read_options
+from tracing.pipeline import Pipeline, open_pipeline
 from tracing.privacy import PLAIN, RecipientForm, Recipients
 from tracing.propagation import REMOTE, TraceContext
 from tracing.resource import describe_service
@@ -89,7 +90,7 @@ class Tracing:
 
     def __init__(
         self,
-        export: SpanExport | None,
+        export: Pipeline | None,
         sinks: Sequence[Deliver],
         *,
         strict: bool,
@@ -266,8 +267,9 @@ def start_tracing(
 
     Args:
         service_name: `service.name`, what Jaeger lists as the service.
-        endpoint: Collector's address, as `http://127.0.0.1:4318`; `/v1/traces` is added where no
-            path is given. None or empty exports nothing; spans have their ids all the same.
+        endpoint: Collector's address, as `http://127.0.0.1:4318`; for HTTP `/v1/traces` is added
+            unless `options.exact`. None or empty exports nothing; spans have their ids all the
+            same.
         resource: Further resource attributes, as `service.instance.id`.
         strict: Raise on a span or tag that the vocabulary forbids, as tests want; else log it once.
         sinks: Further takers of finished spans, each an OTLP `Span` as bytes; called by whoever
@@ -278,16 +280,15 @@ def start_tracing(
         recipients: How `message.to` names them.
 
     Raises:
-        UserMistake: The endpoint is not an http or https address.
+        UserMistake: The endpoint is no address of the protocol, or what the options ask for is not
+            installed.
 
     """
     if not endpoint:
         return Tracing(None, sinks, strict=strict, sampler=sampler, recipients=recipients)
     options = options or CollectorOptions()
     attributes = describe_service(service_name, resource or {}, options.resource_attributes)
-    export = SpanExport(
-        Collector(endpoint, options), wire.RequestWriter(attributes, SCOPE), capacity=queue_capacity
-    )
+    export = open_pipeline(endpoint, options, attributes, SCOPE, capacity=queue_capacity)
     return Tracing(
         export, (export.take, *sinks), strict=strict, sampler=sampler, recipients=recipients
     )
@@ -306,7 +307,7 @@ def trace_service(settings: TracingSettings, resource: Mapping[str, str]) -> Tra
     """
     return start_tracing(
         settings.service_name,
-        None if settings.disabled else settings.endpoint,
+        None if settings.disabled else settings.traces_endpoint or settings.endpoint,
         resource=resource,
         options=read_options(settings),
         sampler=read_sampler(settings.sampler, settings.sampler_arg),

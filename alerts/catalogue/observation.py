@@ -64,6 +64,22 @@ _NO_TRAFFIC = Alert(
     ),
 )
 
+_SPANS_DROPPED = Alert(
+    name=AlertName.SPANS_DROPPED,
+    family=Family.OBSERVATION,
+    priority=Priority.P3,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    lines={"line": t.ALERT_DROPPED_SPANS},
+    # Over ten minutes, so that a collector that fails now and then is one alert, not many.
+    expression="sum(increase($DROPPED_SPANS[10m])) > $line",
+    summary='{{ $value | printf "%.0f" }} spans lost in ten minutes',
+    description=(
+        "The trace collector is away, refuses spans or is too slow. Messages are sent all the "
+        "same, but their traces have holes: what a trace does not show may have happened."
+    ),
+)
+
 _WATCHDOG = Alert(
     name=AlertName.WATCHDOG,
     family=Family.WATCHDOG,
@@ -82,5 +98,5 @@ _WATCHDOG = Alert(
 GROUP = RuleGroup(
     name="outbound-observation",
     recordings=(_SNAPSHOT_AGE,),
-    alerts=(_STALE, _NO_DATA, _NO_TRAFFIC, _WATCHDOG),
+    alerts=(_STALE, _NO_DATA, _NO_TRAFFIC, _SPANS_DROPPED, _WATCHDOG),
 )

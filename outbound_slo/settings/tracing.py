@@ -3,8 +3,10 @@
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from outbound_slo.settings.environment import Environment, variable
+from outbound_slo.vocabulary.transport import TracePipeline, TraceProtocol
 
 
 def _otlp(name: str) -> AliasChoices:
@@ -15,10 +17,42 @@ def _otlp(name: str) -> AliasChoices:
 class TracingSettings(Environment):
     """Where spans go and where they are asked for (000; OpenTelemetry's standard variables)."""
 
+    # OpenTelemetry: an empty variable counts as one that is not set.
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
     endpoint: str | None = Field(
         default=None,
         validation_alias=variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
-        description="Base URL of an OTLP/HTTP collector; unset: spans are made but not exported.",
+        description=(
+            "The OTLP collector's address; over HTTP `/v1/traces` is added. Unset, as the one for "
+            "traces: spans are made but not exported."
+        ),
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        validation_alias=variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        description="The same for traces alone; over HTTP nothing is added to it.",
+    )
+    protocol: TraceProtocol = Field(
+        default=TraceProtocol.HTTP,
+        validation_alias=_otlp("PROTOCOL"),
+        description="`grpc` needs the extra `grpc`.",
+    )
+    insecure: bool = Field(
+        default=False,
+        validation_alias=_otlp("INSECURE"),
+        description="No TLS, for gRPC where the address says neither `http://` nor `https://`.",
+    )
+    timeout_ms: int = Field(
+        default=5000,
+        ge=1,
+        validation_alias=_otlp("TIMEOUT"),
+        description="Milliseconds after which a batch is given up, tries and waits together.",
+    )
+    pipeline: TracePipeline = Field(
+        default=TracePipeline.LEAN,
+        validation_alias=variable("OUTBOUND_TRACE_PIPELINE"),
+        description="`sdk`: OpenTelemetry's own processor and exporter; needs the extra `sdk`.",
     )
     service_name: str = Field(default="backend", validation_alias=variable("OTEL_SERVICE_NAME"))
     resource_attributes: str = Field(

@@ -40,6 +40,7 @@ class AlertName(StrEnum):
     ROLLUP_UNCOMPACTED = "OutboundRollupUncompacted"
     NO_DATA = "OutboundNoData"
     NO_TRAFFIC = "OutboundNoTraffic"
+    SPANS_DROPPED = "OutboundSpansDropped"
     WATCHDOG = "Watchdog"
 
 

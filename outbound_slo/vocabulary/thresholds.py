@@ -31,6 +31,7 @@ class Subject(StrEnum):
     SIGNATURES = "signatures"
     SNAPSHOT_AGE = "snapshot_age"
     ROLLUP_DELTAS = "rollup_deltas"
+    DROPPED_SPANS = "dropped_spans"
 
 
 class Use(StrEnum):
@@ -56,6 +57,7 @@ class Unit(StrEnum):
     WEBHOOKS = "webhooks"
     STATE = "state"
     ROWS = "rows"
+    SPANS = "spans"
 
 
 class Comparison(StrEnum):
@@ -228,6 +230,8 @@ ALERT_DUE_AGE = _alert("stopped", _S.DUE_AGE, _A, 5 * _MINUTE, _SEC, "house", 1)
 ALERT_SNAPSHOT_AGE = _alert("stale", _S.SNAPSHOT_AGE, _A, _MINUTE, _SEC, "house", 1)
 # Reading them takes about 50 ms, and they no longer get fewer.
 ALERT_DELTAS = _alert("deltas", _S.ROLLUP_DELTAS, _A, 200_000, Unit.ROWS, "house", 10)
+# One is enough: a story with a hole misleads whoever reads it.
+ALERT_DROPPED_SPANS = _alert("any", _S.DROPPED_SPANS, _A, 0, Unit.SPANS, "house", 5)
 
 # --- how much there must be before a share means anything (T3) ----------------------------------
 MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")

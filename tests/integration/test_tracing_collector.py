@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from tests.patience import wait_for
-from tracing.collector import CollectorOptions
 from tracing.export import SpanCounts
+from tracing.options import CollectorOptions
 from tracing.setup import Tracing, start_tracing
 
 

@@ -5,60 +5,25 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from outbound_slo.vocabulary.spans import SpanName
+from outbound_slo.vocabulary.transport import TraceProtocol
+from tests.integration.collectors import Verdict, run_collector, run_hanging_collector
 from tests.patience import wait_for
-from tracing.collector import Collector, CollectorOptions
 from tracing.export import SpanCounts, SpanExport
+from tracing.options import CollectorOptions
+from tracing.pipeline import open_collector
 from tracing.setup import Tracing, start_tracing
 from tracing.wire import RequestWriter
 
-
-@contextmanager
-def run_collector(answer: Callable[[], int]) -> Iterator[str]:
-    """Run a collector that answers each export with the HTTP status that `answer` gives."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(answer())
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Stay silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+PATIENT_S = 600.0
 
 
-@contextmanager
-def run_hanging_collector() -> Iterator[tuple[str, threading.Event]]:
-    """Run a collector that holds every request; gives its URL and an event set by the first one."""
-    arrived, release = threading.Event(), threading.Event()
-
-    def hold() -> int:
-        arrived.set()
-        release.wait()
-        return 200
-
-    with run_collector(hold) as url:
-        try:
-            yield url, arrived
-        finally:
-            release.set()
+@pytest.fixture(params=list(TraceProtocol))
+def protocol(request: pytest.FixtureRequest) -> TraceProtocol:
+    return TraceProtocol(request.param)
 
 
 @pytest.fixture
@@ -70,17 +35,32 @@ def closed_port() -> int:
     return port
 
 
+def start(
+    url: str, protocol: TraceProtocol, *, timeout_s: float = 5.0, capacity: int = 1300
+) -> Tracing:
+    return start_tracing(
+        endpoint=url,
+        queue_capacity=capacity,
+        options=CollectorOptions(protocol=protocol, timeout_s=timeout_s),
+    )
+
+
 def make_spans(tracing: Tracing, number: int) -> None:
     for _ in range(number):
         with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS):
             pass
 
 
-def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded() -> None:
-    with run_hanging_collector() as (url, arrived):
-        tracing = start_tracing(
-            endpoint=url, queue_capacity=100, options=CollectorOptions(timeout_s=600)
-        )
+def shown(url: str, protocol: TraceProtocol) -> str:
+    """Give a collector's address as the log names it."""
+    return url.removeprefix("http://") if protocol is TraceProtocol.GRPC else f"{url}/v1/traces"
+
+
+def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded(
+    protocol: TraceProtocol,
+) -> None:
+    with run_hanging_collector(protocol) as (collector, arrived):
+        tracing = start(collector.url, protocol, timeout_s=PATIENT_S, capacity=100)
         make_spans(tracing, 100)
         assert arrived.wait(30)
         # From here on the exporter is stuck with what it took; this loop must end all the same.
@@ -95,12 +75,105 @@ def test_spans_go_on_while_the_collector_hangs_and_the_queue_stays_bounded() -> 
         assert tracing.dropped() == 1100
 
 
-def test_the_queue_is_bounded_by_bytes_too_and_free_again_after_an_export() -> None:
-    with run_hanging_collector() as (url, arrived):
+def test_a_hanging_collector_is_given_up_and_the_next_batch_is_tried(
+    protocol: TraceProtocol,
+) -> None:
+    with run_hanging_collector(protocol) as (collector, _):
+        tracing = start(collector.url, protocol, timeout_s=0.3)
+        make_spans(tracing, 3)
+        wait_for(lambda: tracing.dropped() == 3, "the first batch to be given up")
+        make_spans(tracing, 2)
+        wait_for(lambda: tracing.dropped() == 5, "the second batch to be given up")
+        tracing.shutdown(30)
+
+    assert len(collector.requests) >= 2
+
+
+def test_spans_go_on_while_nothing_listens_and_the_queue_stays_bounded(
+    protocol: TraceProtocol, closed_port: int
+) -> None:
+    tracing = start(f"http://127.0.0.1:{closed_port}", protocol, timeout_s=PATIENT_S, capacity=100)
+    make_spans(tracing, 1100)
+
+    counts = tracing.counts()
+    assert counts.exported == 0
+    assert counts.waiting <= 200
+    assert counts.dropped + counts.waiting == 1100
+    tracing.shutdown(0.1)
+    assert tracing.dropped() == 1100
+
+
+def test_a_slow_collector_gets_what_fits_and_the_rest_is_counted(protocol: TraceProtocol) -> None:
+    turns = threading.Semaphore(0)
+
+    def wait_turn() -> Verdict:
+        turns.acquire()
+        return Verdict.TAKEN
+
+    with run_collector(protocol, wait_turn) as collector:
+        tracing = start(collector.url, protocol, timeout_s=PATIENT_S, capacity=100)
+        for turn in range(3):
+            make_spans(tracing, 100)
+            wait_for(lambda: len(collector.requests) == turn + 1, "the batch to arrive")  # noqa: B023 - called at once
+            make_spans(tracing, 500)
+            counts = tracing.counts()
+            assert counts.waiting <= 200
+            turns.release()
+            wait_for(lambda: tracing.counts().exported > counts.exported, "it to be taken")  # noqa: B023 - likewise
+        turns.release(100)
+        tracing.shutdown(60)
+
+    counts = tracing.counts()
+    assert counts.exported == len(set(collector.span_ids()))
+    assert counts.dropped >= 900
+    assert counts.exported + counts.dropped == 1800
+
+
+def test_delivery_resumes_when_the_collector_is_started_again(protocol: TraceProtocol) -> None:
+    with run_collector(protocol) as before:
+        tracing = start(before.url, protocol, timeout_s=2.0, capacity=100)
+        make_spans(tracing, 5)
+        wait_for(lambda: tracing.counts().exported == 5, "the first spans to be taken")
+
+    make_spans(tracing, 300)
+    wait_for(lambda: tracing.dropped() == 300, "what was made meanwhile to be lost")
+    assert tracing.counts().waiting == 0
+
+    port = int(before.url.rpartition(":")[2])
+    with run_collector(protocol, port=port) as after:
+
+        def resumed() -> bool:
+            make_spans(tracing, 1)
+            return tracing.counts().exported > 5
+
+        wait_for(resumed, "delivery to resume")
+        tracing.shutdown(30)
+
+    counts = tracing.counts()
+    assert 5 < counts.exported <= 5 + len(set(after.span_ids()))
+    assert counts.waiting == 0
+
+
+def test_a_collector_that_is_away_for_a_moment_costs_no_span(protocol: TraceProtocol) -> None:
+    verdicts = [Verdict.TAKEN, Verdict.AWAY]
+    with run_collector(protocol, lambda: verdicts.pop() if verdicts else Verdict.TAKEN) as taken:
+        tracing = start(taken.url, protocol, timeout_s=PATIENT_S)
+        make_spans(tracing, 3)
+        wait_for(lambda: tracing.counts().exported == 3, "the second try")
+        tracing.shutdown(30)
+
+    first, second, *_ = taken.requests
+    assert first[1] == second[1]
+    assert tracing.counts() == SpanCounts(exported=3, dropped=0, waiting=0)
+
+
+def test_the_queue_is_bounded_by_bytes_too_and_free_again_after_an_export(
+    protocol: TraceProtocol,
+) -> None:
+    options = CollectorOptions(protocol=protocol, timeout_s=PATIENT_S)
+    with run_hanging_collector(protocol) as (collector, arrived):
         export = SpanExport(
-            Collector(url, CollectorOptions(timeout_s=600)),
-            RequestWriter({}, "test"),
-            capacity_bytes=2010,
+            open_collector(collector.url, options), RequestWriter({}, "test"), capacity_bytes=2010
         )
         export.take(b"x" * 999)
         assert arrived.wait(30)
@@ -113,9 +186,9 @@ def test_the_queue_is_bounded_by_bytes_too_and_free_again_after_an_export() -> N
         assert export.counts() == SpanCounts(exported=0, dropped=5, waiting=0)
 
 
-def test_shutdown_leaves_a_hanging_collector_behind() -> None:
-    with run_hanging_collector() as (url, arrived):
-        tracing = start_tracing(endpoint=url, options=CollectorOptions(timeout_s=600))
+def test_shutdown_leaves_a_hanging_collector_behind(protocol: TraceProtocol) -> None:
+    with run_hanging_collector(protocol) as (collector, arrived):
+        tracing = start(collector.url, protocol, timeout_s=PATIENT_S)
         make_spans(tracing, 1)
         assert arrived.wait(30)
 
@@ -126,53 +199,60 @@ def test_shutdown_leaves_a_hanging_collector_behind() -> None:
         assert tracing.dropped() == 1
 
 
-def test_shutdown_delivers_what_waits() -> None:
-    with run_collector(lambda: 200) as url:
-        tracing = start_tracing(endpoint=url)
+def test_shutdown_delivers_what_waits(protocol: TraceProtocol) -> None:
+    with run_collector(protocol) as collector:
+        tracing = start(collector.url, protocol)
         make_spans(tracing, 1300)
         tracing.shutdown(60)
 
-    counts = tracing.counts()
-    assert (counts.exported, counts.dropped, counts.waiting) == (1300, 0, 0)
+    assert tracing.counts() == SpanCounts(exported=1300, dropped=0, waiting=0)
 
 
-def test_spans_after_shutdown_are_counted_as_dropped() -> None:
-    with run_collector(lambda: 200) as url:
-        tracing = start_tracing(endpoint=url)
+def test_spans_after_shutdown_are_counted_as_dropped(protocol: TraceProtocol) -> None:
+    with run_collector(protocol) as collector:
+        tracing = start(collector.url, protocol)
         tracing.shutdown(60)
         make_spans(tracing, 3)
 
     assert tracing.dropped() == 3
 
 
-def test_an_outage_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    status = [400]
+def test_an_outage_is_logged_once_and_so_is_its_end(
+    protocol: TraceProtocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    verdict = [Verdict.REFUSED]
 
     def wait_for_drops(number: int) -> None:
         wait_for(lambda: tracing.dropped() == number, "the batch to be refused")
 
-    with run_collector(lambda: status[0]) as url, caplog.at_level(logging.WARNING):
-        tracing = start_tracing(endpoint=url)
+    with (
+        run_collector(protocol, lambda: verdict[0]) as collector,
+        caplog.at_level(logging.WARNING),
+    ):
+        tracing = start(collector.url, protocol)
         make_spans(tracing, 5)
         wait_for_drops(5)
         make_spans(tracing, 5)
         wait_for_drops(10)
-        status[0] = 200
+        verdict[0] = Verdict.TAKEN
         make_spans(tracing, 5)
         wait_for(lambda: tracing.counts().exported == 5, "the batch to be taken")
         tracing.shutdown(60)
 
+    fault = {TraceProtocol.HTTP: "HTTP 400", TraceProtocol.GRPC: "gRPC INVALID_ARGUMENT"}[protocol]
+    name = shown(collector.url, protocol)
     lost, back = (record.getMessage() for record in caplog.records)
-    assert lost.startswith(f"trace collector {url}/v1/traces takes no spans (HTTP 400); dropping")
-    assert back == f"trace collector {url}/v1/traces is back; 10 spans were dropped"
+    assert lost.startswith(f"trace collector {name} takes no spans ({fault}); dropping")
+    assert back == f"trace collector {name} is back; 10 spans were dropped"
 
 
 SENDING_INTO_THE_VOID = """
 import sys
 from outbound_slo.vocabulary.spans import SpanName
-from tracing.collector import CollectorOptions
+from outbound_slo.vocabulary.transport import TraceProtocol
+from tracing.options import CollectorOptions
 from tracing.setup import start_tracing
-options = CollectorOptions(timeout_s=1)
+options = CollectorOptions(timeout_s=1, protocol=TraceProtocol(sys.argv[2]))
 tracing = start_tracing(endpoint=sys.argv[1], queue_capacity=50, options=options)
 for _ in range(500):
     with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS):
@@ -182,17 +262,20 @@ print(tracing.dropped())
 """
 
 
-def test_an_unreachable_collector_costs_one_line_and_no_traceback(closed_port: int) -> None:
+def test_an_unreachable_collector_costs_one_line_and_no_traceback(
+    protocol: TraceProtocol, closed_port: int
+) -> None:
     url = f"http://127.0.0.1:{closed_port}"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SENDING_INTO_THE_VOID, url],
+        [sys.executable, "-W", "error", "-c", SENDING_INTO_THE_VOID, url, protocol.value],
         capture_output=True,
         text=True,
         check=True,
     )
 
+    fault = {TraceProtocol.HTTP: "ConnectionError", TraceProtocol.GRPC: "gRPC UNAVAILABLE"}
     assert done.stdout == "500\n"
     assert done.stderr == (
-        f"trace collector {url}/v1/traces takes no spans (ConnectionError); "
+        f"trace collector {shown(url, protocol)} takes no spans ({fault[protocol]}); "
         "dropping and counting them meanwhile\n"
     )

@@ -34,6 +34,7 @@ from tests.tracing_parts import trace_in_memory
 from tracing import wire
 from tracing.privacy import SCRUBBED_TAGS
 from tracing.propagation import NEW_TRACE, context_from, link_to
+from tracing.sdk_pipeline import SpanReader
 
 RESOURCE = {"service.name": "backend", "service.instance.id": "café-1", "empty": ""}
 SCOPE = "outbound-slo"
@@ -209,6 +210,12 @@ def test_a_story_told_by_us_and_by_the_sdk_is_the_same_message(
     for span in whole.resource_spans[0].scope_spans[0].spans:
         in_order(span)
     assert whole == request
+
+    reader = SpanReader(RESOURCE, SCOPE)
+    read_back = encode_spans([reader.read(span, ReadableSpan) for span in written])
+    for span in read_back.resource_spans[0].scope_spans[0].spans:
+        in_order(sampled(span))
+    assert read_back == request
 
 
 def as_integer(value: object) -> int:
