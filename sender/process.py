@@ -190,6 +190,7 @@ async def _serve(
                 pool,
                 inbox,
                 metrics,
+                tracing,
                 Patience(settings.recovery_window_s, settings.silence_s),
                 worker.is_settling,
             )

@@ -2,7 +2,8 @@
 
 Where traces are sampled, an attempt that went well leaves its `traceparent` and the times of its
 steps in its row. When a webhook brings a failure, or a delivery beyond the SLA's line, its spans
-are made from there under the ids that they always had.
+are made from there under the ids that they always had. Of an attempt whose process was killed
+nothing more is known than that it began.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +14,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from outbound_slo.database import load_queries
+from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from outbound_slo.vocabulary.thresholds import SLA_DELIVERY_LATENCY
-from sender.outbox import ClaimedMessage
+from sender.outbox import ClaimedMessage, Pool
 from sender.receipts import Said
 from sender.settlement import Settled
 from tracing.propagation import NEW_TRACE, context_from, link_to, name_story
@@ -103,13 +105,37 @@ def retell(tracing: Tracing, rows: Iterable[Mapping[str, Any]]) -> None:
         _retell_one(tracing, row)
 
 
-def _retell_one(tracing: Tracing, row: Mapping[str, Any]) -> None:
-    stages: Mapping[str, Any] = row["trace_stages"]
-    start_ns, steps = int(stages[_FROM]), stages[_STEPS]
-    channel = Channel(row["channel"])
+async def tell_lost(pool: Pool, tracing: Tracing, recovered: Mapping[int, MessageStatus]) -> None:
+    """Tell of attempts that were recovered: the process that made them has not, nor will it.
+
+    Args:
+        pool: The sender's connections.
+        tracing: Where spans go.
+        recovered: The new status of each message by its id.
+
+    """
+    if not recovered or not tracing.is_exporting:
+        return
+    async with pool.connection() as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        await cursor.execute(_QUERIES["lost_stories"].encode(), {"ids": list(recovered)})
+        rows = await cursor.fetchall()
+    for row in rows:
+        root = _open_root(tracing, row, _to_ns(row["started_at"]))
+        root.tags(
+            {
+                Tag.STATUS: recovered[row["message_id"]].value,
+                Tag.ERROR_CODE: HouseCode.OUTCOME_UNKNOWN.value,
+            }
+        )
+        root.fail(HouseCode.OUTCOME_UNKNOWN.value, "The process that made the attempt has ended")
+        root.end()
+
+
+def _open_root(tracing: Tracing, row: Mapping[str, Any], start_ns: int) -> StorySpan:
     found = (link_to(row["request_traceparent"]), link_to(row["previous_traceparent"]))
     baggage = list_correlation(row["session_id"], row["run_id"], row["hypothesis_id"])
-    root = tracing.span(
+    span = tracing.span(
         SpanName.OUTBOUND_MESSAGE_PROCESS,
         {
             Tag.MESSAGE_ID: row["message_id"],
@@ -125,8 +151,15 @@ def _retell_one(tracing: Tracing, row: Mapping[str, Any]) -> None:
         start_ns=start_ns,
         own=name_story(row["traceparent"]),
     )
-    root.decide(keep=True)
-    call_name = PROVIDER_SPAN[channel]
+    span.decide(keep=True)
+    return span
+
+
+def _retell_one(tracing: Tracing, row: Mapping[str, Any]) -> None:
+    stages: Mapping[str, Any] = row["trace_stages"]
+    start_ns, steps = int(stages[_FROM]), stages[_STEPS]
+    root = _open_root(tracing, row, start_ns)
+    call_name = PROVIDER_SPAN[Channel(row["channel"])]
     call_start, call_ns = _read_step(steps, call_name, start_ns)
     window = stages.get(_WINDOW)
     call = tracing.span(

@@ -12,6 +12,8 @@ from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from sender.inbox import Inbox
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool, count_held, expire, recover, renew_quotas, wake_forgotten
+from sender.retelling import tell_lost
+from tracing.setup import Tracing
 
 _log = structlog.get_logger()
 
@@ -40,6 +42,7 @@ async def keep_up(
     pool: Pool,
     inbox: Inbox,
     metrics: SenderMetrics,
+    tracing: Tracing,
     patience: Patience,
     is_settling: Callable[[], bool],
 ) -> None:
@@ -49,6 +52,7 @@ async def keep_up(
         pool: The sender's connections.
         inbox: Where old webhooks are dropped.
         metrics: Where recoveries are counted.
+        tracing: Where attempts are told of whose process has ended.
         patience: When an attempt counts as lost.
         is_settling: Whether this process still writes its own results; then it takes none for lost.
 
@@ -59,7 +63,7 @@ async def keep_up(
         try:
             await _tidy(pool)
             if time.monotonic() >= due and is_settling():
-                await _sweep(pool, inbox, metrics, patience)
+                await _sweep(pool, inbox, metrics, tracing, patience)
                 due = time.monotonic() + every
         except psycopg.Error as fault:
             _log.warning("upkeep failed, trying again", error=type(fault).__name__)
@@ -74,13 +78,16 @@ async def _tidy(pool: Pool) -> None:
         _log.info("woke messages that nothing is in flight for", count=woken)
 
 
-async def _sweep(pool: Pool, inbox: Inbox, metrics: SenderMetrics, patience: Patience) -> None:
+async def _sweep(
+    pool: Pool, inbox: Inbox, metrics: SenderMetrics, tracing: Tracing, patience: Patience
+) -> None:
     """Recover stale messages (000), start quota windows, drop what is old."""
     recovered = await recover(pool, window_s=patience.window_s, silence_s=patience.silence_s)
     for number, status in recovered.items():
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
         metrics.recovered.labels(result).inc()
         _log.warning("recovered a stale message", messageId=number, status=status.value)
+    await tell_lost(pool, tracing, recovered)
     held = await count_held(pool, window_s=patience.window_s)
     for channel in Channel:
         metrics.resends_held.labels(channel.label).set(held.get(channel, 0))

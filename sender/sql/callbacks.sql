@@ -182,6 +182,22 @@ RETURNING a.outbound_message_id AS message_id, a.attempt_no, a.traceparent, a.tr
             WHERE p.outbound_message_id = a.outbound_message_id AND p.attempt_no < a.attempt_no
             ORDER BY p.attempt_no DESC LIMIT 1) AS previous_traceparent
 
+-- name: lost_stories
+-- Keep the traces of attempts that were recovered and that nobody settled, and give what is known.
+UPDATE outbound_attempt AS a
+   SET trace_kept = true
+  FROM outbound_message AS m
+ WHERE a.outbound_message_id = ANY (%(ids)s)
+   AND m.id = a.outbound_message_id
+   AND a.attempt_no = m.attempt_seq
+   AND a.outcome = 'UNKNOWN' AND a.settled_at IS NULL AND a.traceparent IS NOT NULL
+RETURNING a.outbound_message_id AS message_id, a.attempt_no, a.traceparent, a.started_at,
+          a.channel, m.org_id, m.to_recipient, m.template_code,
+          m.session_id, m.run_id, m.hypothesis_id, m.traceparent AS request_traceparent,
+          (SELECT p.traceparent FROM outbound_attempt AS p
+            WHERE p.outbound_message_id = a.outbound_message_id AND p.attempt_no < a.attempt_no
+            ORDER BY p.attempt_no DESC LIMIT 1) AS previous_traceparent
+
 -- name: keep_new_events
 -- Which of these events have not come before.
 INSERT INTO provider_event_seen (provider, event_id)

@@ -18,7 +18,8 @@ from sender.callbacks import Caller
 from sender.inbox import Inbox
 from sender.intake import Arrival
 from sender.metrics import SenderMetrics
-from sender.outbox import Order, Pool, Settlement, claim, look_for_lanes, settle
+from sender.outbox import Order, Pool, Settlement, claim, look_for_lanes, recover, settle
+from sender.retelling import tell_lost
 from tests.integration.sending import NUMBER, Sending, template_message
 from tests.outbox_parts import WHATSAPP, Outbox
 from tests.patience import wait_for
@@ -235,3 +236,23 @@ def test_settling_again_writes_nothing(database: str) -> None:
 
     assert outbox.use(lambda pool: settle(pool, [failed])).moved == 0
     assert outbox.change("SELECT http_status, trace_kept FROM outbound_attempt") == [(200, True)]
+
+
+def test_of_an_attempt_whose_process_ended_the_sweep_tells(database: str) -> None:
+    outbox = Outbox(database)
+    outbox.add("+33600000000")
+    [message] = claim_with(outbox, NEVER)
+    tracing, memory = trace_in_memory()
+
+    async def sweep(pool: Pool) -> None:
+        for _ in range(2):
+            await tell_lost(pool, tracing, await recover(pool, window_s=0, silence_s=60))
+
+    outbox.use(sweep)
+
+    [root] = memory.spans
+    assert root.name == SpanName.OUTBOUND_MESSAGE_PROCESS
+    assert message.own_traceparent == f"00-{root.trace_id}-{root.span_id}-00"
+    assert (root.tags["message.id"], root.tags["status"]) == (message.id, "QUEUED")
+    assert root.tags["error"] == "outcome_unknown"
+    assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(True,)]
