@@ -1,4 +1,4 @@
-"""How long a set of traces took: the numbers of runbook 000's fourth query and of its export script.
+"""How long traces took: the numbers of runbook 000's fourth query and of its export script.
 
 000 divides microseconds by 10^6 and calls that milliseconds; here they are seconds (D29).
 """
