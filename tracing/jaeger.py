@@ -111,26 +111,6 @@ class JaegerClient:
         query = TraceQuery({Tag.MESSAGE_ID: str(message_id)}, lookback=lookback)
         return self.find(query)[::-1]
 
-    def traces_with_error(
-        self,
-        code: str,
-        *,
-        lookback: timedelta = DEFAULT_LOOKBACK,
-        limit: int = DEFAULT_LIMIT,
-    ) -> list[Trace]:
-        """Give the latest traces with an error code, whether the answer or a webhook brought it."""
-        return self.find(TraceQuery({Tag.ERROR_CODE: code}, lookback=lookback, limit=limit))
-
-    def traces_to(
-        self,
-        recipient: str,
-        *,
-        lookback: timedelta = DEFAULT_LOOKBACK,
-        limit: int = DEFAULT_LIMIT,
-    ) -> list[Trace]:
-        """Give the latest traces of attempts to one recipient."""
-        return self.find(TraceQuery({Tag.MESSAGE_TO: recipient}, lookback=lookback, limit=limit))
-
     def find(self, query: TraceQuery) -> list[Trace]:
         """Search, the latest trace first.
 

@@ -12,7 +12,8 @@ from tracing.traces import Span, Trace
 from tracing.values import show_value
 
 _US_PER_S = 1_000_000
-_ARRIVALS = frozenset({"DELIVERED", "READ"})
+ARRIVALS = frozenset({"DELIVERED", "READ"})
+"""What a webhook says of a message that arrived; READ alone will do, since receipts get lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Delivery:
         provider_message_id: The provider's id, which ties the two together.
         sent_us: When the attempt began, as 000 reckons.
         receipts: In the order of arrival.
+        latency_s: Seconds from the attempt to the first webhook that says it arrived; None before.
 
     """
 
@@ -95,12 +97,7 @@ class Delivery:
     provider_message_id: str
     sent_us: int
     receipts: tuple[Receipt, ...]
-
-    @property
-    def latency_s(self) -> float | None:
-        """Seconds from the attempt to the first webhook that says it arrived; None before that."""
-        arrived = (each.latency_s for each in self.receipts if each.status in _ARRIVALS)
-        return next(arrived, None)
+    latency_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +157,7 @@ def read_window(trace: Trace) -> ClosedWindow:
 
 def correlate(attempt: Trace, provider_message_id: str, elsewhere: Iterable[Trace]) -> Delivery:
     """Join an attempt with its webhooks: those in its own trace, and those told elsewhere."""
-    receipts = [
+    receipts = (
         Receipt(
             trace_id=trace.trace_id,
             received_us=entry.start_us,
@@ -169,13 +166,16 @@ def correlate(attempt: Trace, provider_message_id: str, elsewhere: Iterable[Trac
         )
         for trace in (attempt, *elsewhere)
         for entry, status in read_webhooks(trace)
-    ]
+    )
+    ordered = sorted(receipts, key=lambda receipt: receipt.received_us)
+    arrived = (receipt.latency_s for receipt in ordered if receipt.status in ARRIVALS)
     return Delivery(
         trace_id=attempt.trace_id,
         attempt=read_whole(attempt, Tag.MESSAGE_ATTEMPT),
         provider_message_id=provider_message_id,
         sent_us=attempt.start_us,
-        receipts=tuple(sorted(receipts, key=lambda receipt: receipt.received_us)),
+        receipts=tuple(ordered),
+        latency_s=next(arrived, None),
     )
 
 

@@ -149,14 +149,16 @@ def test_traces_are_found_by_error_code_recipient_and_operation(
     url, told = store
     client = JaegerClient(url)
 
-    assert told.attempt_trace_ids[0] in ids(client.traces_with_error("130"))
-    assert len(client.traces_with_error("130")) == 2
-    assert client.traces_with_error("131016") == []
-    assert len(client.traces_to("+33612345678")) == 4
-    assert len(client.traces_to("+33612345678", limit=3)) == 3
+    errors = client.find(TraceQuery({Tag.ERROR_CODE: "130"}))
+    assert told.attempt_trace_ids[0] in ids(errors)
+    assert len(errors) == 2
+    assert client.find(TraceQuery({Tag.ERROR_CODE: "131016"})) == []
+    to_one = {Tag.MESSAGE_TO: "+33612345678"}
+    assert len(client.find(TraceQuery(to_one))) == 4
+    assert len(client.find(TraceQuery(to_one, limit=3))) == 3
     webhooks = TraceQuery({Tag.PROVIDER_MESSAGE_ID: "wamid.ABC123"}, operation="webhook.process")
     assert told.attempt_trace_ids[1] in ids(client.find(webhooks))
-    assert client.traces_to("+33612345678", lookback=timedelta(minutes=5)) == []
+    assert client.find(TraceQuery(to_one, lookback=timedelta(minutes=5))) == []
 
 
 @pytest.mark.parametrize("jaeger", [Recorder, JaegerWithoutThirdApi])
