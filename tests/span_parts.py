@@ -114,12 +114,11 @@ def make_webhook(
     """Make a webhook's three spans; `parent` is None where they have a trace of their own."""
     number = 10 + at_us // SECOND * 10
     named: dict[str, Any] = {"provider__message__id": "wamid.ABC123"}
+    told: dict[str, Any] = {"new__status": status, **tags}
     return [
         make_span(trace, number, parent, "webhook.in", at_us, 6 * MS, message__id=12345, **named),
         make_span(trace, number + 1, number, "webhook.process", at_us, 5 * MS, **named),
-        make_span(
-            trace, number + 2, number + 1, "status.update", at_us, MS, new__status=status, **tags
-        ),
+        make_span(trace, number + 2, number + 1, "status.update", at_us, MS, **told),
     ]
 
 
