@@ -40,7 +40,11 @@ def write_document(answer: Answer) -> dict[str, Any]:
         ) from error
     # The order of the search's answer, the latest trace first.
     ordered = [bytes.fromhex(trace.trace_id.rjust(32, "0")) for trace in answer.traces]
-    stored = (StoredTrace(key, tuple(sorted(members[key], key=_place))) for key in ordered)
+    stored = (
+        StoredTrace(key, tuple(sorted(members[key], key=_place)))
+        for key in ordered
+        if key in members
+    )
     return jaeger_v1.wrap_data([jaeger_v1.show_trace(trace) for trace in stored])
 
 

@@ -137,7 +137,7 @@ class TraceEdge:
 TRACE_EDGES: tuple[TraceEdge, ...] = (
     TraceEdge(
         ("000:1429", "000:1445", "000:1470", "000:1491", "000:1553", "000:1635"),
-        "They read `.duration` of a trace (1445, 1491 and 1553 `.startTime`), which Jaeger does not "
+        "They read `.duration` of a trace (1445, 1491, 1553 `.startTime`), which Jaeger does not "
         "have: jq gives null, and `add / length` of the export fails.",
         "The embedded store and `trace export` give a trace its root span's two times; on Jaeger, "
         "`trace latency` and `trace analyze` find them.",
