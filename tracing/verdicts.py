@@ -134,7 +134,7 @@ def recognize(facts: AttemptFacts) -> Pattern | None:
         return Pattern.UNKNOWN_OUTCOME
     if _is_session_expired(facts):
         return Pattern.SESSION_EXPIRED
-    if not facts.called and facts.http_status is None:
+    if not facts.called and facts.http_status is None and _is_ours(facts.code):
         return Pattern.DEFERRED if facts.retry_scheduled else Pattern.REFUSED
     return _by_answer(facts)
 
@@ -195,6 +195,11 @@ def _is_accepted(facts: AttemptFacts) -> bool:
     # Another sender may tell no status, as in 000's patterns.
     answered = facts.http_status is not None and facts.http_status < HTTPStatus.BAD_REQUEST
     return not facts.status and answered and not facts.failed and not facts.code
+
+
+def _is_ours(code: str) -> bool:
+    # A provider's code without a call in sight comes from a sender that tells of none.
+    return not code or code in set(HouseCode)
 
 
 def _is_unknown(facts: AttemptFacts) -> bool:

@@ -134,6 +134,13 @@ def test_the_runbooks_five_patterns_are_recognized_as_it_shows_them(
             ),
             Pattern.RATE_LIMITED,
         ),
+        # A sender that tells of no call.
+        (
+            make_attempt(
+                status="FAILED", error__code="132016", error="session_window", failed=True
+            ),
+            Pattern.SESSION_EXPIRED,
+        ),
         # A sender that follows Meta calls 133004 passing trouble, and its word counts.
         (
             make_attempt(
