@@ -141,6 +141,11 @@ def test_the_runbooks_five_patterns_are_recognized_as_it_shows_them(
             ),
             Pattern.SESSION_EXPIRED,
         ),
+        # HTTP 429 is a limit whatever code comes with it.
+        (
+            make_attempt(called=429, http__status=429, error__code="4711", failed=True),
+            Pattern.RATE_LIMITED,
+        ),
         # A sender that follows Meta calls 133004 passing trouble, and its word counts.
         (
             make_attempt(
