@@ -1,67 +1,74 @@
 """`outbound-slo trace`: a message's story by its id, searches, and the embedded store."""
 
 import asyncio
-import json
-import os
-import re
-import sys
-from collections.abc import Sequence
-from datetime import timedelta
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from outbound_slo.vocabulary.mistakes import UserMistake
+from tracing import export_commands, search_commands
+from tracing.arguments import (
+    AsJson,
+    Limit,
+    Lookback,
+    MessageId,
+    Service,
+    Url,
+    give_up,
+    open_console,
+    print_json,
+    read_query,
+    show_plainly,
+)
+from tracing.explanation import explain_message
 from tracing.jaeger import DEFAULT_LIMIT, DEFAULT_SERVICE, DEFAULT_URL, JaegerClient
+from tracing.queries import find_message
 from tracing.store.archive import DEFAULT_MAX_BYTES, DEFAULT_RETENTION_S, TraceArchive
 from tracing.store.server import serve
-from tracing.traces import Trace, show_trace
-from tracing.tree import draw_message, draw_trace, list_traces
+from tracing.telling import tell_explanation
+from tracing.traces import show_trace
+from tracing.tree import draw_message, draw_trace
 
 app = typer.Typer(
     help="The story of a message, from its traces.", no_args_is_help=True, add_completion=False
 )
+search_commands.register(app)
+export_commands.register(app)
 
-_NOTHING_FOUND = 1
-_PIPED_WIDTH = 200
 _MIB = 1024 * 1024
 _S_PER_DAY = 24 * 3600
-_LOOKBACK = re.compile(r"(\d{1,4})([smhd])")
-_LOOKBACK_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_SEPARATORS = re.compile(r"[\s().\-/]")
-_NUMBER = re.compile(r"\+?\d{5,15}")
-
-Url = Annotated[
-    str,
-    typer.Option("--url", envvar="OUTBOUND_JAEGER_URL", help="Jaeger's query service, or ours."),
-]
-Service = Annotated[
-    str, typer.Option("--service", help="service.name under which the sender's spans are filed.")
-]
-Lookback = Annotated[str, typer.Option("--lookback", help="How far back to look: 90m, 24h, 7d.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="Traces at most.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Plain data for programs.")]
 
 
 @app.command("message")
 def show_message(
-    message_id: Annotated[int, typer.Argument(metavar="ID", help="outbound_message.id")],
+    message_id: MessageId,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say in words what happened and what to do next.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     service: Service = DEFAULT_SERVICE,
     lookback: Lookback = "7d",
+    limit: Limit = DEFAULT_LIMIT,
 ) -> None:
     """Draw every attempt of one message with its webhooks; exit code 1 if no trace names it."""
     client = JaegerClient(url, service=service)
-    traces = client.traces_of_message(message_id, lookback=_read_lookback(lookback))
-    if as_json:
-        _print_json(traces)
-    elif traces:
-        _console().print(draw_message(message_id, traces))
+    traces = find_message(client, message_id, read_query(lookback, limit))
     if not traces:
-        _give_up(f"no trace names message {message_id} in the last {lookback} at {url}")
+        if as_json:
+            print_json([])
+        give_up(f"no trace names message {message_id} in the last {lookback} at {url}")
+    if explain:
+        explanation = explain_message(message_id, traces, now_us=time.time_ns() // 1000)
+        if as_json:
+            print_json(show_plainly(explanation))
+        else:
+            tell_explanation(explanation)
+    elif as_json:
+        print_json([show_trace(trace) for trace in traces])
+    else:
+        open_console().print(draw_message(message_id, traces))
 
 
 @app.command("show")
@@ -73,44 +80,11 @@ def show_one(
     """Draw one trace by its id; exit code 1 if the server has no such."""
     trace = JaegerClient(url).trace(trace_id)
     if trace is None:
-        _give_up(f"no trace {trace_id} at {url}")
+        give_up(f"no trace {trace_id} at {url}")
     elif as_json:
-        _print_json([trace])
+        print_json([show_trace(trace)])
     else:
-        _console().print(draw_trace(trace))
-
-
-@app.command("errors")
-def list_errors(
-    code: Annotated[str, typer.Option("--code", help="Error code, as 131016.")],
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    service: Service = DEFAULT_SERVICE,
-    lookback: Lookback = "6h",
-    limit: Limit = DEFAULT_LIMIT,
-) -> None:
-    """List the latest traces with an error code; exit code 1 if there is none."""
-    client = JaegerClient(url, service=service)
-    traces = client.traces_with_error(code, lookback=_read_lookback(lookback), limit=limit)
-    _list(traces, f"error code {code}, last {lookback}", url, as_json=as_json)
-
-
-@app.command("recipient")
-def list_recipient(
-    number: Annotated[
-        str, typer.Argument(metavar="NUMBER", help="E.164 number, spaces allowed, or an address.")
-    ],
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    service: Service = DEFAULT_SERVICE,
-    lookback: Lookback = "24h",
-    limit: Limit = DEFAULT_LIMIT,
-) -> None:
-    """List the latest attempts to one recipient; exit code 1 if there is none."""
-    recipient = _read_recipient(number)
-    client = JaegerClient(url, service=service)
-    traces = client.traces_to(recipient, lookback=_read_lookback(lookback), limit=limit)
-    _list(traces, f"recipient {recipient}, last {lookback}", url, as_json=as_json)
+        open_console().print(draw_trace(trace))
 
 
 @app.command("serve")
@@ -137,45 +111,3 @@ def serve_store(
         asyncio.run(serve(archive, host, port, announce=announce))
     finally:
         archive.close()
-
-
-def _list(traces: Sequence[Trace], title: str, url: str, *, as_json: bool) -> None:
-    if as_json:
-        _print_json(traces)
-    elif traces:
-        _console().print(list_traces(traces, title))
-    if not traces:
-        _give_up(f"no trace found at {url}: {title}")
-
-
-def _console() -> Console:
-    # Into a pipe or a file lines are not broken at the 80 columns that rich assumes there.
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_PIPED_WIDTH if piped else None)
-
-
-def _print_json(traces: Sequence[Trace]) -> None:
-    typer.echo(json.dumps([show_trace(trace) for trace in traces], indent=2, ensure_ascii=False))
-
-
-def _give_up(line: str) -> None:
-    typer.echo(line, err=True)
-    raise typer.Exit(_NOTHING_FOUND)
-
-
-def _read_lookback(text: str) -> timedelta:
-    match = _LOOKBACK.fullmatch(text)
-    if match is None:
-        raise UserMistake(f"--lookback {text!r} is not a span of time", "Write 90m, 24h or 7d")
-    return timedelta(**{_LOOKBACK_UNITS[match[2]]: int(match[1])})
-
-
-def _read_recipient(text: str) -> str:
-    if "@" in text:
-        return text.strip()
-    number = _SEPARATORS.sub("", text)
-    if _NUMBER.fullmatch(number) is None:
-        raise UserMistake(
-            f"{text!r} is neither a telephone number nor an address", "Write it as +33612345678"
-        )
-    return number

@@ -25,7 +25,7 @@ DEFAULT_SERVICE = "backend"
 DEFAULT_LOOKBACK = timedelta(days=7)
 DEFAULT_LIMIT = 50
 """Traces asked for, as in most queries of runbook 000."""
-_TIMEOUT_S = 10.0
+DEFAULT_TIMEOUT_S = 10.0
 # A collector's clock may run ahead of ours.
 _AHEAD = timedelta(minutes=5)
 
@@ -46,6 +46,8 @@ class TraceQuery:
         operation: Name of that span; None for any.
         lookback: How far back its start may lie.
         limit: Traces at most.
+        min_duration: That span took as long at least; None for no bound.
+        max_duration: That span took as long at most; None for no bound.
 
     """
 
@@ -53,6 +55,24 @@ class TraceQuery:
     operation: str | None = None
     lookback: timedelta = DEFAULT_LOOKBACK
     limit: int = DEFAULT_LIMIT
+    min_duration: timedelta | None = None
+    max_duration: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said to a search.
+
+    Attributes:
+        api: The API that it was asked by.
+        body: Its JSON in that API's form.
+        traces: The same as read, the latest trace first.
+
+    """
+
+    api: QueryApi
+    body: dict[str, Any]
+    traces: list[Trace]
 
 
 class JaegerClient:
@@ -65,6 +85,7 @@ class JaegerClient:
         service: str = DEFAULT_SERVICE,
         session: requests.Session | None = None,
         clock: Callable[[], float] = time.time,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         """Prepare to ask; nothing is sent yet.
 
@@ -73,12 +94,14 @@ class JaegerClient:
             service: `service.name` of the sender.
             session: HTTP session to use, for credentials or certificates.
             clock: Now, seconds since the epoch.
+            timeout_s: Seconds that an answer may keep silent.
 
         """
         self._url = url.rstrip("/")
         self._service = service
         self._session = session or requests.Session()
         self._clock = clock
+        self._timeout_s = timeout_s
         self._api: QueryApi | None = None
 
     def traces_of_message(
@@ -88,26 +111,6 @@ class JaegerClient:
         query = TraceQuery({Tag.MESSAGE_ID: str(message_id)}, lookback=lookback)
         return self.find(query)[::-1]
 
-    def traces_with_error(
-        self,
-        code: str,
-        *,
-        lookback: timedelta = DEFAULT_LOOKBACK,
-        limit: int = DEFAULT_LIMIT,
-    ) -> list[Trace]:
-        """Give the latest traces with an error code, whether the answer or a webhook brought it."""
-        return self.find(TraceQuery({Tag.ERROR_CODE: code}, lookback=lookback, limit=limit))
-
-    def traces_to(
-        self,
-        recipient: str,
-        *,
-        lookback: timedelta = DEFAULT_LOOKBACK,
-        limit: int = DEFAULT_LIMIT,
-    ) -> list[Trace]:
-        """Give the latest traces of attempts to one recipient."""
-        return self.find(TraceQuery({Tag.MESSAGE_TO: recipient}, lookback=lookback, limit=limit))
-
     def find(self, query: TraceQuery) -> list[Trace]:
         """Search, the latest trace first.
 
@@ -115,13 +118,22 @@ class JaegerClient:
             UserMistake: The server can't be reached, or answers something else.
 
         """
+        return self.ask(query).traces
+
+    def ask(self, query: TraceQuery) -> Answer:
+        """Search, and give the server's own JSON besides.
+
+        Raises:
+            UserMistake: As for `find`.
+
+        """
         if self._ask_api() is QueryApi.V3:
-            found = self._find_v3(query)
+            found = self._ask_v3(query)
             if found is not None:
                 return found
             # This server's third API does not search by tag, so its first one is still there.
             self._api = QueryApi.V1
-        return self._find_v1(query)
+        return self._ask_v1(query)
 
     def trace(self, trace_id: str) -> Trace | None:
         """Give one trace by its id, or None when the server has no such.
@@ -137,7 +149,8 @@ class JaegerClient:
             return None
         if response.status_code == HTTPStatus.BAD_REQUEST:
             raise UserMistake(f"{trace_id!r} is not a trace id", "Give up to 32 hexadecimal digits")
-        traces = self._read(response, read_v3_answer if modern else read_v1_answer)
+        api = QueryApi.V3 if modern else QueryApi.V1
+        traces = self._read(response, api).traces
         return traces[0] if traces else None
 
     def _ask_api(self) -> QueryApi:
@@ -153,7 +166,7 @@ class JaegerClient:
                 )
         return self._api
 
-    def _find_v3(self, query: TraceQuery) -> list[Trace] | None:
+    def _ask_v3(self, query: TraceQuery) -> Answer | None:
         """Search by the third API; None when it turns out not to search by tag."""
         now = datetime.fromtimestamp(self._clock(), UTC)
         parameters = {
@@ -167,15 +180,19 @@ class JaegerClient:
             parameters["query.attributes"] = json.dumps(tags)
         if query.operation:
             parameters["query.operationName"] = query.operation
+        if query.min_duration is not None:
+            parameters["query.durationMin"] = _go_duration(query.min_duration)
+        if query.max_duration is not None:
+            parameters["query.durationMax"] = _go_duration(query.max_duration)
         response = self._get("/api/v3/traces", parameters)
         if response.status_code == HTTPStatus.NOT_FOUND:
-            return []
+            return Answer(QueryApi.V3, {"result": {"resourceSpans": []}}, [])
         if response.status_code == HTTPStatus.BAD_REQUEST:
             return None
-        found = self._read(response, read_v3_answer)
-        return found if all(_matches(trace, tags) for trace in found) else None
+        answer = self._read(response, QueryApi.V3)
+        return answer if all(_matches(trace, tags) for trace in answer.traces) else None
 
-    def _find_v1(self, query: TraceQuery) -> list[Trace]:
+    def _ask_v1(self, query: TraceQuery) -> Answer:
         now_us = int(self._clock() * 1_000_000)
         parameters = {
             "service": self._service,
@@ -186,11 +203,15 @@ class JaegerClient:
         }
         if query.operation:
             parameters["operation"] = query.operation
-        return self._read(self._get("/api/traces", parameters), read_v1_answer)
+        if query.min_duration is not None:
+            parameters["minDuration"] = _go_duration(query.min_duration)
+        if query.max_duration is not None:
+            parameters["maxDuration"] = _go_duration(query.max_duration)
+        return self._read(self._get("/api/traces", parameters), QueryApi.V1)
 
     def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> requests.Response:
         try:
-            return self._session.get(self._url + path, params=parameters, timeout=_TIMEOUT_S)
+            return self._session.get(self._url + path, params=parameters, timeout=self._timeout_s)
         except requests.RequestException as error:
             raise UserMistake(
                 f"no trace server answers at {self._url} ({type(error).__name__})",
@@ -198,18 +219,16 @@ class JaegerClient:
                 "or OUTBOUND_JAEGER_URL",
             ) from error
 
-    def _read(
-        self,
-        response: requests.Response,
-        read: Callable[[Any], list[Trace]],
-    ) -> list[Trace]:
+    def _read(self, response: requests.Response, api: QueryApi) -> Answer:
         if response.status_code != HTTPStatus.OK:
             raise UserMistake(
                 f"{self._url} answered HTTP {response.status_code} to {response.request.path_url}",
                 "Check the address and the server's log",
             )
+        body = self._object(response)
+        read = read_v3_answer if api is QueryApi.V3 else read_v1_answer
         try:
-            return read(self._object(response))
+            return Answer(api, body, read(body))
         except MalformedAnswerError as error:
             raise UserMistake(
                 f"{self._url} sent {error}", "Check that the address is Jaeger's query service"
@@ -230,6 +249,10 @@ def _texts(query: TraceQuery) -> dict[str, str]:
 
 def _matches(trace: Trace, tags: Mapping[str, str]) -> bool:
     return any(span.has(tags) for span in trace.spans)
+
+
+def _go_duration(span: timedelta) -> str:
+    return f"{span // timedelta(microseconds=1)}us"
 
 
 def _rfc3339(moment: datetime) -> str:

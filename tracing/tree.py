@@ -1,9 +1,8 @@
 """Drawing traces for a terminal: a tree per message, its attempts in order with their webhooks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -18,7 +17,6 @@ _S_PER_MINUTE = 60
 _MINUTES_PER_HOUR = 60
 # A span that starts so much later than its trace tells when: a webhook, or work that had to wait.
 _LATE_US = 1 * _US_PER_S
-_TRACE_ID_DIGITS = 32
 
 _RED = "bold red"
 _GREEN = "green"
@@ -69,27 +67,6 @@ def draw_trace(trace: Trace) -> Tree:
     return tree
 
 
-def list_traces(traces: Iterable[Trace], title: str) -> Table:
-    """List traces one per row, for searches that find many."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None)
-    for column in ("started (UTC)", "message", "to", "status", "error", "took"):
-        table.add_column(column, overflow="fold")
-    # Whole in any width: it is there to be copied.
-    table.add_column("trace", no_wrap=True, min_width=_TRACE_ID_DIGITS)
-    for trace in traces:
-        status = _shown(trace.find_tag(Tag.STATUS.value))
-        table.add_row(
-            show_moment(trace.start_us).removesuffix("Z"),
-            _name_attempt(trace),
-            _shown(trace.find_tag(Tag.MESSAGE_TO.value)),
-            Text(status, style=_style_of_status(status)),
-            _shown(trace.find_tag(Tag.ERROR_CODE.value)),
-            show_duration(trace.root.duration_us),
-            trace.trace_id,
-        )
-    return table
-
-
 def show_duration(duration_us: int) -> str:
     """Write microseconds for people: `413 µs`, `285 ms`, `5.20 s`, `3 min 07 s`, `2 h 05 min`."""
     if duration_us < _US_PER_MS:
@@ -112,12 +89,6 @@ def show_moment(moment_us: int) -> str:
     """Write microseconds since the epoch as a UTC time, to the second."""
     moment = datetime.fromtimestamp(moment_us // _US_PER_S, UTC)
     return moment.strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def _name_attempt(trace: Trace) -> str:
-    message = _shown(trace.find_tag(Tag.MESSAGE_ID.value))
-    attempt = _shown(trace.find_tag(Tag.MESSAGE_ATTEMPT.value))
-    return f"{message} #{attempt}" if attempt else message
 
 
 def _add_trace(tree: Tree, trace: Trace) -> None:

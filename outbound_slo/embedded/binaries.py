@@ -1,4 +1,4 @@
-"""Where the real programs are: PostgreSQL, Prometheus, Alertmanager and Redis.
+"""Where the real programs are: PostgreSQL, Prometheus, Alertmanager, Redis, curl and jq.
 
 Searched in this order: the directory that an environment variable names, what is installed, what
 was unpacked before into the cache, and last Debian's package, fetched and unpacked there.
@@ -67,6 +67,9 @@ REDIS = Kit(
     variable="OUTBOUND_SLO_REDIS_BIN",
     programs=_plain("redis-server"),
 )
+# Both only carry out the runbooks' own lines, in tests.
+CURL = Kit(package="curl", variable="OUTBOUND_SLO_CURL_BIN", programs=_plain("curl"))
+JQ = Kit(package="jq", variable="OUTBOUND_SLO_JQ_BIN", programs=_plain("jq"))
 
 
 @dataclass(frozen=True)

@@ -13,43 +13,11 @@ import requests
 
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.spans import Tag
+from tests.jaeger_parts import JaegerWithoutThirdApi, Recorder, plain_answer
 from tests.tracing_parts import ToldMessage, open_store, tell_delivered_message
 from tracing.jaeger import JaegerClient, TraceQuery
 from tracing.setup import start_tracing
 from tracing.traces import Trace
-
-
-class Recorder(requests.Session):
-    """Records the paths asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.paths: list[str] = []
-
-    def get(self, url: str | bytes, **options: Any) -> requests.Response:  # noqa: ANN401 - as the base class
-        path = "/" + str(url).split("/", 3)[3]
-        self.paths.append(path)
-        return self.answer(path, str(url), options)
-
-    def answer(self, path: str, url: str, options: dict[str, Any]) -> requests.Response:
-        del path
-        return super().get(url, **options)
-
-
-def plain_answer(status: int, text: str, url: str) -> requests.Response:
-    response = requests.Response()
-    response.status_code = status
-    response._content = text.encode()
-    response.request = requests.PreparedRequest()
-    response.request.prepare_url(url, None)
-    return response
-
-
-class JaegerWithoutThirdApi(Recorder):
-    def answer(self, path: str, url: str, options: dict[str, Any]) -> requests.Response:
-        if path.startswith("/api/v3"):
-            return plain_answer(404, "404 page not found\n", url)
-        return super().answer(path, url, options)
 
 
 class JaegerWithoutFirstSearch(Recorder):
@@ -149,14 +117,16 @@ def test_traces_are_found_by_error_code_recipient_and_operation(
     url, told = store
     client = JaegerClient(url)
 
-    assert told.attempt_trace_ids[0] in ids(client.traces_with_error("130"))
-    assert len(client.traces_with_error("130")) == 2
-    assert client.traces_with_error("131016") == []
-    assert len(client.traces_to("+33612345678")) == 4
-    assert len(client.traces_to("+33612345678", limit=3)) == 3
+    errors = client.find(TraceQuery({Tag.ERROR_CODE: "130"}))
+    assert told.attempt_trace_ids[0] in ids(errors)
+    assert len(errors) == 2
+    assert client.find(TraceQuery({Tag.ERROR_CODE: "131016"})) == []
+    to_one = {Tag.MESSAGE_TO: "+33612345678"}
+    assert len(client.find(TraceQuery(to_one))) == 4
+    assert len(client.find(TraceQuery(to_one, limit=3))) == 3
     webhooks = TraceQuery({Tag.PROVIDER_MESSAGE_ID: "wamid.ABC123"}, operation="webhook.process")
     assert told.attempt_trace_ids[1] in ids(client.find(webhooks))
-    assert client.traces_to("+33612345678", lookback=timedelta(minutes=5)) == []
+    assert client.find(TraceQuery(to_one, lookback=timedelta(minutes=5))) == []
 
 
 @pytest.mark.parametrize("jaeger", [Recorder, JaegerWithoutThirdApi])

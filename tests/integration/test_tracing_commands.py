@@ -7,27 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from outbound_slo.vocabulary.mistakes import UserMistake
+from tests.command_parts import run
 from tests.tracing_parts import ToldMessage, open_store, tell_delivered_message
-from tracing.commands import app
 from tracing.setup import start_tracing
 
 OUTBOUND_SLO = [sys.executable, "-m", "outbound_slo", "trace"]
-
-
-@dataclass(frozen=True)
-class Printed:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +25,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ToldMe
         message = tell_delivered_message(tracing, 12345, time.time_ns() - 3600 * 10**9)
         tracing.shutdown(60)
         yield url, message
-
-
-def run(url: str, *arguments: str) -> Printed:
-    """Run a command in this process; a user's mistake ends it as the front door does."""
-    environment = {"OUTBOUND_JAEGER_URL": url, "COLUMNS": "100"}
-    result = CliRunner().invoke(app, arguments, env=environment)
-    if isinstance(result.exception, UserMistake):
-        return Printed(2, result.stdout, f"{result.exception}\n")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Printed(result.exit_code, result.stdout, result.stderr)
 
 
 def test_a_message_is_drawn_by_its_id(told: tuple[str, ToldMessage]) -> None:

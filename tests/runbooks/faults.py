@@ -102,3 +102,75 @@ SCRIPT_FAULTS = _by_place(
     ),
 )
 """Scripts of the database that do not do what they say, by name."""
+
+TRACE_FAULTS = _by_place(
+    Fault(
+        place="000:1532",
+        reason="jq 1.6 takes no division as the value of a key unless it is in brackets.",
+        symptom="syntax error, unexpected '/'",
+        cure="deliveryLatency: ((… - …) / 1000000)",
+        replacements=(
+            ("deliveryLatency: ((", "deliveryLatency: ((("),
+            ("/ 1000000\n", "/ 1000000)\n"),
+        ),
+    ),
+)
+"""Trace queries that do not run everywhere, by the place of their block."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEdge:
+    """A trace query that runs, and does not say what it seems to, or not on every server.
+
+    Attributes:
+        places: Blocks of the runbook, as `runbook:line`.
+        reason: What is so.
+        here: What the embedded store and `outbound-slo trace` do about it.
+
+    """
+
+    places: tuple[str, ...]
+    reason: str
+    here: str
+
+
+TRACE_EDGES: tuple[TraceEdge, ...] = (
+    TraceEdge(
+        ("000:1429", "000:1445", "000:1470", "000:1491", "000:1553", "000:1635"),
+        "They read `.duration` of a trace (1445, 1491, 1553 `.startTime`), which Jaeger does not "
+        "have: jq gives null, and `add / length` of the export fails.",
+        "The embedded store and `trace export` give a trace its root span's two times; on Jaeger, "
+        "`trace latency` and `trace analyze` find them.",
+    ),
+    TraceEdge(
+        ("000:1470", "000:1532", "000:1635"),
+        "Microseconds divided by 10⁶ are seconds; 1470 and 1635 call them ms (D29).",
+        "`trace latency`, `trace delivery` and `trace analyze` say seconds.",
+    ),
+    TraceEdge(
+        ("000:1515", "000:1532"),
+        "`/api/trace/{id}` is not Jaeger's; its address is `/api/traces/{id}`.",
+        "The embedded store answers both.",
+    ),
+    TraceEdge(
+        ("000:1445", "000:1491", "000:1553", "000:1576"),
+        "`.spans[0]` need not be the root on Jaeger, and jq leaves out a trace that lacks one of "
+        "the tags: 1553 shows failed attempts only.",
+        "The embedded store puts the root first (D27); `trace attempts` lists every attempt.",
+    ),
+    TraceEdge(
+        ("000:1635",),
+        "`lookback` is read by Jaeger's page only: the server looks two days back. "
+        "`jaeger-traces-*` takes in older exports, too.",
+        "`trace export --lookback` holds; `trace analyze` reads the one file it is given.",
+    ),
+    TraceEdge(
+        (
+            *("000:1406", "000:1429", "000:1445", "000:1470", "000:1491", "000:1506", "000:1515"),
+            *("000:1553", "000:1576", "000:1635", "000:1707"),
+        ),
+        "`/api/traces?service=…` is gone from Jaeger after v2.20.",
+        "The embedded store keeps it; `outbound-slo trace` speaks `/api/v3` first.",
+    ),
+)
+"""What to know of the trace queries, for the page on compatibility."""

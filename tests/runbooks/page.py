@@ -13,7 +13,13 @@ from outbound_slo.vocabulary.metrics import Origin as Source
 from tests.runbooks.effects import EFFECTS
 from tests.runbooks.expressions import EXPRESSIONS, Expression
 from tests.runbooks.extraction import Origin
-from tests.runbooks.faults import SCRIPT_FAULTS, STATEMENT_FAULTS, Fault
+from tests.runbooks.faults import (
+    SCRIPT_FAULTS,
+    STATEMENT_FAULTS,
+    TRACE_EDGES,
+    TRACE_FAULTS,
+    Fault,
+)
 from tests.runbooks.source import NUMBERS, PROJECT
 
 PAGE = PROJECT / "docs" / "compatibility.md"
@@ -80,6 +86,23 @@ ENDPOINTS = (
 )  # fmt: skip
 """What 000 to 003 call or ask, who answers it, and with what."""
 
+TRACES = (
+    ("Query 1: all traces of a message", "000:1406", "message 12345"),
+    ("Query 2: failed sends by error code", "000:1429",
+     "errors --code 132016 --operation whatsapp-cloud-api-send --max-duration 10s"),
+    ("Query 3: attempts to a number", "000:1445", "recipient +33612345678"),
+    ("Query 4: latency of sent messages", "000:1470", "latency --max-duration 60s"),
+    ("Query 5: circuit breaker open", "000:1491", "breaker"),
+    ("Query 6: request and webhook", "000:1506, 000:1515, 000:1532", "delivery 12345"),
+    ("Query 7: all attempts at a message", "000:1553", "attempts 12345"),
+    ("Query 8: session window checks", "000:1576", "sessions"),
+    ("Export", "000:1635", "export --out traces.json"),
+    ("Analysis of the export", "000:1635", "analyze traces.json"),
+    ("Provider errors in an outage", "000:1707",
+     "errors --code 1 --operation whatsapp-cloud-api-send"),
+)  # fmt: skip
+"""What 000 asks Jaeger, where, and the command that answers."""
+
 _GENERATED = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
@@ -102,6 +125,9 @@ def refresh(document: str) -> str:
         "corrections": _correction_table(),
         "alerts": _alert_table(),
         "endpoints": _endpoint_table(),
+        "traces": _trace_table(),
+        "trace-faults": _fault_table(TRACE_FAULTS.values()),
+        "trace-edges": _edge_table(),
     }
     return _GENERATED.sub(
         lambda block: f"{block['start']}\n{tables[block['name']]}\n\n{block['end']}", document
@@ -208,6 +234,20 @@ def _alert_table() -> str:
             [f"`{each.name}`", each.source, each.answered_by, str(each.tier or "all"), each.remark]
             for each in ALIASES
         ),
+    )
+
+
+def _trace_table() -> str:
+    return _table(
+        ["Asked in 000", "At", "Command"],
+        ([asked, place, f"`outbound-slo trace {command}`"] for asked, place, command in TRACES),
+    )
+
+
+def _edge_table() -> str:
+    return _table(
+        ["At", "What is so", "Here"],
+        ([", ".join(edge.places), edge.reason, edge.here] for edge in TRACE_EDGES),
     )
 
 

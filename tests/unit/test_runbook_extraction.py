@@ -141,7 +141,7 @@ def test_a_directory_without_one_of_the_runbooks_is_refused(tmp_path: Path) -> N
 
 def test_the_tables_of_the_page_on_compatibility_are_those_of_the_tests() -> None:
     page = PAGE.read_text("utf-8")
-    assert page.count("<!-- generated: ") == 9
+    assert page.count("<!-- generated: ") == 12
     assert page == refresh(page), "run python -m tests.runbooks.page"
 
 

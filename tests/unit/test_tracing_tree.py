@@ -7,40 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from tests.span_parts import MS, SECOND, START_US, make_span
 from tracing.traces import Span, Trace, gather_traces
-from tracing.tree import draw_message, draw_trace, list_traces, show_duration
-from tracing.values import TagValue
-
-START_US = 1_767_225_600_000_000  # 2026-01-01 00:00:00 UTC
-MS = 1_000
-SECOND = 1_000_000
-
-
-def make_span(
-    trace: str,
-    number: int,
-    parent: int | None,
-    name: str,
-    at_us: int,
-    duration_us: int,
-    *,
-    failed: bool = False,
-    **tags: TagValue,
-) -> Span:
-    return Span(
-        trace_id=trace * 32,
-        span_id=f"{number:016x}",
-        parent_id=None if parent is None else f"{parent:016x}",
-        name=name,
-        service="backend",
-        kind="internal",
-        start_us=START_US + at_us,
-        duration_us=duration_us,
-        failed=failed,
-        status_message="",
-        tags={key.replace("__", "."): value for key, value in tags.items()},
-        links=(),
-    )
+from tracing.tree import draw_message, draw_trace, show_duration
 
 
 def story() -> list[Trace]:
@@ -177,27 +146,6 @@ def test_spans_that_are_each_others_parents_are_drawn_side_by_side() -> None:
     lines = draw(draw_trace(gather_traces(loop)[0]), 100)
 
     assert lines[1:] == ["├── database.save  1 µs", "└── database.save  1 µs"]
-
-
-def test_the_list_shows_one_trace_per_row() -> None:
-    lines = draw(list_traces(story(), "error code 131016"), 120)
-
-    assert lines[0] == "error code 131016"
-    assert lines[1].split() == [
-        *("started", "(UTC)", "message", "to", "status", "error", "took", "trace")
-    ]
-    assert lines[3].split() == [
-        *("2026-01-01", "00:00:01", "12345", "#1", "+33612345678", "QUEUED", "131016"),
-        *("5.20", "s", "b" * 32),
-    ]
-    assert len(lines) == 5
-
-
-def test_the_list_keeps_trace_ids_whole_on_a_narrow_terminal() -> None:
-    lines = draw(list_traces(story(), "error code 131016"), 60)
-
-    assert [line.split()[-1] for line in lines if "aaa" in line] == ["a" * 32]
-    assert max(len(line) for line in lines) <= 60
 
 
 @pytest.mark.parametrize(

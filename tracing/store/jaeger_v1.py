@@ -1,7 +1,8 @@
 """Answers in the form of Jaeger's first HTTP API, which the queries of runbook 000 read.
 
 OTLP's own fields come out as tags, as Jaeger does it: kind, scope, status, and a boolean `error`
-beside the runbook's textual one (D28).
+beside the runbook's textual one (D28). One thing more than Jaeger has: a trace's `startTime` and
+`duration`, which 000 reads; they are its root span's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,10 +33,10 @@ def wrap_error(code: int, message: str) -> Json:
 
 
 def show_trace(trace: StoredTrace) -> Json:
-    """Give one trace, spans in the archive's order, root first."""
+    """Give one trace: spans in the archive's order, root first, whose times are the trace's."""
     processes: dict[bytes, str] = {}
     shown: dict[str, Json] = {}
-    spans = []
+    spans: list[Json] = []
     for stored in trace.spans:
         resource = stored.origin.resource.SerializeToString()
         if resource not in processes:
@@ -44,6 +45,8 @@ def show_trace(trace: StoredTrace) -> Json:
         spans.append(_show_span(stored.span, stored.origin, processes[resource]))
     return {
         "traceID": trace.trace_id.hex(),
+        "startTime": spans[0]["startTime"],
+        "duration": spans[0]["duration"],
         "spans": spans,
         "processes": shown,
         "warnings": None,
