@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from outbound_slo.settings import TracingSettings
 from outbound_slo.vocabulary.spans import SpanName
 from tracing.analysis import SLOW_S, LatencySummary
 from tracing.arguments import (
@@ -36,6 +37,7 @@ from tracing.queries import (
     measure_sends,
 )
 from tracing.rows import Delivery, FoundTrace
+from tracing.setup import read_recipients
 from tracing.tree import show_duration, show_moment
 
 
@@ -81,8 +83,11 @@ def list_recipient(
     lookback: Lookback = "24h",
     limit: Limit = DEFAULT_LIMIT,
 ) -> None:
-    """List the latest attempts to one recipient; exit code 1 if there is none (000, query 3)."""
-    recipient = read_recipient(number)
+    """List the latest attempts to one recipient; exit code 1 if there is none (000, query 3).
+
+    OUTBOUND_TRACE_RECIPIENTS and its key have to be those of the sender.
+    """
+    recipient = read_recipients(TracingSettings.read()).write(read_recipient(number))
     client = JaegerClient(url, service=service)
     found = find_recipient(client, recipient, read_query(lookback, limit))
     _list_traces(found, f"recipient {recipient}, last {lookback}", url, as_json=as_json)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from outbound_slo.embedded.processes import Supervisor
-from outbound_slo.vocabulary.spans import SpanName
+from outbound_slo.vocabulary.spans import SpanName, Tag
 from sender.enqueue import NewMessage
 from tests.integration.sending import NUMBER, ORG, Sending, template_message
 from tests.patience import wait_for
 from tests.tracing_parts import open_store
-from tracing.jaeger import JaegerClient
+from tracing.jaeger import JaegerClient, TraceQuery
 from tracing.traces import Span, Trace
 
 QUICK_BREAKER = {
@@ -178,7 +178,8 @@ def test_circuit_breaker_opened(sending: Sending, store: str) -> None:
     sending.queue(*[template_message(recipient) for recipient in recipients])
 
     def refused() -> list[Trace]:
-        found = JaegerClient(store).traces_with_error("CIRCUIT_BREAKER_OPEN")
+        query = TraceQuery({Tag.ERROR_CODE: "CIRCUIT_BREAKER_OPEN"})
+        found = JaegerClient(store).find(query)
         return [trace for trace in found if trace.root.parent_id is None]
 
     trace = wait_for(refused, "an attempt that met the open breaker")[0]

@@ -88,4 +88,4 @@ def test_no_span_holds_content_or_token_and_recipients_are_found_as_they_are_nam
     assert KEY.encode() not in held
     assert (NUMBER.encode() in held) is (form == "plain")
     assert asked.returncode == 0, asked.stderr
-    assert f'"message.id": {message}' in asked.stdout
+    assert f'"messageId": {message}' in asked.stdout
