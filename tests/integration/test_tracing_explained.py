@@ -36,11 +36,13 @@ def sending(database: str, tmp_path: Path, store: str) -> Iterator[Sending]:
         yield sending
 
 
-def explain(client: JaegerClient, message: int) -> Explanation | None:
+def explain(client: JaegerClient, message: int, summary: str) -> list[Explanation]:
+    """Explain a message, once its summary begins as awaited; empty before."""
     traces = find_message(client, message, QUERY)
     if not traces:
-        return None
-    return explain_message(message, traces, now_us=traces[-1].start_us + 10_000_000)
+        return []
+    told = explain_message(message, traces, now_us=traces[-1].start_us + 10_000_000)
+    return [told] if told.summary.startswith(summary) else []
 
 
 def test_an_outage_that_heals_is_told_from_its_failure_to_its_delivery(
@@ -53,13 +55,11 @@ def test_an_outage_that_heals_is_told_from_its_failure_to_its_delivery(
     wait_for(lambda: sending.execute(failed, message), "the first attempt to fail")
     sending.set_faults()
 
-    def look() -> Explanation | None:
-        told = explain(client, message)
-        whole = told is not None and told.summary.startswith("Delivered")
+    def look() -> list[Explanation]:
         # The first attempt's spans may come after the webhook's.
-        return told if whole and told is not None and len(told.attempts) > 1 else None
+        return [told for told in explain(client, message, "Delivered") if len(told.attempts) > 1]
 
-    told = wait_for(look, f"message {message} to be told as delivered")
+    [told] = wait_for(look, f"message {message} to be told as delivered")
 
     assert told.attempts[0].pattern is Pattern.PROVIDER_ERROR
     assert told.attempts[0].sentences[0] == "The provider had trouble (HTTP 500, error 131016)."
@@ -80,11 +80,9 @@ def test_a_closed_window_is_told_with_its_section_of_the_runbook(
     [message] = sending.queue(free_form)
     client = JaegerClient(store)
 
-    def look() -> Explanation | None:
-        told = explain(client, message)
-        return told if told is not None and told.summary.startswith("Failed") else None
-
-    told = wait_for(look, f"message {message} to be told as failed")
+    [told] = wait_for(
+        lambda: explain(client, message, "Failed"), f"message {message} to be told as failed"
+    )
 
     [attempt] = told.attempts
     assert attempt.pattern is Pattern.SESSION_EXPIRED
