@@ -5,12 +5,13 @@ processor and exporter, or a user's own.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -61,10 +62,11 @@ class SpanReader:
                 else None
             ),
             resource=self._resource,
-            attributes={
-                item.key: getattr(item.value, item.value.WhichOneof("value"))
-                for item in span.attributes
-            },
+            attributes=_read_attributes(span.attributes),
+            events=[
+                Event(event.name, _read_attributes(event.attributes), event.time_unix_nano)
+                for event in span.events
+            ],
             links=[
                 Link(_context(link.trace_id, link.span_id, remote=bool(link.flags & _IS_REMOTE)))
                 for link in span.links
@@ -75,6 +77,12 @@ class SpanReader:
             start_time=span.start_time_unix_nano,
             end_time=span.end_time_unix_nano,
         )
+
+
+def _read_attributes(attributes: Iterable[KeyValue]) -> dict[str, str | int | float | bool]:
+    return {
+        item.key: getattr(item.value, str(item.value.WhichOneof("value"))) for item in attributes
+    }
 
 
 class SpanBridge:

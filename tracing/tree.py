@@ -34,6 +34,8 @@ _LEFT_OUT = frozenset(
         Tag.ORG_ID,
         Tag.ERROR_TYPE,
         Tag.WEBHOOK,
+        Tag.HTTP_RESPONSE_STATUS_CODE,
+        Tag.SERVER_ADDRESS,
     }
 )
 _PERCENTAGES = frozenset({Tag.CIRCUIT_BREAKER_FAILURE_RATE, Tag.CIRCUIT_BREAKER_SLOW_CALL_RATE})
@@ -110,7 +112,7 @@ def _head_of_trace(trace: Trace) -> Text:
 
 
 def _title_of(root: Span) -> str:
-    if root.parent_id is not None:
+    if root.parent_id is not None and root.name != SpanName.HTTP_IN:
         return "trace whose root has not arrived"
     if root.name == SpanName.OUTBOUND_MESSAGE_PROCESS:
         return f"attempt {_shown(root.tags.get(Tag.MESSAGE_ATTEMPT.value)) or '?'}"
@@ -178,11 +180,11 @@ def _tags_to_show(span: Span, above: Span | None, trace: Trace) -> list[Tag]:
     carried = SPANS[SpanName(span.name)].carries if span.name in set(SpanName) else ()
     ordered = dict.fromkeys((*carried, *Tag))
     told = [tag for tag in ordered if tag.value in span.tags and tag not in _LEFT_OUT]
-    if above is not None and above is not trace.root:
+    if above is not None:
+        # What the root shares with a span below is told there.
+        kept = _ERRORS | (SHARED_TAGS if above is trace.root else frozenset())
         told = [
-            tag
-            for tag in told
-            if tag in _ERRORS or above.tags.get(tag.value) != span.tags[tag.value]
+            tag for tag in told if tag in kept or above.tags.get(tag.value) != span.tags[tag.value]
         ]
     if span is trace.root:
         told = [tag for tag in told if not _told_below(tag, trace)]

@@ -244,13 +244,19 @@ def test_the_duration_of_attempts_leaves_out_those_that_asked_no_provider(
     assert total(numbers, f"{name}_bucket", channel="whatsapp", le="0.025") == 2
 
 
+@pytest.mark.parametrize(
+    ("kept", "flag", "shown"),
+    [(True, "00", True), (False, "00", False), (None, "01", True), (None, "00", False)],
+)
 def test_the_latest_kept_trace_of_a_failure_is_an_exemplar(
-    service: Service, outbox: Connection
+    service: Service, outbox: Connection, kept: bool | None, flag: str, shown: bool
 ) -> None:
     send(outbox, 1, "FAILED", "131026")
     outbox.execute(
         "UPDATE outbound_attempt SET finished_at = now(), started_at = now() - interval '1 second',"
-        " traceparent = '00-' || repeat('ab', 16) || '-' || repeat('c', 16) || '-00'"
+        " traceparent = '00-' || repeat('ab', 16) || '-' || repeat('c', 16) || '-' || %s,"
+        " trace_kept = %s",
+        (flag, kept),
     )
     service.refresh()
     families = parse_openmetrics(service.publication.page().openmetrics.plain.decode())
@@ -261,7 +267,8 @@ def test_the_latest_kept_trace_of_a_failure_is_an_exemplar(
         if sample.exemplar
     }
 
-    assert found["outbound_attempts_total", "131026"] == "ab" * 16
+    assert (found.get(("outbound_attempts_total", "131026")) == "ab" * 16) is shown
+    assert bool(found) is shown
 
 
 def test_the_rollups_epoch_stays_while_the_database_does_and_changes_with_the_rollup(

@@ -63,7 +63,10 @@ def test_spans_arrive_as_they_were_told() -> None:
         tracing.shutdown(60)
 
     assert collector.span_ids() == told
-    assert {span.attributes[0].value.string_value for span in collector.spans()} == {READABLE}
+    tags = [
+        {tag.key: tag.value.string_value for tag in span.attributes} for span in collector.spans()
+    ]
+    assert {each[Tag.ORG_ID] for each in tags} == {READABLE}
     assert tracing.counts() == SpanCounts(exported=3000, dropped=0, waiting=0)
 
 

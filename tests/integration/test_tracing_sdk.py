@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from outbound_slo.vocabulary.mistakes import UserMistake
-from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.spans import SPANS, SpanName, Tag
 from outbound_slo.vocabulary.transport import TracePipeline, TraceProtocol
 from tests.integration.collectors import (
     Verdict,
@@ -23,6 +23,7 @@ from tests.tracing_parts import SECOND_NS, tell_delivered_message, trace_in_memo
 from tracing.export import SpanCounts
 from tracing.options import CollectorOptions
 from tracing.pipeline import open_pipeline
+from tracing.propagation import NEW_TRACE, name_story
 from tracing.sdk_pipeline import SpanBridge, SpanReader
 from tracing.setup import Tracing, start_tracing
 
@@ -45,7 +46,12 @@ def tell_stories() -> list[bytes]:
     with tracing.span(
         SpanName.OUTBOUND_MESSAGE_PROCESS, {Tag.ORG_ID: "é😀" * 3000, Tag.MESSAGE_ID: -1}
     ) as attempt:
+        attempt.note_exception("ServerDisconnectedError")
         attempt.fail("refusé", "with a text")
+    own = name_story(f"00-{'ab' * 16}-{'cd' * 8}-00")
+    kept = tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS, parent=NEW_TRACE, own=own)
+    kept.decide(keep=True)
+    kept.end()
     return memory.written
 
 
@@ -88,7 +94,7 @@ def test_both_pipelines_deliver_the_same_message(protocol: TraceProtocol) -> Non
     theirs = joined(export(stories, TracePipeline.SDK, protocol))
 
     spans = ours.resource_spans[0].scope_spans[0].spans
-    assert len(spans) == len(stories) == 23
+    assert len(spans) == len(stories) == 24
     # The story is worth telling: everything that could differ is in it.
     assert {span.kind for span in spans} >= {1, 2, 3, 5}
     assert {span.status.code for span in spans} == {Status.STATUS_CODE_UNSET, 2}
@@ -96,8 +102,9 @@ def test_both_pipelines_deliver_the_same_message(protocol: TraceProtocol) -> Non
         "string_value", "int_value", "double_value", "bool_value",
     }  # fmt: skip
     assert sum(len(span.links) for span in spans) == 4
-    assert {span.flags for span in spans} == {0x101, 0x301}
-    for span in theirs.resource_spans[0].scope_spans[0].spans:
+    assert sum(len(span.events) for span in spans) == 1
+    assert {span.flags for span in spans} == {0x100, 0x101, 0x301}
+    for span in (*spans, *theirs.resource_spans[0].scope_spans[0].spans):
         # The one difference that is known: the Python SDK leaves W3C's sampled flag out.
         span.flags |= SAMPLED
         for link in span.links:
@@ -127,7 +134,8 @@ def test_a_users_own_span_processor_gets_every_finished_span() -> None:
 
     child, root = notebook.ended
     assert (child.name, root.name) == ("database.save", "outbound-message-process")
-    assert root.attributes == {"message.id": 7}
+    constants = dict(SPANS[SpanName.OUTBOUND_MESSAGE_PROCESS].constants)
+    assert root.attributes == {"message.id": 7} | constants
     assert root.parent is None
     assert child.parent is not None
     assert f"{child.parent.span_id:016x}" == attempt.span_id
