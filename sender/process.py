@@ -21,7 +21,6 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from outbound_slo.database import connect, describe
 from outbound_slo.settings import (
     DatabaseSettings,
     ProviderSettings,
@@ -43,6 +42,7 @@ from sender.limits import Limits
 from sender.message_routes import MessageRules
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool, check_connection, configure
+from sender.premises import check_database
 from sender.providers.answer import HttpCaller
 from sender.quiet_hours import QuietPolicy, QuietWindow
 from sender.rehearsal import Rehearser
@@ -84,7 +84,7 @@ def run_sender(configuration: SenderConfiguration) -> None:
             the port is in use.
 
     """
-    _check_database(configuration.database.url)
+    check_database(configuration.database.url)
     listener = _listen(configuration.sender.http_host, configuration.sender.http_port)
     # Most of what a send costs here is the event loop's own work.
     with (
@@ -92,16 +92,6 @@ def run_sender(configuration: SenderConfiguration) -> None:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_run(configuration, listener))
-
-
-def _check_database(url: str) -> None:
-    with connect(url) as connection:
-        row = connection.execute("SELECT to_regclass('provider_webhook')").fetchone()
-        if row is None or row[0] is None:
-            raise UserMistake(
-                f"The database {describe(url)} has no outbox",
-                "Run 'outbound-slo db migrate' first",
-            )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,12 +1,16 @@
-"""A connection that the server ended is found before it is used, at no cost to those that live."""
+"""Connections that the server ended, and databases that a sender does not start on."""
 
 import asyncio
 
 import psycopg
 import pytest
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
+from outbound_slo.database import core_migrations, migrate
+from outbound_slo.vocabulary.mistakes import UserMistake
 from sender.outbox import check_connection
+from sender.premises import check_database
 
 
 async def _settle_down(connection: AsyncConnection) -> None:
@@ -59,3 +63,33 @@ def test_a_notice_is_no_reason_to_refuse(database: str) -> None:
             assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
 
     asyncio.run(check())
+
+
+def test_a_sender_does_not_start_on_an_outbox_that_it_could_not_settle_in(
+    empty_database: str,
+) -> None:
+    with pytest.raises(UserMistake, match="has no outbox"):
+        check_database(empty_database)
+    migrate(empty_database, core_migrations()[:9])
+    with pytest.raises(UserMistake, match=r"older version.*Run 'outbound-slo db migrate' first"):
+        check_database(empty_database)
+    migrate(empty_database)
+    check_database(empty_database)
+
+
+@pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE"])
+def test_a_sender_does_not_start_where_its_role_may_not_write(database: str, right: str) -> None:
+    role = f"guest_{right.lower()}"
+    rights = ", ".join({"SELECT", "INSERT", "UPDATE"} - {right})
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN".encode())
+        try:
+            tables = "outbound_message, outbound_attempt, provider_webhook"
+            owner.execute(f"GRANT {rights} ON {tables} TO {role}".encode())
+            with pytest.raises(UserMistake, match=f"{role} may not {right} in outbound_message"):
+                check_database(make_conninfo(database, user=role))
+            owner.execute(f"GRANT {right} ON {tables} TO {role}".encode())
+            check_database(make_conninfo(database, user=role))
+        finally:
+            owner.execute(f"DROP OWNED BY {role}".encode())
+            owner.execute(f"DROP ROLE {role}".encode())

@@ -1,0 +1,46 @@
+"""What has to be there before a sender starts."""
+
+from outbound_slo.database import connect, describe
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+_NEWEST_COLUMN = "trace_stages"
+"""Column of `outbound_attempt` that the latest migration made which a sender cannot do without."""
+
+
+def check_database(url: str) -> None:
+    """Make sure that a sender can work there: better not to start than to send and not to settle.
+
+    Raises:
+        UserMistake: The database can't be reached, has no outbox or an older one, or its role may
+            not write there.
+
+    """
+    place = describe(url)
+    with connect(url) as connection:
+        found = connection.execute(
+            "SELECT to_regclass('outbound_attempt') IS NOT NULL,"
+            "       EXISTS (SELECT FROM pg_attribute"
+            "                WHERE attrelid = to_regclass('outbound_attempt')"
+            "                  AND attname = %s AND NOT attisdropped)",
+            (_NEWEST_COLUMN,),
+        ).fetchone()
+        if found is None or not found[0]:
+            raise UserMistake(
+                f"The database {place} has no outbox", "Run 'outbound-slo db migrate' first"
+            )
+        if not found[1]:
+            raise UserMistake(
+                f"The outbox in {place} is of an older version",
+                "Run 'outbound-slo db migrate' first",
+            )
+        for table in ("outbound_message", "outbound_attempt", "provider_webhook"):
+            for right in ("SELECT", "INSERT", "UPDATE"):
+                allowed = connection.execute(
+                    "SELECT has_table_privilege(%s, %s)", (table, right)
+                ).fetchone()
+                if allowed != (True,):
+                    role = connection.info.user
+                    raise UserMistake(
+                        f"The role {role} may not {right} in {table} of {place}",
+                        f"As the owner: GRANT {right} ON {table} TO {role}",
+                    )
