@@ -49,6 +49,7 @@ def measure_load(report: Report, supervisor: Supervisor, directory: Path, second
             story(number)
         told = due
         time.sleep(_TICK_S)
+    waiting = tracing.counts().waiting
     tracing.shutdown(_SHUTDOWN_S)
     took = time.monotonic() - began
     counts = tracing.counts()
@@ -57,6 +58,7 @@ def measure_load(report: Report, supervisor: Supervisor, directory: Path, second
     report.tell(f"{told} attempts in {took:.1f} s: {kept} spans are in the store, {counts}")
     report.note("store_lost", told * ATTEMPT_SPANS - kept - counts.dropped)
     report.note("store_dropped", counts.dropped)
+    report.note("store_behind", waiting)
     report.note("store_spans_per_second", kept / took)
 
 

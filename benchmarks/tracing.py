@@ -40,6 +40,7 @@ GOALS = (
     Goal("processor_at_1000_per_second", "share of a processor taken at 1,000 messages/s"),
     Goal("store_lost", "spans neither stored nor counted as dropped, at that rate", at_most=0),
     Goal("store_dropped", "spans dropped and counted, six a message"),
+    Goal("store_behind", "spans that still waited when the last was told"),
     Goal("store_spans_per_second", "spans stored a second"),
     Goal("query_vs_scan", "a message by its id over a scan of all spans", at_most=0.05),
     Goal("query_ms", "ms that it takes, over HTTP"),

@@ -105,6 +105,9 @@ def connect(
 
 _NO_TRANSACTION = "-- In no transaction"
 _LOCK_POLL_S = 0.1
+_LOCK_TRIES = 30
+_LOCK_PAUSE_S = 1.0
+_LOCK_TIMEOUT = "2s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,15 @@ _NOT_ALLOWED = (
 )
 
 
+_MEND = "Mend the cause and run 'outbound-slo db migrate' again"
+_MENDS: Mapping[type[psycopg.Error], str] = {
+    psycopg.errors.LockNotAvailable: (
+        "Another session holds the table (pg_stat_activity): let it end, and run "
+        "'outbound-slo db migrate' again"
+    )
+}
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn the database's refusals into mistakes of the user."""
@@ -268,10 +280,30 @@ def _lock(connection: psycopg.Connection) -> None:
 
 
 def _apply(connection: psycopg.Connection, migration: Migration) -> None:
+    # Claims and settlements would queue up behind a migration that waits for a table. Where the
+    # caller has set a time of their own, they know how often to try.
+    row = connection.execute("SHOW lock_timeout").fetchone()
+    tries = _LOCK_TRIES if row == ("0",) else 1
+    for turn in range(tries):
+        try:
+            _try_to_apply(connection, migration, hurried=tries > 1)
+        except UserMistake as mistake:
+            if turn + 1 == tries or not isinstance(
+                mistake.__cause__, psycopg.errors.LockNotAvailable
+            ):
+                raise
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return
+
+
+def _try_to_apply(connection: psycopg.Connection, migration: Migration, *, hurried: bool) -> None:
     undone = "was undone" if migration.in_transaction else "can be repeated"
     try:
         with connection.transaction() if migration.in_transaction else nullcontext():
             if migration.in_transaction:
+                if hurried:
+                    connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'".encode())
                 connection.execute(migration.text.encode())
             else:
                 for statement in parse_queries(migration.text, migration.name).values():
@@ -293,5 +325,5 @@ def _apply(connection: psycopg.Connection, migration: Migration) -> None:
         raise UserMistake(
             f"The migration {migration.component}/{migration.name} failed and {undone}: "
             f"{str(error).strip().splitlines()[0]}",
-            error.diag.message_hint or "Mend the cause and run 'outbound-slo db migrate' again",
+            error.diag.message_hint or _MENDS.get(type(error), _MEND),
         ) from error

@@ -94,12 +94,18 @@ class Attempter:
         breaker = self._breakers[channel]
         span = self._open_story(message, breaker)
         name_message(message, span.trace_id)
-        with self._tracing.span(
-            PROVIDER_SPAN[channel], self._provider_tags(message), parent=span.context
-        ) as call:
-            began = time.monotonic()
-            settlement = await self._settle(message, channel, breaker, call)
-            slow = time.monotonic() - began > self._rules.slow_s
+        began = time.monotonic()
+        try:
+            with self._tracing.span(
+                PROVIDER_SPAN[channel], self._provider_tags(message), parent=span.context
+            ) as call:
+                settlement = await self._settle(message, channel, breaker, call)
+        except BaseException as error:
+            span.fail(type(error).__name__)
+            span.decide(keep=True)
+            span.end()
+            raise
+        slow = time.monotonic() - began > self._rules.slow_s
         if not (span.sampled and self._tracing.is_exporting):
             settlement = self._judge_story(message, settlement, span, slow=slow)
         return Attempted(message, settlement, span)

@@ -214,7 +214,9 @@ class Inbox:
                 Tidings(caller, signed_by, webhook.received_at, receipt)
                 for receipt in news.receipts
             ]
-        settled, stories = await keep_stories(connection, await settle(connection, tidings))
+        settled, stories = await keep_stories(
+            connection, await settle(connection, tidings), self._tracing
+        )
         return settled, stories, await react(connection, dispatches)
 
     async def _leave_out_known(self, connection: AsyncConnection[Any], body: object) -> object:

@@ -34,6 +34,9 @@ PROVIDER_SPAN = {
 }
 """The span of the call to each channel's provider."""
 
+_OVERDUE_S = 1.0
+"""Seconds after which an attempt should have been settled: its answer is slow, or lost."""
+
 _FROM, _WINDOW, _STEPS = "from", "window", "steps"
 
 
@@ -66,7 +69,7 @@ def is_remarkable(settled: Settled) -> bool:
 
 
 async def keep_stories(
-    connection: AsyncConnection[Any], settled: Sequence[Settled]
+    connection: AsyncConnection[Any], settled: Sequence[Settled], tracing: Tracing
 ) -> tuple[list[Settled], list[dict[str, Any]]]:
     """Mark the stories as kept that these receipts make worth a look, in the open transaction.
 
@@ -79,10 +82,10 @@ async def keep_stories(
         for one in settled
         if one.message_id is not None
         and one.traceparent is not None
-        and is_remarkable(one)
+        and (is_remarkable(one) or (one.kept is None and one.age_s > _OVERDUE_S))
         and _is_left_out(one)
     }
-    if not wanted:
+    if not wanted or not tracing.is_exporting:
         return list(settled), []
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(
@@ -105,31 +108,35 @@ def retell(tracing: Tracing, rows: Iterable[Mapping[str, Any]]) -> None:
         _retell_one(tracing, row)
 
 
-async def tell_lost(pool: Pool, tracing: Tracing, recovered: Mapping[int, MessageStatus]) -> None:
-    """Tell of attempts that were recovered: the process that made them has not, nor will it.
+async def tell_lost(pool: Pool, tracing: Tracing, *, window_s: float, back_s: float) -> int:
+    """Tell of attempts that nobody settled, most likely since their process was killed.
 
     Args:
         pool: The sender's connections.
         tracing: Where spans go.
-        recovered: The new status of each message by its id.
+        window_s: Seconds after which an attempt will not be settled any more.
+        back_s: Seconds before that which are looked at: some times those between two looks.
+
+    Returns:
+        How many there were.
 
     """
-    if not recovered or not tracing.is_exporting:
-        return
+    if not tracing.is_exporting:
+        return 0
     async with pool.connection() as connection:
         cursor = connection.cursor(row_factory=dict_row)
-        await cursor.execute(_QUERIES["lost_stories"].encode(), {"ids": list(recovered)})
+        await cursor.execute(_QUERIES["read_by_time"].encode())
+        await cursor.execute(
+            _QUERIES["lost_stories"].encode(), {"window_s": window_s, "back_s": back_s}
+        )
         rows = await cursor.fetchall()
     for row in rows:
         root = _open_root(tracing, row, _to_ns(row["started_at"]))
-        root.tags(
-            {
-                Tag.STATUS: recovered[row["message_id"]].value,
-                Tag.ERROR_CODE: HouseCode.OUTCOME_UNKNOWN.value,
-            }
-        )
-        root.fail(HouseCode.OUTCOME_UNKNOWN.value, "The process that made the attempt has ended")
+        code = HouseCode.OUTCOME_UNKNOWN.value
+        root.tags({Tag.STATUS: row["status"], Tag.ERROR_CODE: code})
+        root.fail(code, "Nobody wrote how the attempt ended")
         root.end()
+    return len(rows)
 
 
 def _open_root(tracing: Tracing, row: Mapping[str, Any], start_ns: int) -> StorySpan:

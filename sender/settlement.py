@@ -31,7 +31,8 @@ class Settled(NamedTuple):
     """What one receipt came to; `message_id` and `traceparent` are None where it named nothing.
 
     `kept` says whether the attempt's spans were exported, None where that is not decided yet, and
-    `took_s` the seconds from the attempt to the recipient's having the message.
+    `took_s` the seconds from the attempt to the recipient's having the message, if this receipt is
+    the first to tell that; `age_s` the seconds from the attempt to the webhook.
     """
 
     tidings: Tidings
@@ -40,6 +41,7 @@ class Settled(NamedTuple):
     traceparent: str | None = None
     kept: bool | None = None
     took_s: float | None = None
+    age_s: float = 0.0
 
 
 _Group = list[int]
@@ -131,7 +133,8 @@ def _follow(found: list[Settled], group: _Group, row: DictRow | Mapping[str, Any
         one = found[place].tidings
         after = advance(standing, one.receipt) if row["counts"] else standing
         effect = judge(standing, after, one.receipt)
-        arrived_s = one.receipt.arrived_s
+        # Of a message that was known to have arrived, a later receipt says nothing about when.
+        arrived_s = one.receipt.arrived_s if standing.delivered_s is None else None
         found[place] = Settled(
             one,
             effect,
@@ -139,5 +142,6 @@ def _follow(found: list[Settled], group: _Group, row: DictRow | Mapping[str, Any
             row["traceparent"],
             row["trace_kept"],
             None if arrived_s is None else arrived_s - row["started_s"],
+            one.received_at.timestamp() - row["started_s"],
         )
         standing = after

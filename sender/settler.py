@@ -133,6 +133,7 @@ class Settler:
                     error=type(fault).__name__,
                 )
                 batch[0].span.fail(type(fault).__name__)
+                wanted = frozenset({batch[0].settlement.message_id})
                 break
         self._let_go(batch)
         await self._written.put(_Written(batch, started, time.time_ns(), wanted))

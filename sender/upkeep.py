@@ -20,6 +20,9 @@ _log = structlog.get_logger()
 UPKEEP_S = 30.0
 """Longest time between sweeps in seconds; a tenth of the recovery window where that is shorter."""
 
+_LOOK_BACK = 10
+"""Sweeps that may be missed before the story of a killed sender's attempt is not told any more."""
+
 TIDY_S = 5.0
 """Longest time between looks for messages that expired or were forgotten."""
 
@@ -87,7 +90,7 @@ async def _sweep(
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
         metrics.recovered.labels(result).inc()
         _log.warning("recovered a stale message", messageId=number, status=status.value)
-    await tell_lost(pool, tracing, recovered)
+    await tell_lost(pool, tracing, window_s=patience.window_s, back_s=_LOOK_BACK * UPKEEP_S)
     held = await count_held(pool, window_s=patience.window_s)
     for channel in Channel:
         metrics.resends_held.labels(channel.label).set(held.get(channel, 0))

@@ -50,9 +50,13 @@ def writers_for(recipients: Recipients) -> Mapping[Tag, wire.AttributeWriter]:
     """Give `ATTRIBUTE_WRITERS` with recipients written this way."""
     if recipients == PLAIN:
         return ATTRIBUTE_WRITERS
-    write = ATTRIBUTE_WRITERS[Tag.MESSAGE_TO]
+    covered = {
+        Tag.MESSAGE_TO: recipients.write,
+        Tag.PROVIDER_MESSAGE_ID: recipients.write_id,
+    }
+    return {**ATTRIBUTE_WRITERS, **{tag: _cover(tag, how) for tag, how in covered.items()}}
 
-    def cover(value: object) -> bytes:
-        return write(recipients.write(str(settle_value(Tag.MESSAGE_TO, value))))
 
-    return {**ATTRIBUTE_WRITERS, Tag.MESSAGE_TO: cover}
+def _cover(tag: Tag, how: Callable[[str], str]) -> wire.AttributeWriter:
+    write = ATTRIBUTE_WRITERS[tag]
+    return lambda value: write(how(str(settle_value(tag, value))))

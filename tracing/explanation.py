@@ -5,6 +5,7 @@ what to do.
 """
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from tracing.tree import show_duration, show_moment
 from tracing.verdicts import AttemptFacts, describe, describe_code, read_facts, recognize
 
 _US_PER_S = 1_000_000
+_PLAIN_RECIPIENT = re.compile(r"\+?\d{5,15}|[^*]+@.+")
 _GAP_US = 60 * _US_PER_S
 """From here a pause between two attempts is worth a word; the shortest back-off of 000."""
 
@@ -99,7 +101,7 @@ def explain_message(message_id: int, traces: Sequence[Trace], now_us: int) -> Ex
     values = {
         "message": str(message_id),
         "code": standing.code,
-        "recipient": quote(_first_text(traces, Tag.MESSAGE_TO), safe=""),
+        "recipient": quote(_read_recipient(traces), safe=""),
     }
     steps = (step for pattern in standing.patterns for step in fill_steps(pattern, values))
     return Explanation(
@@ -251,6 +253,12 @@ def _name(attempt: _Attempt) -> str:
     number = read_whole(attempt.trace, Tag.MESSAGE_ATTEMPT)
     at = show_moment(attempt.trace.start_us)
     return f"attempt {'?' if number is None else number} ({at})"
+
+
+def _read_recipient(traces: Sequence[Trace]) -> str:
+    """Give the recipient; nothing where spans name it by a mask or a hash."""
+    named = _first_text(traces, Tag.MESSAGE_TO)
+    return named if _PLAIN_RECIPIENT.fullmatch(named) else ""
 
 
 def _first_text(traces: Sequence[Trace], tag: Tag) -> str:

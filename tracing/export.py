@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tracing.collector import Collector
+from tracing.privacy import scrub_url
 from tracing.wire import RequestWriter, frame_span
 
 _log = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ class SpanExport:
             self._dropped += lost
             self._exported += len(batch) - lost
             dropped = self._dropped
-        url = self._collector.url
+        url = scrub_url(self._collector.url)
         if self._reachable and posted.fault:
             _log.warning(
                 "trace collector %s takes no spans (%s); dropping and counting them meanwhile",

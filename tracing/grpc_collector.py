@@ -19,6 +19,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped] # nor t
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tracing.collector import Answer, Posted, count_rejected, keep_trying
 from tracing.options import CollectorOptions
+from tracing.privacy import scrub_url
 
 EXPORT_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -118,7 +119,7 @@ def resolve_target(endpoint: str, *, insecure: bool) -> tuple[str, str, bool]:
     plain = _PLAIN_TARGET.fullmatch(endpoint)
     if plain is None:
         raise UserMistake(
-            f"trace collector address {endpoint!r} is none that gRPC has",
+            f"trace collector address {scrub_url(endpoint)!r} is none that gRPC has",
             "Give one like http://127.0.0.1:4317 or collector:4317, or none to export nothing",
         )
     local = endpoint.startswith("unix")

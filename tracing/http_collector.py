@@ -9,6 +9,7 @@ import requests
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tracing.collector import Answer, Posted, count_rejected, keep_trying
 from tracing.options import CollectorOptions
+from tracing.privacy import scrub_url
 
 PROTOBUF = "application/x-protobuf"
 
@@ -92,7 +93,7 @@ def resolve_address(endpoint: str, *, exact: bool) -> tuple[str, str]:
         parts, host = urlsplit(""), None
     if parts.scheme not in {"http", "https"} or not host:
         raise UserMistake(
-            f"trace collector address {endpoint!r} is not an http(s) URL",
+            f"trace collector address {scrub_url(endpoint)!r} is not an http(s) URL",
             "Give one like http://127.0.0.1:4318, or none to export nothing",
         )
     path = parts.path.rstrip("/")

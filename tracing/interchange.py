@@ -57,6 +57,11 @@ def save_document(document: dict[str, Any], path: Path) -> None:
     """
     draft: str | None = None
     try:
+        if path.exists() and not path.is_file():
+            # A device or a pipe, which a file must not take the place of.
+            path.write_text(json.dumps(document, ensure_ascii=False) + "\n", "utf-8")
+            return
+        path = path.resolve()
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:

@@ -17,20 +17,23 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.spans import Tag
 
 _KEPT_FIELDS = ("code", "error_subcode", "type", "title", "message", "status", "href", "more_info")
-_PHONE = re.compile(r"(?<![\w.])\+?\d{8,15}(?!\w)")
+# Eight digits or more, as people write numbers: with a separator or two between them.
+_PHONE = re.compile(r"(?<!\d)(?<!wamid\.)\+?\(?\d(?:[ .\-/()]{0,2}\d){7,}")
+_ADDRESS = re.compile(r"[\w.+%\-]+@[\w\-]+(?:\.[\w\-]+)+")
 _SECRET = re.compile(r"(?i)\b(bearer\s+|access_token=|EAA|SG\.|whsec_)[\w.\-]+")
-_USER_IN_URL = re.compile(r"(?<=://)[^/@]*@")
+_USER_IN_URL = re.compile(r"(?<=://)[^/]*@")
 _LONGEST_BODY = 512
 
 
 def scrub_text(text: str) -> str:
-    """Replace what looks like a telephone number or a token; shorten to 512 characters.
+    """Replace what looks like a telephone number, an e-mail address or a token; shorten to 512.
 
     Providers repeat the recipient or the token in some error texts. Digits of eight places or more
-    are taken for a number; error codes are shorter.
+    are taken for a number, separated or not; error codes are shorter.
     """
     without_secrets = _SECRET.sub("[secret]", text)
-    return _PHONE.sub("[number]", without_secrets)[:_LONGEST_BODY]
+    without_addresses = _ADDRESS.sub("[address]", without_secrets)
+    return _PHONE.sub("[number]", without_addresses)[:_LONGEST_BODY]
 
 
 @lru_cache(maxsize=256)
@@ -85,6 +88,16 @@ class Recipients:
             digest = hmac.new(self.key.encode(), recipient.encode("utf-8", "replace"), "sha256")
             return digest.hexdigest()[:_HASH_DIGITS]
         return recipient
+
+    def write_id(self, provider_id: str) -> str:
+        """Write a provider's message id: WhatsApp's have the recipient's number in them.
+
+        Where recipients are not plain it is a hash, the same on every span of a message.
+        """
+        if self.form is RecipientForm.PLAIN:
+            return provider_id
+        digest = hmac.new(self.key.encode(), provider_id.encode("utf-8", "replace"), "sha256")
+        return digest.hexdigest()[:_HASH_DIGITS]
 
 
 PLAIN: Final = Recipients()

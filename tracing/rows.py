@@ -109,7 +109,7 @@ class ClosedWindow:
         start_us: When the attempt began.
         message_id: None if not told.
         has_template: Whether it had a template, with which it may go all the same.
-        recipient: As it stands in the database.
+        recipient: As spans name it: plain, masked or hashed.
 
     """
 

@@ -4,6 +4,7 @@ Finished spans become the SDK's `ReadableSpan`s and go to its span processors: t
 processor and exporter, or a user's own.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -21,6 +22,8 @@ from outbound_slo.vocabulary.transport import TraceProtocol
 from tracing.export import SpanCounts
 from tracing.http_collector import resolve_address
 from tracing.options import CollectorOptions
+
+_log = logging.getLogger(__name__)
 
 _KINDS = {
     Span.SPAN_KIND_INTERNAL: SpanKind.INTERNAL,
@@ -96,12 +99,19 @@ class SpanBridge:
         """Take the processors, which are the caller's to shut down, and what makes spans."""
         self._processors = tuple(processors)
         self._reader = reader
+        self._failed = False
 
     def take(self, span: bytes) -> None:
         """Hand on a finished span, an OTLP `Span` as bytes."""
         readable = self._reader.read(span, ReadableSpan)
         for processor in self._processors:
-            processor.on_end(readable)
+            try:
+                processor.on_end(readable)
+            except Exception:  # noqa: BLE001 - a user's own processor may raise anything
+                # Whoever ends a span is in the middle of a send, which nothing here may break.
+                if not self._failed:
+                    _log.exception("a span processor failed (logged once)")
+                self._failed = True
 
 
 class _Numbered(ReadableSpan):

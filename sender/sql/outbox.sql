@@ -443,6 +443,12 @@ WITH told AS MATERIALIZED (
 SELECT id, true AS moved FROM moved
 UNION ALL
 SELECT id, false FROM attempt WHERE overruled
+UNION ALL
+-- Settled before by this very list, whose answer was lost.
+SELECT s.message_id, false
+  FROM settled AS s
+  JOIN outbound_attempt AS a ON a.outbound_message_id = s.message_id AND a.attempt_no = s.attempt_no
+ WHERE a.settled_at IS NOT NULL AND a.trace_kept AND s.trace_kept IS NOT TRUE
 
 -- name: recover
 -- Messages in SENDING beyond the recovery window (000: 10 minutes). Whether the provider has them

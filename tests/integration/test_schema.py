@@ -110,6 +110,26 @@ def test_who_waits_to_migrate_does_not_hold_up_the_index_of_who_does(empty_datab
     assert sorted(done) == [[], ["test/0002_indexed.sql"]]
 
 
+def test_a_migration_waits_for_a_table_in_short_turns(empty_database: str) -> None:
+    migrate(empty_database, [ONE])
+    altered = Migration("test", 2, "0002_altered.sql", "ALTER TABLE one ADD COLUMN b int")
+    with (
+        psycopg.connect(empty_database) as holder,
+        psycopg.connect(empty_database, autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        holder.execute("SELECT * FROM one")
+        run = pool.submit(migrate, empty_database, [ONE, altered])
+        of_it = "FROM pg_stat_activity WHERE application_name = 'outbound-slo migrate'"
+        waits = f"SELECT count(*) = 1 {of_it} AND wait_event_type = 'Lock'".encode()
+        rests = f"SELECT count(*) = 1 {of_it} AND state = 'idle'".encode()
+        wait_for(lambda: watcher.execute(waits).fetchone() == (True,), "it to wait")
+        wait_for(lambda: watcher.execute(rests).fetchone() == (True,), "it to give way")
+        holder.commit()
+
+        assert run.result() == ["test/0002_altered.sql"]
+
+
 def test_an_edited_migration_is_refused(empty_database: str) -> None:
     migrate(empty_database, [ONE])
     edited = Migration("test", 1, "0001_one.sql", "CREATE TABLE one (a bigint)")

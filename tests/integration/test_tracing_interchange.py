@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,18 @@ def test_a_server_with_ids_that_are_none_is_one_clear_line() -> None:
 
     with pytest.raises(UserMistake, match="traceId 'xyz' is not hexadecimal"):
         write_document(Answer(QueryApi.V3, body, []))
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "real.json", tmp_path / "link.json", tmp_path / "pipe"
+    link.symlink_to(target)
+    save_document(DOCUMENT, link)
+    assert link.is_symlink()
+    assert json.loads(target.read_bytes()) == DOCUMENT
+
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        save_document(DOCUMENT, pipe)
+        assert json.loads(read.result(30)) == DOCUMENT
+    assert pipe.is_fifo()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ from sender.callbacks import Caller
 from sender.inbox import Inbox
 from sender.intake import Arrival
 from sender.metrics import SenderMetrics
-from sender.outbox import Order, Pool, Settlement, claim, look_for_lanes, recover, settle
-from sender.retelling import tell_lost
+from sender.outbox import ClaimedMessage, Order, Pool, Settlement, claim, look_for_lanes, settle
+from sender.receipts import Effect, Receipt
+from sender.retelling import is_remarkable, tell_lost
+from sender.settlement import Settled, Tidings
 from tests.integration.sending import NUMBER, Sending, template_message
 from tests.outbox_parts import WHATSAPP, Outbox
 from tests.patience import wait_for
-from tests.tracing_parts import FinishedSpans, open_store, trace_in_memory
+from tests.tracing_parts import FinishedSpan, open_store, trace_in_memory
 from tracing.jaeger import JaegerClient
 from tracing.propagation import context_from
 from tracing.sampling import Sampler, read_sampler
+from tracing.setup import Tracing, start_tracing
 from tracing.traces import Trace
 
 HALF = read_sampler("traceidratio", "0.5")
@@ -74,6 +78,11 @@ def await_status(sending: Sending, message: int, status: str) -> None:
     wait_for(lambda: sending.statuses([message])[0][0] == status, f"message {message} {status}")
 
 
+def await_webhooks(sending: Sending) -> None:
+    left = "SELECT count(*) FROM provider_webhook WHERE processed_at IS NULL"
+    wait_for(lambda: sending.execute(left) == [(0,)], "all webhooks to be applied")
+
+
 def test_a_failure_that_a_webhook_brings_is_told_from_its_beginning(
     sending: Sending, store: str
 ) -> None:
@@ -85,8 +94,11 @@ def test_a_failure_that_a_webhook_brings_is_told_from_its_beginning(
     assert traceparent.endswith("-00")
     assert kept is False
     assert {SpanName.WHATSAPP_SEND, SpanName.HTTP_CLIENT_REQUEST} <= stages["steps"].keys()
-    # A good receipt is no reason to bring it back.
+    # A good receipt is no reason to bring it back, nor is one that comes late after it.
     assert sending.post_webhook(tell(provider_id, "sent")).ok
+    await_webhooks(sending)
+    assert attempt_row(sending, message)[1] is False
+    assert client.trace(trace_id) is None
     errors = [{"code": 131026, "title": "Message undeliverable"}]
     assert sending.post_webhook(tell(provider_id, "failed", errors=errors)).ok
 
@@ -99,7 +111,6 @@ def test_a_failure_that_a_webhook_brings_is_told_from_its_beginning(
 
     trace = wait_for(look, "the story of the failed message")
     assert trace is not None
-    assert [span.name for span in trace.spans].count(SpanName.WEBHOOK_IN) == 1
     spans = {span.name: span for span in trace.spans}
     root, send = trace.root, spans[SpanName.WHATSAPP_SEND]
     assert (root.name, root.span_id) == (SpanName.OUTBOUND_MESSAGE_PROCESS, trace_id[:16])
@@ -179,30 +190,22 @@ def test_a_sampler_that_follows_does_as_the_request_did(database: str, flag: str
     assert message.own_traceparent.endswith(f"-{flag}")
 
 
-def apply_failure(outbox: Outbox, reference: str, memory: FinishedSpans | None = None) -> None:
-    """Let a failure arrive that names the attempt by our reference."""
-    tracing, spans = trace_in_memory()
-    if memory is not None:
-        memory.spans = spans.spans
-
-    async def work(pool: Pool) -> None:
-        inbox = Inbox(pool, tracing, ErrorPolicy.RUNBOOK, SenderMetrics())
-        body = tell(
-            "wamid.early",
-            "failed",
-            biz_opaque_callback_data=reference,
-            errors=[{"code": 131026, "title": "Message undeliverable"}],
-        )
-        await inbox.store(Arrival(Caller.WHATSAPP, json.dumps(body), None))
-        while await inbox.apply_some():
-            pass
+def apply_webhook(
+    outbox: Outbox, body: object, tracing: Tracing | None = None
+) -> list[FinishedSpan]:
+    """Store and apply a webhook; gives the spans that came of it."""
+    own, memory = trace_in_memory()
 
     async def run() -> None:
         pool: Pool = psycopg_pool.AsyncConnectionPool(outbox.database, min_size=1, open=False)
         async with pool:
-            await work(pool)
+            inbox = Inbox(pool, tracing or own, ErrorPolicy.RUNBOOK, SenderMetrics())
+            await inbox.store(Arrival(Caller.WHATSAPP, json.dumps(body), None))
+            while await inbox.apply_some():
+                pass
 
     asyncio.run(run())
+    return memory.spans
 
 
 def test_a_failure_that_is_quicker_than_the_settlement_has_the_sender_keep_the_story(
@@ -211,8 +214,11 @@ def test_a_failure_that_is_quicker_than_the_settlement_has_the_sender_keep_the_s
     outbox = Outbox(database)
     outbox.add("+33600000000")
     [message] = claim_with(outbox, NEVER)
-    webhook = FinishedSpans()
-    apply_failure(outbox, message.reference, webhook)
+    errors = [{"code": 131026, "title": "Message undeliverable"}]
+    spans = apply_webhook(
+        outbox,
+        tell("wamid.early", "failed", biz_opaque_callback_data=message.reference, errors=errors),
+    )
     one = Settlement(
         message.id, 1, AttemptOutcome.SENT, MessageStatus.SENT, trace_kept=False, trace_stages={}
     )
@@ -221,7 +227,7 @@ def test_a_failure_that_is_quicker_than_the_settlement_has_the_sender_keep_the_s
 
     assert written.wanted == {message.id}
     # The webhook's spans stand in the attempt's trace, though it was not settled yet.
-    [hop] = [span for span in webhook.spans if span.name == SpanName.WEBHOOK_IN]
+    [hop] = [span for span in spans if span.name == SpanName.WEBHOOK_IN]
     assert message.own_traceparent == f"00-{hop.trace_id}-{hop.parent_id}-00"
     assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(True,)]
 
@@ -238,17 +244,21 @@ def test_settling_again_writes_nothing(database: str) -> None:
     assert outbox.change("SELECT http_status, trace_kept FROM outbound_attempt") == [(200, True)]
 
 
-def test_of_an_attempt_whose_process_ended_the_sweep_tells(database: str) -> None:
+def test_of_an_attempt_that_nobody_settles_the_sweep_tells_once(database: str) -> None:
     outbox = Outbox(database)
     outbox.add("+33600000000")
     [message] = claim_with(outbox, NEVER)
     tracing, memory = trace_in_memory()
 
-    async def sweep(pool: Pool) -> None:
-        for _ in range(2):
-            await tell_lost(pool, tracing, await recover(pool, window_s=0, silence_s=60))
+    def sweep() -> int:
+        told: int = outbox.use(lambda pool: tell_lost(pool, tracing, window_s=600, back_s=300))
+        return told
 
-    outbox.use(sweep)
+    assert sweep() == 0
+    outbox.change("UPDATE outbound_attempt SET started_at = now() - interval '11 minutes'")
+    # Whatever a receipt or a person has made of the message meanwhile.
+    outbox.change("UPDATE outbound_message SET status = 'QUEUED'")
+    assert (sweep(), sweep()) == (1, 0)
 
     [root] = memory.spans
     assert root.name == SpanName.OUTBOUND_MESSAGE_PROCESS
@@ -256,3 +266,108 @@ def test_of_an_attempt_whose_process_ended_the_sweep_tells(database: str) -> Non
     assert (root.tags["message.id"], root.tags["status"]) == (message.id, "QUEUED")
     assert root.tags["error"] == "outcome_unknown"
     assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(True,)]
+
+
+def test_the_sweep_leaves_alone_what_an_older_sender_has_told(database: str) -> None:
+    outbox = Outbox(database)
+    outbox.add("+33600000000")
+    claim_with(outbox, NEVER)
+    outbox.change(
+        "UPDATE outbound_attempt SET outcome = 'UNKNOWN', traceparent = %s,"
+        " started_at = now() - interval '11 minutes'",
+        f"00-{'ab' * 16}-{'cd' * 8}-01",
+    )
+    tracing, memory = trace_in_memory()
+
+    assert outbox.use(lambda pool: tell_lost(pool, tracing, window_s=600, back_s=300)) == 0
+    assert memory.spans == []
+
+
+ARRIVED = Settled(
+    Tidings(Caller.WHATSAPP, None, datetime.now(UTC), Receipt("wamid", delivered_s=1.0)),
+    Effect.MOVED,
+)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "took_s", "remarkable"),
+    [
+        (Receipt("wamid", sent_s=1.0), None, False),
+        (Receipt("wamid", delivered_s=1.0), 119.0, False),
+        (Receipt("wamid", delivered_s=1.0), 121.0, True),
+        (Receipt("wamid", read_s=1.0), None, False),
+        (Receipt("wamid", failed_s=1.0), None, True),
+    ],
+)
+def test_a_failure_and_a_late_arrival_are_worth_a_look(
+    receipt: Receipt, took_s: float | None, remarkable: bool
+) -> None:
+    tidings = ARRIVED.tidings._replace(receipt=receipt)
+
+    assert is_remarkable(ARRIVED._replace(tidings=tidings, took_s=took_s)) is remarkable
+
+
+def sent_long_ago(outbox: Outbox) -> ClaimedMessage:
+    """Send a message that the sampler leaves out, ten minutes ago."""
+    outbox.add("+33600000000")
+    message: ClaimedMessage = claim_with(outbox, NEVER)[0]
+    one = Settlement(
+        message.id,
+        1,
+        AttemptOutcome.SENT,
+        MessageStatus.SENT,
+        provider_message_id="wamid.early",
+        trace_kept=False,
+        trace_stages={"from": "1", "steps": {}},
+    )
+    outbox.use(lambda pool: settle(pool, [one]))
+    outbox.change("UPDATE outbound_attempt SET started_at = now() - interval '10 minutes'")
+    return message
+
+
+def test_a_delivery_beyond_the_line_brings_the_story_back_and_a_late_reading_does_not(
+    database: str,
+) -> None:
+    outbox = Outbox(database)
+    sent_long_ago(outbox)
+    early = str(int(time.time()) - 590)
+
+    apply_webhook(outbox, tell("wamid.early", "delivered", timestamp=early))
+    apply_webhook(outbox, tell("wamid.early", "read"))
+    assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(False,)]
+
+    outbox.change(
+        "UPDATE outbound_message SET status = 'SENT', delivered_at = NULL, read_at = NULL"
+    )
+    spans = apply_webhook(outbox, tell("wamid.early", "delivered"))
+
+    assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(True,)]
+    assert SpanName.OUTBOUND_MESSAGE_PROCESS in {span.name for span in spans}
+
+
+def test_without_a_collector_no_row_says_that_its_story_was_kept(database: str) -> None:
+    outbox = Outbox(database)
+    sent_long_ago(outbox)
+
+    apply_webhook(outbox, tell("wamid.early", "delivered"), start_tracing())
+
+    assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(False,)]
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(0, None), (5, True)])
+def test_a_receipt_of_an_attempt_that_is_long_without_an_answer_has_its_story_kept(
+    database: str, age_s: int, kept: bool | None
+) -> None:
+    outbox = Outbox(database)
+    outbox.add("+33600000000")
+    [message] = claim_with(outbox, NEVER)
+    outbox.change(
+        "UPDATE outbound_attempt SET started_at = now() - %s * interval '1 second'", age_s
+    )
+
+    spans = apply_webhook(
+        outbox, tell("wamid.early", "sent", biz_opaque_callback_data=message.reference)
+    )
+
+    assert outbox.change("SELECT trace_kept FROM outbound_attempt") == [(kept,)]
+    assert bool(spans) is bool(kept)

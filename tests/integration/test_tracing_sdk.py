@@ -278,3 +278,25 @@ def test_a_span_of_every_kind_is_read_back() -> None:
         written = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="x", kind=number)
         read = reader.read(written.SerializeToString(), ReadableSpan)
         assert f"SPAN_KIND_{read.kind.name}" == name
+
+
+class Stumbling(SpanProcessor):
+    """A user's own processor with a fault."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        raise ValueError(span.name)
+
+
+def test_a_users_own_span_processor_that_fails_breaks_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    notebook = Notebook()
+    bridge = SpanBridge([Stumbling(), notebook], SpanReader(RESOURCE, SCOPE))
+    tracing = start_tracing(sinks=[bridge.take])
+    for _ in range(3):
+        tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS).end()
+
+    assert len(notebook.ended) == 3
+    assert [record.message for record in caplog.records] == [
+        "a span processor failed (logged once)"
+    ]

@@ -151,3 +151,33 @@ def test_the_text_fits_80_columns_and_breaks_no_trace_id() -> None:
     assert lines[0].startswith("message 12345. ")
     assert any(line.endswith(f"trace {'a' * 32}") for line in lines)
     assert "  - outbound-slo errors 130" in lines
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [
+        ("+33612345678", "phoneNumber=%2B33612345678"),
+        ("***5678", None),
+        ("0f4c1a9be2d34455a1b2c3d4e5f60718", None),
+        ("***lace@example.org", None),
+    ],
+)
+def test_a_request_about_the_recipient_is_advised_only_where_spans_name_it(
+    named: str, asked: str | None
+) -> None:
+    told = explain(
+        *make_attempt(
+            failed=True,
+            status="FAILED",
+            error="session_expired",
+            error__code="session_expired",
+            has__template=False,
+            within__session__window=False,
+            message__to=named,
+        )
+    )
+    requests = [step for step in told.steps if "phoneNumber" in step]
+
+    assert told.patterns == (Pattern.SESSION_EXPIRED,)
+    assert [asked in step for step in requests if asked] == ([True] if asked else [])
+    assert bool(requests) is (asked is not None)

@@ -1,5 +1,6 @@
 """What of a provider's error may enter a span, and how spans name recipients."""
 
+import base64
 import json
 import re
 
@@ -72,6 +73,13 @@ def test_a_body_without_an_error_object_leaves_nothing(body: str | bytes) -> Non
         ("Authorization: Bearer abc.def-1", "Authorization: [secret]"),
         ("?access_token=EAAG123&x=1", "?[secret]&x=1"),
         ("wamid.33612345678901", "wamid.33612345678901"),
+        ("to +33 6 12 34 56 78, please", "to [number], please"),
+        ("to (555) 123-4567.", "to [number]."),
+        ("to 06.12.34.56.78", "to [number]"),
+        ("num33612345678", "num[number]"),
+        ("33612345678_ab", "[number]_ab"),
+        ("<jane.doe@example.com> is unknown", "<[address]> is unknown"),
+        ("HTTP 429 after 3600 s, code 131056", "HTTP 429 after 3600 s, code 131056"),
     ],
 )
 def test_numbers_and_tokens_are_replaced_and_codes_stay(text: str, scrubbed: str) -> None:
@@ -88,6 +96,7 @@ def test_a_long_text_is_cut() -> None:
         ("https://graph.example/v25.0/1/messages", "https://graph.example/v25.0/1/messages"),
         ("https://x.example/a?access_token=t#f", "https://x.example/a"),
         ("https://sid:token@x.example/a@b", "https://x.example/a@b"),
+        ("https://sid:to@ken@x.example/a", "https://x.example/a"),
     ],
 )
 def test_an_address_loses_query_and_credentials(url: str, scrubbed: str) -> None:
@@ -146,10 +155,15 @@ def test_the_recipient_stands_in_spans_as_asked(form: RecipientForm) -> None:
     recipients = Recipients(form, "key")
     memory = FinishedSpans()
     tracing = start_tracing(strict=True, sinks=[memory.take], recipients=recipients)
+    # The id that WhatsApp gives: base64 with the number inside.
+    provider_id = "wamid." + base64.b64encode(b"\x1d\x05\x18\x0b33612345678\x15").decode()
     tags = {Tag.MESSAGE_TO: "+33612345678"}
     with tracing.span(SpanName.OUTBOUND_MESSAGE_PROCESS, tags, parent=NEW_TRACE):
-        tracing.span(SpanName.WHATSAPP_SEND).end()
+        tracing.span(SpanName.WHATSAPP_SEND, {Tag.PROVIDER_MESSAGE_ID: provider_id}).end()
 
+    named = {span.tags.get("provider.message.id") for span in memory.spans} - {None}
+    assert named == {recipients.write_id(provider_id)}
+    assert (named == {provider_id}) is (form is RecipientForm.PLAIN)
     assert {span.tags["message.to"] for span in memory.spans} == {recipients.write("+33612345678")}
     plain = any(b"612345678" in written for written in memory.written)
     assert plain is (form is RecipientForm.PLAIN)
