@@ -112,8 +112,9 @@ class OwnExporter:
             RuntimeError: A query failed: its time would mean nothing.
 
         """
+        refreshes = self._service.refresh(everything=False)
         self._ahead_s += _INTERVAL_S
-        for refresh in self._service.refresh(everything=False):
+        for refresh in refreshes:
             for run in refresh.runs:
                 if run.failure is not None:
                     raise RuntimeError(f"{run.query} failed: {run.failure.text}")

@@ -107,13 +107,13 @@ class Sending:
 
     def allow(self, *recipients: str) -> None:
         """Record consent, and an account row for the organisation."""
-        for recipient in recipients:
-            self.execute(
-                "INSERT INTO consentement (org_id, recipient, channel, status)"
-                " VALUES (%s, %s, 'WHATSAPP', 'GRANTED') ON CONFLICT DO NOTHING",
-                ORG,
-                recipient,
-            )
+        self.execute(
+            "INSERT INTO consentement (org_id, recipient, channel, status)"
+            " SELECT %s, recipient, 'WHATSAPP', 'GRANTED' FROM unnest(%s::text[]) AS r (recipient)"
+            " ON CONFLICT DO NOTHING",
+            ORG,
+            list(recipients),
+        )
 
     def queue(self, *messages: NewMessage) -> list[int]:
         with psycopg.connect(self.database) as connection:
