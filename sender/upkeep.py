@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 UPKEEP_S = 30.0
 """Longest time between sweeps in seconds; a tenth of the recovery window where that is shorter."""
 
-_LOOK_BACK = 10
+_LOOK_BACK = 4
 """Sweeps that may be missed before the story of a killed sender's attempt is not told any more."""
 
 TIDY_S = 5.0
