@@ -1,13 +1,17 @@
-"""What several modules of the exporter's tests ask for: the pack `outbound` on a real database."""
+"""What several modules ask for: the pack `outbound` on a real database, a traced sender."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from exporter.service import Service
 from outbound_slo.embedded.postgres import EmbeddedPostgres
+from outbound_slo.embedded.processes import Supervisor
 from tests.exporter_parts import Connection, open_service
+from tests.integration.sending import NUMBER, Sending
+from tests.tracing_parts import open_store
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +39,19 @@ def service(pack_database: str, outbox: Connection) -> Iterator[Service]:
     assert outbox
     with open_service(pack_database) as opened:
         yield opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[str]:
+    with open_store(tmp_path / "traces.db") as url:
+        yield url
+
+
+@pytest.fixture
+def sending(database: str, tmp_path: Path, store: str) -> Iterator[Sending]:
+    with Supervisor(tmp_path) as supervisor:
+        sending = Sending(supervisor, database)
+        sending.allow(NUMBER)
+        sending.start_simulator()
+        sending.start_sender(OTEL_EXPORTER_OTLP_ENDPOINT=store, OUTBOUND_RETRY_BACKOFF_SECONDS="2")
+        yield sending

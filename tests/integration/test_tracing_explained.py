@@ -1,16 +1,10 @@
 """What the real sender tells, in words: an outage that heals, and a closed session window."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-
-from outbound_slo.embedded.processes import Supervisor
 from sender.enqueue import NewMessage
 from tests.integration.sending import NUMBER, ORG, Sending, template_message
 from tests.patience import wait_for
-from tests.tracing_parts import open_store
 from tracing.explanation import Explanation, explain_message
 from tracing.jaeger import JaegerClient, TraceQuery
 from tracing.queries import find_attempts, find_deliveries, find_message
@@ -18,22 +12,6 @@ from tracing.remedies import Pattern
 
 OUTAGE = {"kind": "error", "provider": "meta", "http_status": 500, "code": 131016}
 QUERY = TraceQuery(lookback=timedelta(hours=1))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
-    with open_store(tmp_path / "traces.db") as url:
-        yield url
-
-
-@pytest.fixture
-def sending(database: str, tmp_path: Path, store: str) -> Iterator[Sending]:
-    with Supervisor(tmp_path) as supervisor:
-        sending = Sending(supervisor, database)
-        sending.allow(NUMBER)
-        sending.start_simulator()
-        sending.start_sender(OTEL_EXPORTER_OTLP_ENDPOINT=store, OUTBOUND_RETRY_BACKOFF_SECONDS="2")
-        yield sending
 
 
 def explain(client: JaegerClient, message: int, summary: str) -> list[Explanation]:

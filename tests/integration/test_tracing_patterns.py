@@ -10,7 +10,6 @@ from outbound_slo.vocabulary.spans import SpanName, Tag
 from sender.enqueue import NewMessage
 from tests.integration.sending import NUMBER, ORG, Sending, template_message
 from tests.patience import wait_for
-from tests.tracing_parts import open_store
 from tracing.jaeger import JaegerClient, TraceQuery
 from tracing.traces import Span, Trace
 
@@ -19,12 +18,6 @@ QUICK_BREAKER = {
     "OUTBOUND_BREAKER_WINDOW_CALLS": "4",
     "OUTBOUND_BREAKER_OPEN_SECONDS": "60",
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
-    with open_store(tmp_path / "traces.db") as url:
-        yield url
 
 
 @pytest.fixture

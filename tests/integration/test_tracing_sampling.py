@@ -26,7 +26,7 @@ from sender.settlement import Settled, Tidings
 from tests.integration.sending import NUMBER, Sending, template_message
 from tests.outbox_parts import WHATSAPP, Outbox
 from tests.patience import wait_for
-from tests.tracing_parts import FinishedSpan, open_store, trace_in_memory
+from tests.tracing_parts import FinishedSpan, trace_in_memory
 from tracing.jaeger import JaegerClient
 from tracing.propagation import context_from
 from tracing.sampling import Sampler, read_sampler
@@ -35,12 +35,6 @@ from tracing.traces import Trace
 
 HALF = read_sampler("traceidratio", "0.5")
 NEVER = read_sampler("always_off", None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
-    with open_store(tmp_path / "traces.db") as url:
-        yield url
 
 
 @pytest.fixture

@@ -1,37 +1,16 @@
 """The story of a message as the real sender tells it, against the simulator and a real store."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from outbound_slo.embedded.processes import Supervisor
 from outbound_slo.vocabulary.spans import SPANS, TAGS, SpanName, Tag
 from sender.enqueue import NewMessage
 from tests.integration.sending import NUMBER, ORG, Sending, template_message
 from tests.patience import wait_for
-from tests.tracing_parts import open_store
 from tracing.jaeger import JaegerClient
 from tracing.traces import Span, Trace
 
 OUTAGE = {"kind": "error", "provider": "meta", "http_status": 500, "code": 131016}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
-    with open_store(tmp_path / "traces.db") as url:
-        yield url
-
-
-@pytest.fixture
-def sending(database: str, tmp_path: Path, store: str) -> Iterator[Sending]:
-    with Supervisor(tmp_path) as supervisor:
-        sending = Sending(supervisor, database)
-        sending.allow(NUMBER)
-        sending.start_simulator()
-        sending.start_sender(OTEL_EXPORTER_OTLP_ENDPOINT=store, OUTBOUND_RETRY_BACKOFF_SECONDS="2")
-        yield sending
 
 
 def named(trace: Trace, name: SpanName) -> Span:
