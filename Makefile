@@ -14,7 +14,7 @@ FAULT_TABLE ?= fault-table.md
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/.peers
-PACKAGES := outbound_slo sender exporter tracing alerts dashboards benchmarks tests
+PACKAGES := outbound_slo sender exporter tracing alerts dashboards operations benchmarks tests
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-all coverage check static unit generate bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak constraints clean

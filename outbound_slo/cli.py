@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "trace": "tracing.commands:app",
         "alerts": "alerts.commands:app",
         "dashboards": "dashboards.commands:app",
+        "ops": "operations.commands:app",
         "errors": "outbound_slo.catalogue:print_errors",
         "simulator": "outbound_slo.simulator.commands:run_simulator",
         "generate": "outbound_slo.generation:generate_files",

@@ -1,0 +1,13 @@
+"""The `ops` commands: the procedures of runbooks 000 to 002, one command each."""
+
+import typer
+
+app = typer.Typer(
+    help="The runbooks' procedures: look, release, retry, pause, rotate, repair.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def open_table() -> None:
+    """Look, release, retry, pause, rotate, repair: the runbooks' procedures."""

@@ -1,0 +1,85 @@
+"""What commands print: tables that a narrow terminal does not spoil, and JSON for machines."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
+
+
+def open_console(*, err: bool = False) -> Console:
+    """Give a console on standard output, or on standard error."""
+    return Console(stderr=err, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print a document; times as RFC 3339 in UTC."""
+    typer.echo(json.dumps(value, indent=2, default=_write_value))
+
+
+def _write_value(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, StrEnum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def build_table(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = ""
+) -> Table:
+    """Lay out a table whose cells are folded, never cut.
+
+    Args:
+        title: Above the table.
+        headings: One per column.
+        rows: Cells; None is shown as nothing.
+        right: Headings of columns that hold numbers, separated by commas.
+
+    """
+    numeric = {name.strip() for name in right.split(",")}
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(
+            escape(heading), justify="right" if heading in numeric else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(escape(show_cell(cell)) for cell in row))
+    return table
+
+
+def show_cell(value: object) -> str:
+    """Write one value for people."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return str(value)
+
+
+def show_age(seconds: float | None) -> str:
+    """Write a length of time in two units at most: `45 s`, `12 min`, `3 h 20 min`, `5 d 2 h`."""
+    if seconds is None:
+        return "never"
+    whole = max(0, round(seconds))
+    if whole < 60:  # noqa: PLR2004 - seconds to a minute
+        return f"{whole} s"
+    for large, small, size, part in (("d", "h", 86400, 3600), ("h", "min", 3600, 60)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {large} {rest} {small}" if rest else f"{whole // size} {large}"
+    return f"{whole // 60} min"
