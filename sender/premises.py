@@ -1,10 +1,19 @@
 """What has to be there before a sender starts."""
 
+from itertools import product
+
 from outbound_slo.database import connect, describe
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-_NEWEST_COLUMN = "trace_stages"
-"""Column of `outbound_attempt` that the latest migration made which a sender cannot do without."""
+_NEWEST_TABLE = "outbound_switch"
+"""Table that the latest migration made which a sender cannot do without."""
+
+_RIGHTS = (
+    ("SELECT, INSERT, UPDATE", ("outbound_message", "outbound_attempt", "provider_webhook")),
+    ("SELECT", ("outbound_pause",)),
+    ("SELECT, INSERT, UPDATE, DELETE", ("outbound_sender", "outbound_operation_row")),
+    ("SELECT, INSERT, UPDATE", ("outbound_operation",)),
+)
 
 
 def check_database(url: str) -> None:
@@ -18,11 +27,8 @@ def check_database(url: str) -> None:
     place = describe(url)
     with connect(url) as connection:
         found = connection.execute(
-            "SELECT to_regclass('outbound_attempt') IS NOT NULL,"
-            "       EXISTS (SELECT FROM pg_attribute"
-            "                WHERE attrelid = to_regclass('outbound_attempt')"
-            "                  AND attname = %s AND NOT attisdropped)",
-            (_NEWEST_COLUMN,),
+            "SELECT to_regclass('outbound_attempt') IS NOT NULL,       to_regclass(%s) IS NOT NULL",
+            (_NEWEST_TABLE,),
         ).fetchone()
         if found is None or not found[0]:
             raise UserMistake(
@@ -33,8 +39,8 @@ def check_database(url: str) -> None:
                 f"The outbox in {place} is of an older version",
                 "Run 'outbound-slo db migrate' first",
             )
-        for table in ("outbound_message", "outbound_attempt", "provider_webhook"):
-            for right in ("SELECT", "INSERT", "UPDATE"):
+        for rights, tables in _RIGHTS:
+            for table, right in product(tables, rights.split(", ")):
                 allowed = connection.execute(
                     "SELECT has_table_privilege(%s, %s)", (table, right)
                 ).fetchone()
@@ -42,5 +48,5 @@ def check_database(url: str) -> None:
                     role = connection.info.user
                     raise UserMistake(
                         f"The role {role} may not {right} in {table} of {place}",
-                        f"As the owner: GRANT {right} ON {table} TO {role}",
+                        f"As the owner: GRANT {rights} ON {table} TO {role}",
                     )

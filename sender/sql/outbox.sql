@@ -56,12 +56,16 @@ SELECT l.channel, l.priority, l.org_id,
            EXTRACT(EPOCH FROM q.throttle_until - now()),
            CASE WHEN q.messages_sent_count >= q.quota_limit
                 THEN EXTRACT(EPOCH FROM q.reset_at - now()) END,
-           CASE WHEN NOT p.enabled THEN 'infinity'::float8 END, 0)::float8 AS held_s,
+           CASE WHEN NOT p.enabled THEN 'infinity'::float8 END,
+           CASE WHEN s.paused
+                THEN COALESCE(EXTRACT(EPOCH FROM s.until - now()), 'infinity')::float8 END,
+           0)::float8 AS held_s,
        CASE WHEN q.reset_at > now()
             THEN GREATEST(q.quota_limit - q.messages_sent_count, 0) END AS quota_left,
        -- The server's own time: a busy process takes its time to read an answer.
        EXTRACT(EPOCH FROM clock_timestamp() - statement_timestamp())::float8 AS took_s
   FROM lane AS l
+  LEFT JOIN outbound_pause AS s ON s.channel = l.channel
   LEFT JOIN whatsapp_rate_limit AS q
     ON l.channel = 'WHATSAPP' AND q.org_id = l.org_id
   LEFT JOIN whatsapp_provider_config AS p
@@ -75,15 +79,20 @@ SELECT l.channel, l.priority, l.org_id,
 -- An upper bound that is a row would not end the walk through an index, only filter it (PostgreSQL
 -- 15): bounds are columns, equal up to the last. A recipient is given as a range, so that its order
 -- means something and one index alone has it.
-WITH lane AS MATERIALIZED (
+WITH pause AS MATERIALIZED (
+    -- Asked for here, since a look may be older than the switch that somebody has just turned.
+    SELECT channel, paused, ended_at FROM outbound_pause
+), lane AS MATERIALIZED (
     SELECT *
       FROM jsonb_to_recordset(%(lanes)s::jsonb) AS l (
            channel text, priority smallint, org_id text, share integer,
            after_due timestamptz, after_id bigint)
+     WHERE l.channel NOT IN (SELECT channel FROM pause WHERE paused)
 ), room AS MATERIALIZED (
     SELECT *
       FROM jsonb_to_recordset(%(rooms)s::jsonb) AS r (
            channel text, room integer, urgent integer, held text[])
+     WHERE r.channel NOT IN (SELECT channel FROM pause WHERE paused)
 ), candidate AS MATERIALIZED (
     SELECT woken.*
       FROM room AS r
@@ -194,8 +203,9 @@ WITH lane AS MATERIALIZED (
            attempt_seq = GREATEST(m.attempt_seq, (
                SELECT max(a.attempt_no) FROM outbound_attempt AS a
                 WHERE a.outbound_message_id = m.id)) + 1,
-           -- The wait for a quota or a throttle is planned (D30).
+           -- The wait for a quota, a throttle or the end of a pause is planned (D30).
            due_since = GREATEST(m.due_since, (
+               SELECT p.ended_at FROM pause AS p WHERE p.channel = m.channel), (
                SELECT GREATEST(
                       CASE WHEN q.throttle_until <= now() THEN q.throttle_until END, q.freed_at)
                  FROM quota AS q

@@ -69,10 +69,10 @@ def test_a_sender_does_not_start_on_an_outbox_that_it_could_not_settle_in(
     empty_database: str,
 ) -> None:
     # A newer migration: does a sender fail without it? Then sender/premises.py looks for it.
-    assert core_migrations()[-1].name == "0010_stories_by_their_rows.sql"
+    assert core_migrations()[-1].name == "0011_operations.sql"
     with pytest.raises(UserMistake, match="has no outbox"):
         check_database(empty_database)
-    migrate(empty_database, core_migrations()[:9])
+    migrate(empty_database, core_migrations()[:10])
     with pytest.raises(UserMistake, match=r"older version.*Run 'outbound-slo db migrate' first"):
         check_database(empty_database)
     migrate(empty_database)
@@ -88,6 +88,8 @@ def test_a_sender_does_not_start_where_its_role_may_not_write(database: str, rig
         try:
             tables = "outbound_message, outbound_attempt, provider_webhook"
             owner.execute(f"GRANT {rights} ON {tables} TO {role}".encode())
+            more = "outbound_pause, outbound_sender, outbound_operation_row, outbound_operation"
+            owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {more} TO {role}".encode())
             with pytest.raises(UserMistake, match=f"{role} may not {right} in outbound_message"):
                 check_database(make_conninfo(database, user=role))
             owner.execute(f"GRANT {right} ON {tables} TO {role}".encode())
