@@ -2,6 +2,8 @@
 
 import typer
 
+from operations import retry_commands, stuck_commands, undo_commands
+
 app = typer.Typer(
     help="The runbooks' procedures: look, release, retry, pause, rotate, repair.",
     no_args_is_help=True,
@@ -11,3 +13,7 @@ app = typer.Typer(
 @app.callback()
 def open_table() -> None:
     """Look, release, retry, pause, rotate, repair: the runbooks' procedures."""
+
+
+for _room in (stuck_commands, retry_commands, undo_commands):
+    _room.register(app)

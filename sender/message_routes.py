@@ -12,6 +12,7 @@ from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import MessageStatus, Priority
 from sender.admission import BEARER, OrgScope, read_scope
+from sender.audit import Author, OperationState, begin_operation, finish_operation, note_progress
 from sender.desk import Desk
 from sender.enqueue import NewMessage
 from sender.messages import (
@@ -24,7 +25,7 @@ from sender.messages import (
     read_message,
 )
 from sender.problems import FieldFault, ProblemError, declare
-from sender.requeue import Objection, Refused, Requeued, requeue_message
+from sender.requeue import Caution, Objection, Refused, Requeued, requeue_messages
 from sender.shapes import LARGEST_ID, Answer, Flag, Moment, Question, ShortText
 from tracing.propagation import NEW_TRACE, context_from, read_baggage
 from tracing.setup import Tracing
@@ -33,6 +34,9 @@ from tracing.story import StorySpan
 _log = structlog.get_logger()
 
 PATH = "/api/v1/outbound/messages"
+
+RETRY_COMMAND = "retry over HTTP"
+"""What the audit calls a retry that came through these routes."""
 
 Scope = Annotated[OrgScope, Depends(read_scope)]
 MessageId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
@@ -55,7 +59,9 @@ class RetryRequest(Question):
 
 
 class RetryResult(Answer):
-    """A message that is on the queue again."""
+    """A message that is on the queue again; `ops undo` takes `operation_id`."""
+
+    operation_id: int
 
     message_id: int
     status: MessageStatus
@@ -191,20 +197,14 @@ def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, rules: MessageRu
         """Queue a message again, due at once, with a new budget if the old one is used up."""
         wanted = asked or RetryRequest()
 
-        def requeue(connection: psycopg.Connection) -> Requeued | Refused:
-            return requeue_message(
-                connection,
-                message_id,
-                org_id=scope.org_id,
-                recovery_window_s=rules.recovery_window_s,
-                silence_s=rules.silence_s,
-                force=force or wanted.force,
-                updated_by=wanted.updated_by,
-            )
+        caution = Caution(rules.recovery_window_s, rules.silence_s, force or wanted.force)
+
+        def requeue(connection: psycopg.Connection) -> tuple[int, Requeued | Refused]:
+            return _requeue(connection, message_id, scope, caution, wanted.updated_by)
 
         with _open_span(tracing, request) as span:
             span.tags({Tag.MESSAGE_ID: message_id, Tag.ORG_ID: scope.org_id})
-            result = desk.work(requeue)
+            operation_id, result = desk.work(requeue)
             refusal = _refuse(message_id, result) if isinstance(result, Refused) else None
             status = refusal.status if refusal else HTTPStatus.OK
             span.tags(_tell_status(status))
@@ -214,11 +214,13 @@ def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, rules: MessageRu
         _log.info(
             "message queued again",
             messageId=message_id,
+            operationId=operation_id,
             previousStatus=result.previous_status.value,
             possibleDuplicate=result.possible_duplicate,
             traceId=span.trace_id,
         )
         return RetryResult(
+            operation_id=operation_id,
             message_id=message_id,
             status=MessageStatus.QUEUED,
             previous_status=result.previous_status,
@@ -227,6 +229,32 @@ def _add_retry(router: APIRouter, desk: Desk, tracing: Tracing, rules: MessageRu
             next_retry_at=result.due_at,
             possible_duplicate=result.possible_duplicate,
         )
+
+
+def _requeue(
+    connection: psycopg.Connection,
+    message_id: int,
+    scope: OrgScope,
+    caution: Caution,
+    updated_by: str | None,
+) -> tuple[int, Requeued | Refused]:
+    """Requeue one message as an operation of its own, which a refusal takes back."""
+    with connection.transaction() as attempt:
+        operation = begin_operation(
+            connection,
+            RETRY_COMMAND,
+            Author(updated_by or "api"),
+            parameters={"message": message_id, "force": caution.force},
+            planned=1,
+        )
+        result = requeue_messages(
+            connection, [message_id], caution, operation, org_id=scope.org_id, stamp=updated_by
+        )[message_id]
+        if isinstance(result, Refused):
+            raise psycopg.Rollback(attempt)
+        note_progress(connection, operation, 1)
+        finish_operation(connection, operation, OperationState.DONE)
+    return operation.id, result
 
 
 def _open_span(tracing: Tracing, request: Request) -> StorySpan:
@@ -263,6 +291,10 @@ def _refuse(message_id: int, refused: Refused) -> ProblemError:
             detail = 'It has expired. Send {"force": true} to send it all the same'
         case Objection.SCHEDULED:
             detail = 'It is scheduled and was never tried. Send {"force": true} to send it now'
+        case Objection.FELL_BACK:
+            detail = 'It went out as an SMS instead. Send {"force": true} to send it all the same'
+        case Objection.MOVED_ON:
+            detail = f"Its status is {refused.status} by now"
     return ProblemError(HTTPStatus.CONFLICT, detail)
 
 

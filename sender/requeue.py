@@ -1,13 +1,15 @@
-"""Bringing a message back to the queue, as 001's retry scripts ask over HTTP.
+"""Bringing messages back to the queue, as 001's retry scripts ask over HTTP and by hand.
 
 A message whose last attempt may have reached the recipient is not sent again by mistake: within the
 recovery window its webhook may still tell (D12). Who knows better says so, and the attempt is
 marked as a possible duplicate.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row, dict_row
@@ -15,20 +17,43 @@ from psycopg.rows import class_row, dict_row
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import HouseCode
 from outbound_slo.vocabulary.statuses import MessageStatus
+from sender.audit import Operation, Relation, keep_rows
 
 _QUERIES = load_queries("sender", "sql/operator.sql")
+
+FALLBACK_SUFFIX = "-sms-fallback"
+"""What the idempotency key of a message's SMS fallback adds to its own (001, procedure 2)."""
 
 _ACCEPTED = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED})
 
 
 class Objection(StrEnum):
-    """Why a message stays as it is. All but the first two give way to force."""
+    """Why a message stays as it is. All but the first three give way to force."""
 
     NOT_FOUND = "not_found"
     ALREADY_ACCEPTED = "already_accepted"
+    MOVED_ON = "moved_on"
     OUTCOME_UNKNOWN = "outcome_unknown"
     EXPIRED = "expired"
     SCHEDULED = "scheduled"
+    FELL_BACK = "fell_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What is asked before a message is sent again.
+
+    Attributes:
+        recovery_window_s: Seconds after which the sweep takes an unknown outcome for lost.
+        silence_s: Seconds without a webhook while which it does not, for one might tell.
+        force: Send it again though the provider may have it, though it has expired, though it was
+            never due, or though it went out another way.
+
+    """
+
+    recovery_window_s: float
+    silence_s: float
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,62 +97,111 @@ class _Held:
     id: int
     status: str
     wait_s: float
-    scheduled: bool | None
+    scheduled: bool
     expired: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _LastAttempt:
+    message_id: int
+    id: int
     attempt_no: int
     unsettled: bool
     wait_s: float
     resend_allowed: bool
 
 
-def requeue_message(
+def requeue_messages(
     connection: psycopg.Connection,
-    message_id: int,
+    ids: Sequence[int],
+    caution: Caution,
+    operation: Operation,
     *,
-    org_id: str | None,
-    recovery_window_s: float,
-    silence_s: float,
-    force: bool = False,
-    updated_by: str | None = None,
-) -> Requeued | Refused:
-    """Queue a message again in the caller's transaction, due at once.
+    org_id: str | None = None,
+    expected: Collection[MessageStatus] | None = None,
+    stamp: str | None = None,
+) -> Mapping[int, Requeued | Refused]:
+    """Queue messages again in the caller's transaction, due at once; tells what became of each.
 
     Args:
         connection: Not in autocommit; committing is the caller's part.
-        message_id: Which message.
-        org_id: Whose it has to be; None for anybody's.
-        recovery_window_s: Seconds after which the sweep takes an unknown outcome for lost.
-        silence_s: Seconds without a webhook while which it does not, for one might tell.
-        force: Send it again though the provider may have it, though it has expired, or though it
-            was never due.
-        updated_by: The person, for `updated_by`; None leaves that column alone.
+        ids: Which messages.
+        caution: What is asked before.
+        operation: The operation that keeps the rows as they were.
+        org_id: Whose they have to be; None for anybody's.
+        expected: Where they stood when they were chosen; another status leaves one alone.
+        stamp: For `updated_by`; None leaves that column alone.
 
     Raises:
         psycopg.Error: The database does not answer, or a settlement was in the way (deadlock: try
             again).
 
     """
-    held = _hold(connection, message_id, org_id, recovery_window_s)
-    if held is None:
-        return Refused(Objection.NOT_FOUND)
-    status = MessageStatus(held.status)
-    if status in _ACCEPTED:
-        return Refused(Objection.ALREADY_ACCEPTED, status)
-    last = _read_last(connection, held.id, recovery_window_s, silence_s)
-    objection = None if force else _object(status, held, last, silence_s)
-    return objection or _requeue(connection, held, last, updated_by)
+    held = _look(connection, ids, org_id, caution.recovery_window_s, lock=True)
+    last = _read_last(connection, list(held), caution)
+    refused = _judge(connection, ids, held, last, caution, expected)
+    free = [one for one in held.values() if one.id not in refused]
+    return {**refused, **_requeue(connection, free, last, operation, stamp)}
+
+
+def foresee_refusals(
+    connection: psycopg.Connection,
+    ids: Sequence[int],
+    caution: Caution,
+    *,
+    org_id: str | None = None,
+    expected: Collection[MessageStatus] | None = None,
+) -> Mapping[int, Refused]:
+    """Tell which messages `requeue_messages` would leave alone now; locks and changes nothing.
+
+    Raises:
+        psycopg.Error: The database does not answer.
+
+    """
+    held = _look(connection, ids, org_id, caution.recovery_window_s, lock=False)
+    last = _read_last(connection, list(held), caution)
+    return _judge(connection, ids, held, last, caution, expected)
+
+
+def _judge(
+    connection: psycopg.Connection,
+    ids: Sequence[int],
+    held: Mapping[int, _Held],
+    last: Mapping[int, _LastAttempt],
+    caution: Caution,
+    expected: Collection[MessageStatus] | None,
+) -> dict[int, Refused]:
+    fell_back = set() if caution.force else _find_fallbacks(connection, list(held))
+    refused = {number: Refused(Objection.NOT_FOUND) for number in ids if number not in held}
+    for number, one in held.items():
+        found = _object(one, last.get(number), caution, expected)
+        if found is None and number in fell_back:
+            found = Refused(Objection.FELL_BACK, MessageStatus(one.status))
+        if found is not None:
+            refused[number] = found
+    return refused
 
 
 def _object(
-    status: MessageStatus, held: _Held, last: _LastAttempt | None, silence_s: float
+    held: _Held,
+    last: _LastAttempt | None,
+    caution: Caution,
+    expected: Collection[MessageStatus] | None,
 ) -> Refused | None:
+    status = MessageStatus(held.status)
+    if status in _ACCEPTED:
+        return Refused(Objection.ALREADY_ACCEPTED, status)
+    if expected is not None and status not in expected:
+        return Refused(Objection.MOVED_ON, status)
+    return None if caution.force else _hesitate(held, last, caution)
+
+
+def _hesitate(held: _Held, last: _LastAttempt | None, caution: Caution) -> Refused | None:
+    """Object for what a person may know better."""
+    status = MessageStatus(held.status)
     wait = held.wait_s
     if last is not None and last.unsettled:
-        wait = max(wait, last.wait_s, 0.0 if last.resend_allowed else silence_s)
+        wait = max(wait, last.wait_s, 0.0 if last.resend_allowed else caution.silence_s)
     if wait > 0:
         return Refused(Objection.OUTCOME_UNKNOWN, status, wait)
     if held.expired:
@@ -137,51 +211,68 @@ def _object(
     return None
 
 
-def _hold(
-    connection: psycopg.Connection, message_id: int, org_id: str | None, window_s: float
-) -> _Held | None:
+def _look(
+    connection: psycopg.Connection,
+    ids: Sequence[int],
+    org_id: str | None,
+    window_s: float,
+    *,
+    lock: bool,
+) -> dict[int, _Held]:
+    statement = _QUERIES["look_at_messages"] + ("\n FOR UPDATE" if lock else "")
+    values = {"ids": list(ids), "org_id": org_id, "window_s": window_s}
     with connection.cursor(row_factory=class_row(_Held)) as cursor:
-        cursor.execute(
-            _QUERIES["lock_message"].encode(),
-            {"id": message_id, "org_id": org_id, "window_s": window_s},
-        )
-        return cursor.fetchone()
+        cursor.execute(statement.encode(), values)
+        return {row.id: row for row in cursor}
 
 
 def _read_last(
-    connection: psycopg.Connection, message_id: int, window_s: float, silence_s: float
-) -> _LastAttempt | None:
+    connection: psycopg.Connection, ids: Sequence[int], caution: Caution
+) -> dict[int, _LastAttempt]:
+    values = {
+        "ids": list(ids),
+        "window_s": caution.recovery_window_s,
+        "silence_s": caution.silence_s,
+    }
     with connection.cursor(row_factory=class_row(_LastAttempt)) as cursor:
-        cursor.execute(
-            _QUERIES["read_last_attempt"].encode(),
-            {"id": message_id, "window_s": window_s, "silence_s": silence_s},
-        )
-        return cursor.fetchone()
+        cursor.execute(_QUERIES["read_last_attempts"].encode(), values)
+        return {row.message_id: row for row in cursor}
+
+
+def _find_fallbacks(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
+    values = {"ids": list(ids), "suffix": FALLBACK_SUFFIX}
+    return {number for (number,) in connection.execute(_QUERIES["find_fallbacks"].encode(), values)}
 
 
 def _requeue(
     connection: psycopg.Connection,
-    held: _Held,
-    last: _LastAttempt | None,
-    updated_by: str | None,
-) -> Requeued:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(
-            _QUERIES["requeue_message"].encode(),
-            {
-                "id": held.id,
-                "attempt_no": last.attempt_no if last else 0,
-                "unknown": HouseCode.OUTCOME_UNKNOWN.value,
-                "updated_by": updated_by,
-            },
+    free: Sequence[_Held],
+    last: Mapping[int, _LastAttempt],
+    operation: Operation,
+    stamp: str | None,
+) -> dict[int, Requeued]:
+    ids = [one.id for one in free]
+    attempts = [last[number].id for number in ids if number in last]
+    values: dict[str, Any] = {
+        "ids": ids,
+        "attempts": attempts,
+        "unknown": HouseCode.OUTCOME_UNKNOWN.value,
+        "updated_by": stamp,
+    }
+    with (
+        keep_rows(connection, operation, Relation.MESSAGE, ids),
+        keep_rows(connection, operation, Relation.ATTEMPT, attempts),
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
+        cursor.execute(_QUERIES["requeue_messages"].encode(), values)
+        written = {row["id"]: row for row in cursor}
+    return {
+        one.id: Requeued(
+            previous_status=MessageStatus(one.status),
+            attempt_count=written[one.id]["attempt_count"],
+            max_attempts=written[one.id]["max_attempts"],
+            due_at=written[one.id]["due_at"],
+            possible_duplicate=one.id in last and last[one.id].unsettled,
         )
-        row = cursor.fetchone()
-    if row is None:
-        raise RuntimeError("a locked message can't vanish")
-    return Requeued(
-        previous_status=MessageStatus(held.status),
-        attempt_count=row["attempt_count"],
-        max_attempts=row["max_attempts"],
-        due_at=row["due_at"],
-        possible_duplicate=last is not None and last.unsettled,
-    )
+        for one in free
+    }

@@ -110,3 +110,43 @@ SELECT m.id, m.org_id, m.channel, m.turn, m.attempt_count, m.updated_at,
    AND COALESCE(q.throttle_until <= now(), true)
    AND COALESCE(q.messages_sent_count < q.quota_limit OR q.reset_at <= now(), true)
    AND COALESCE(p.enabled, true);
+
+-- A deferral that somebody ends early leaves no start of the latency in the future.
+CREATE OR REPLACE FUNCTION outbound_message_follow_due() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    deferral timestamptz := GREATEST(
+        NEW.scheduled_at,
+        CASE WHEN NEW.updated_at > now() THEN NEW.updated_at END);
+    planned  timestamptz := GREATEST(deferral, NEW.next_retry_at);
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.due_at := GREATEST(planned, NEW.created_at);
+        NEW.due_since := GREATEST(deferral, NEW.created_at);
+        -- 001's SMS fallback derives its keys from these: two NULLs would become one message.
+        NEW.idempotency_key := COALESCE(NEW.idempotency_key, 'message-' || NEW.id);
+        RETURN NEW;
+    END IF;
+    IF OLD.status <> 'QUEUED' THEN
+        NEW.due_at := GREATEST(planned, now());
+        IF OLD.status <> 'SENDING' THEN
+            -- A message brought back from a final state starts a new life, with latencies of its own.
+            NEW.due_since := NEW.due_at;
+            NEW.sent_at := NULL;
+            NEW.delivered_at := NULL;
+            NEW.read_at := NULL;
+        END IF;
+    ELSIF planned > now() THEN
+        NEW.due_at := planned;
+    ELSIF OLD.due_at > now() THEN
+        NEW.due_at := now();
+    ELSE
+        NEW.due_at := OLD.due_at;
+    END IF;
+    IF deferral > now() THEN
+        NEW.due_since := deferral;
+    ELSIF NEW.due_since > now() THEN
+        NEW.due_since := now();
+    END IF;
+    RETURN NEW;
+END
+$$;

@@ -12,6 +12,7 @@ from outbound_slo.settings.environment import (
     refuse_unknown,
 )
 from outbound_slo.settings.exporter import ExporterSettings
+from outbound_slo.settings.operations import OperatorSettings
 from outbound_slo.settings.outbox import DatabaseSettings
 from outbound_slo.settings.providers import ProviderSettings
 from outbound_slo.settings.sender import BACKOFF_SECONDS, SenderSettings
@@ -24,6 +25,7 @@ __all__ = [
     "TOLERATED_PREFIXES",
     "DatabaseSettings",
     "ExporterSettings",
+    "OperatorSettings",
     "ProviderSettings",
     "SenderSettings",
     "ToolSettings",
@@ -38,5 +40,6 @@ ALL_SETTINGS: tuple[type[Environment], ...] = (
     SenderSettings,
     ProviderSettings,
     ExporterSettings,
+    OperatorSettings,
     ToolSettings,
 )

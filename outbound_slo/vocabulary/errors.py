@@ -94,6 +94,10 @@ class Limit(StrEnum):
     RECIPIENT = "recipient"
 
 
+PASSING_CODES = ("0", "1", "131016", "131026", "132001")
+"""Codes of errors that pass by themselves, which 001's retry procedures send again (D32)."""
+
+
 class HouseCode(StrEnum):
     """Codes that this project gives itself, where no provider's code exists."""
 

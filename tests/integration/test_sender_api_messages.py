@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from outbound_slo.embedded.postgres import EmbeddedPostgres
-from sender.requeue import Objection, Refused, Requeued, requeue_message
+from sender.audit import Author, begin_operation
+from sender.requeue import Caution, Objection, Refused, Requeued, requeue_messages
 from tests.integration.api_stand import MESSAGES, Stand, open_stand
 from tests.integration.sending import NUMBER, ORG
 from tests.patience import wait_for
@@ -354,9 +355,8 @@ def test_a_retry_that_waited_for_a_claim_judges_what_the_claim_has_made(stand: S
 
     def retry() -> Requeued | Refused:
         with psycopg.connect(url, application_name="retry") as connection:
-            return requeue_message(
-                connection, number, org_id=ORG, recovery_window_s=600, silence_s=60
-            )
+            operation = begin_operation(connection, "retry", Author("ana"))
+            return requeue_messages(connection, [number], Caution(600, 60), operation)[number]
 
     waiting = (
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"

@@ -1,0 +1,83 @@
+-- Taking an operation back: what is still as the operation left it becomes what it was.
+
+-- name: read_operation
+SELECT o.id, o.command, o.operator, o.ticket, o.state, o.changed, o.undoes, o.started_at,
+       o.finished_at,
+       EXISTS (SELECT FROM pg_locks AS l
+                WHERE l.locktype = 'advisory' AND l.classid = %(class)s AND l.objsubid = 2
+                  AND l.objid = o.id %% 2147483647
+                  AND l.database = (SELECT d.oid FROM pg_database AS d
+                                     WHERE d.datname = current_database())) AS running,
+       EXISTS (SELECT FROM outbound_operation_row AS r WHERE r.operation_id = o.id) AS kept
+  FROM outbound_operation AS o
+ WHERE (%(id)s::bigint IS NULL OR o.id = %(id)s)
+ ORDER BY o.id DESC
+ LIMIT %(limit)s
+
+-- name: read_rows
+-- Rows kept, in the order to bring them back: what was made goes first, so that nothing is twice;
+-- messages before their attempts.
+SELECT r.relation, r.key, r.before IS NULL AS made, r.after IS NULL AS taken
+  FROM outbound_operation_row AS r
+ WHERE r.operation_id = %(id)s
+ ORDER BY r.before IS NOT NULL,
+          array_position(ARRAY['outbound_message', 'outbound_attempt'], r.relation) NULLS LAST,
+          CASE WHEN r.key ~ '^[0-9]+$' THEN r.key::numeric END, r.key
+
+-- name: count_rows
+SELECT r.relation,
+       CASE WHEN r.before IS NULL THEN 'made' WHEN r.after IS NULL THEN 'taken away'
+            ELSE 'changed' END AS kind,
+       count(*)
+  FROM outbound_operation_row AS r
+ WHERE r.operation_id = %(id)s
+ GROUP BY 1, 2
+ ORDER BY 1, 2
+
+-- name: find_untouched
+-- Rows that are still as the operation left them, held until the transaction ends.
+SELECT t.{key}::text
+  FROM {relation} AS t
+  JOIN outbound_operation_row AS r
+    ON r.operation_id = %(id)s AND r.relation = %(relation)s AND r.key = t.{key}::text
+ WHERE t.{key}::text = ANY (%(keys)s) AND t.{key} = ANY (%(typed)s)
+   AND to_jsonb(t) @> r.after
+ ORDER BY t.{key}
+   FOR UPDATE OF t
+
+-- name: find_latest
+-- Attempts after which the message had no other: what a claim has made of it since is not undone.
+SELECT a.id::text
+  FROM outbound_attempt AS a
+ WHERE a.id = ANY (%(typed)s)
+   AND NOT EXISTS (SELECT FROM outbound_attempt AS later
+                    WHERE later.outbound_message_id = a.outbound_message_id
+                      AND later.attempt_no > a.attempt_no)
+
+-- name: name_columns
+-- The columns that the operation changed in these rows.
+SELECT DISTINCT k
+  FROM outbound_operation_row AS r
+ CROSS JOIN LATERAL jsonb_object_keys(r.before) AS k
+ WHERE r.operation_id = %(id)s AND r.relation = %(relation)s AND r.key = ANY (%(keys)s)
+
+-- name: restore
+UPDATE {relation} AS t
+   SET {assignments}
+  FROM outbound_operation_row AS r
+  JOIN {relation} AS o ON o.{key} = ANY (%(typed)s) AND o.{key}::text = r.key
+ CROSS JOIN LATERAL jsonb_populate_record(o, r.before) AS p
+ WHERE r.operation_id = %(id)s AND r.relation = %(relation)s AND r.key = ANY (%(keys)s)
+   AND t.{key} = o.{key}
+
+-- name: take_away
+DELETE FROM {relation} AS t WHERE t.{key} = ANY (%(typed)s)
+
+-- name: bring_back
+INSERT INTO {relation}
+SELECT p.*
+  FROM outbound_operation_row AS r
+ CROSS JOIN LATERAL jsonb_populate_record(NULL::{relation}, r.before) AS p
+ WHERE r.operation_id = %(id)s AND r.relation = %(relation)s AND r.key = ANY (%(keys)s)
+ON CONFLICT DO NOTHING
+RETURNING {key}::text
