@@ -200,10 +200,9 @@ class Requeue:
         )
         if not hopeless:
             return []
-        return [
-            f"code {', '.join(hopeless)} does not pass by itself ('outbound-slo errors "
-            + f"{hopeless[0]}'): unless its cause is mended, these fail again"
-        ]
+        lesson = f"'outbound-slo errors {hopeless[0]}'"
+        codes = ", ".join(hopeless)
+        return [f"code {codes} does not pass by itself ({lesson}): mend its cause first"]
 
 
 _REASONS: Mapping[Objection, str] = {

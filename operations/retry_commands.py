@@ -1,4 +1,4 @@
-"""`outbound-slo ops retry`: failed messages go out again (001, outage procedure 1, DLQ procedure 2)."""
+"""`outbound-slo ops retry`: failed messages go out again (001, outage and DLQ procedures)."""
 
 from enum import StrEnum
 from typing import Annotated

@@ -81,7 +81,7 @@ class Operator:
             for (number,) in self.execute(
                 "INSERT INTO outbound_message (org_id, channel, to_recipient, template_code,"
                 " subject, status, error_code, attempt_count, attempt_seq, created_at, updated_at)"
-                " SELECT %s, %s, '+3361' || lpad((nextval('outbound_message_id_seq'))::text, 7, '0'),"
+                " SELECT %s, %s, '+3361' || lpad(nextval('outbound_message_id_seq')::text, 7, '0'),"
                 " %s, 'Your appointment', %s, %s, %s, %s, now() - %s::interval,"
                 " now() - %s::interval FROM generate_series(1, %s) RETURNING id",
                 org,
