@@ -28,7 +28,7 @@ BATCH = 200
 
 LOCK_MS = 3000
 STATEMENT_MS = 60_000
-_TRIES = 5
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Survey:
     Attributes:
         keys: Keys of the rows, in the order in which they will be changed.
         noun: What the rows are, as "messages".
-        effect: What becomes of them, as "go back to the queue and are due at once".
+        effect: What is to become of them, as "to go back to the queue, due at once".
         headings: Headings of the groups.
         groups: The rows by what they have in common.
         warnings: What a person should know before saying yes.

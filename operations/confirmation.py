@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from operations.change import Change, Outcome, Pace, Survey, bound_transaction, carry_out
-from operations.output import build_table, open_console, print_json
+from operations.output import build_table, open_console, print_json, show_count
 from operations.progress import watch_progress
 from operations.reading import APPLICATION, told
 from outbound_slo.database import connect
@@ -111,11 +111,11 @@ def perform(change: Change, manner: Manner) -> Outcome | None:
 def _ask(change: Change, survey: Survey, manner: Manner) -> None:
     if manner.as_json or not sys.stdin.isatty():
         raise UserMistake(
-            f"{len(survey.keys):,} {survey.noun} would be changed, and nobody is here to say yes",
+            f"Nobody is here to say yes to a change of {show_count(len(survey.keys), survey.noun)}",
             "Look with --dry-run, then add --yes",
         )
     _show_survey(change, survey, manner)
-    if not typer.confirm(f"Change {len(survey.keys):,} {survey.noun}?", err=True):
+    if not typer.confirm(f"Change {show_count(len(survey.keys), survey.noun)}?", err=True):
         open_console(err=True).print("Nothing was changed.")
         raise typer.Exit(1)
 
@@ -145,7 +145,7 @@ def _show_survey(change: Change, survey: Survey, manner: Manner) -> None:
     rows = [(*each.cells, each.rows) for each in survey.groups]
     if rows:
         console.print(build_table(f"ops {change.command}", headings, rows, right=survey.noun))
-    console.print(escape(f"{len(survey.keys):,} {survey.noun} {survey.effect}."))
+    console.print(escape(f"{show_count(len(survey.keys), survey.noun)} {survey.effect}."))
     for warning in survey.warnings:
         console.print(f"[yellow]Mind:[/] {escape(warning)}")
     if survey.undo:
@@ -173,7 +173,8 @@ def _show_outcome(change: Change, survey: Survey, outcome: Outcome, manner: Mann
     console = open_console()
     console.print(
         escape(
-            f"Operation {number}: {outcome.changed:,} of {outcome.planned:,} {survey.noun} changed."
+            f"Operation {number}: {outcome.changed:,} of "
+            f"{show_count(outcome.planned, survey.noun)} changed."
         )
     )
     for reason, rows in sorted(outcome.skipped.items()):

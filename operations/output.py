@@ -48,8 +48,14 @@ def build_table(
     numeric = {name.strip() for name in right.split(",")}
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
+        number = heading in numeric
         table.add_column(
-            escape(heading), justify="right" if heading in numeric else "left", overflow="fold"
+            escape(heading),
+            justify="right" if number else "left",
+            no_wrap=number,
+            overflow="fold",
+            # Words of a heading stay whole as long as there is any room.
+            min_width=max(map(len, heading.split()), default=0),
         )
     for row in rows:
         table.add_row(*(escape(show_cell(cell)) for cell in row))
@@ -69,6 +75,11 @@ def show_cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return str(value)
+
+
+def show_count(number: int, noun: str) -> str:
+    """Write a number of things: `1 message`, `1,234 messages`; the noun is given as a plural."""
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
 
 
 def show_age(seconds: float | None) -> str:

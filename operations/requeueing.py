@@ -113,7 +113,7 @@ class Requeue:
         return Survey(
             [one.id for one in free],
             "messages",
-            "go back to the queue and are due at once; a used-up budget is whole again",
+            "to go back to the queue, due at once; a used-up budget is whole again",
             ("Channel", "Status", "Code", "Retry"),
             groups,
             (*self._warn(refused), *self._warn_of_risk(free), *self._warn_of_codes(counts)),

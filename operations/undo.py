@@ -130,7 +130,7 @@ class Undo:
         return Survey(
             keys,
             "rows",
-            f"become what they were before operation {self.number} (ops {past.command}, "
+            f"to become what they were before operation {self.number} (ops {past.command}, "
             f"{past.operator}), as far as nobody has changed them since",
             ("Table", "Were"),
             tuple(Group((table, kind), rows) for table, kind, rows in counted),
