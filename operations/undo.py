@@ -131,7 +131,7 @@ class Undo:
             keys,
             "rows",
             f"to become what they were before operation {self.number} (ops {past.command}, "
-            f"{past.operator}), as far as nobody has changed them since",
+            f"{past.operator}), unless changed since",
             ("Table", "Were"),
             tuple(Group((table, kind), rows) for table, kind, rows in counted),
         )
