@@ -130,7 +130,7 @@ class Undo:
         return Survey(
             keys,
             "rows",
-            f"to become what they were before operation {self.number} (ops {past.command}, "
+            f"to become what they were before operation {self.number} ({past.command}, "
             f"{past.operator}), unless changed since",
             ("Table", "Were"),
             tuple(Group((table, kind), rows) for table, kind, rows in counted),

@@ -68,7 +68,7 @@ def test_an_outcome_the_log_and_an_undo(ops: Operator) -> None:
         " ─────────────────────────────────",
         " outbound_attempt   changed    100",
         " outbound_message   changed    100",
-        "200 rows to become what they were before operation 1 (ops retry, ana), unless changed since.",
+        "200 rows to become what they were before operation 1 (retry, ana), unless changed since.",
         "Dry run: nothing was changed.",
     ]
     assert _shown(ops.run("log").out) == [
