@@ -1,4 +1,4 @@
-"""The sender process: worker, inbox, upkeep and HTTP face around one connection pool."""
+"""The sender process: worker, inbox, upkeep and HTTP face around their connections."""
 
 import asyncio
 import contextlib
@@ -117,30 +117,41 @@ async def _run(configuration: SenderConfiguration, listener: socket.socket) -> N
     # What was imported stays; looking through it again and again costs more than is ever found.
     gc.freeze()
     gc.set_threshold(*_RARE_COLLECTIONS)
-    pool: Pool = psycopg_pool.AsyncConnectionPool(
-        configuration.database.url,
-        min_size=2,
-        max_size=8,
-        open=False,
-        kwargs={"application_name": "outbound-slo sender"},
-        configure=configure,
-        # The pool's own pauses double up to minutes; with this it starts anew on the next demand.
-        reconnect_timeout=5.0,
-        # While a demand waits no new attempt to connect starts, and no stop comes to its end.
-        timeout=3.0,
-        check=check_connection,
-    )
+    pool = _build_pool(configuration.database.url, 2, 8, pause_s=5.0, patience_s=3.0)
+    # What has become of messages is written whatever else waits for a connection: while servers
+    # come and go, the pauses of the pool above would add up to a recovery window.
+    writing = _build_pool(configuration.database.url, 1, 1, pause_s=0.05, patience_s=0.5)
     connector = aiohttp.TCPConnector(limit=settings.concurrency)
     try:
         async with (
             pool,
+            writing,
             aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             ) as session,
         ):
-            await _serve(configuration, listener, tracing, pool, session)
+            await _serve(configuration, listener, tracing, pool, writing, session)
     finally:
         await asyncio.to_thread(tracing.shutdown, 2.0)
+
+
+def _build_pool(url: str, least: int, most: int, *, pause_s: float, patience_s: float) -> Pool:
+    """Build a pool that begins anew on the next demand after `pause_s`.
+
+    Its own pauses would double up to minutes. While a demand waits no new attempt to connect
+    starts, and no stop comes to its end, so none waits longer than `patience_s`.
+    """
+    return psycopg_pool.AsyncConnectionPool(
+        url,
+        min_size=least,
+        max_size=most,
+        open=False,
+        kwargs={"application_name": "outbound-slo sender"},
+        configure=configure,
+        reconnect_timeout=pause_s,
+        timeout=patience_s,
+        check=check_connection,
+    )
 
 
 async def _serve(
@@ -148,6 +159,7 @@ async def _serve(
     listener: socket.socket,
     tracing: Tracing,
     pool: Pool,
+    writing: Pool,
     session: aiohttp.ClientSession,
 ) -> None:
     settings, known = configuration.sender, configuration.providers
@@ -161,7 +173,9 @@ async def _serve(
         metrics.watch_breaker(channel, breaker, time.monotonic)
     bell = Bell(configuration.database.url)
     limits = open_limits(settings, known, providers.keys(), sender=name_process(), metrics=metrics)
-    worker = _build_worker(configuration, pool, providers, breakers, tracing, metrics, bell, limits)
+    worker = _build_worker(
+        configuration, pool, writing, providers, breakers, tracing, metrics, bell, limits
+    )
     inbox = Inbox(pool, tracing, known.whatsapp_error_policy, metrics, settings.silence_s)
     probes = Probes(
         database_answers=lambda: _answers(pool),
@@ -247,6 +261,7 @@ async def _work(worker: Worker, enabled: bool, providers: Mapping[Channel, Provi
 def _build_worker(
     configuration: SenderConfiguration,
     pool: Pool,
+    writing: Pool,
     providers: Mapping[Channel, Provider],
     breakers: Mapping[Channel, Breaker],
     tracing: Tracing,
@@ -278,7 +293,7 @@ def _build_worker(
         strict_order=settings.strict_order,
         drain_s=settings.drain_s,
     )
-    return Worker(worker_rules, pool, attempter, breakers, tracing, metrics, bell, limits)
+    return Worker(worker_rules, pool, writing, attempter, breakers, tracing, metrics, bell, limits)
 
 
 def _quiet_policy(settings: SenderSettings) -> QuietPolicy:

@@ -22,6 +22,8 @@ _log = structlog.get_logger(component=WORKER)
 PAUSE_S = 1.0
 """Seconds to wait before asking a database again that did not answer."""
 
+_FIRST_PAUSE_S = 0.1  # Connections that are ended are most often there again at once.
+
 GATHER_S = 0.02
 """Seconds that a result waits for others to be written with, while more are on their way."""
 
@@ -109,6 +111,7 @@ class Settler:
     async def _settle(self, batch: list[Attempted]) -> None:
         batch.sort(key=lambda one: one.settlement.message_id)
         wanted: frozenset[int] = frozenset()
+        pause = _FIRST_PAUSE_S
         while True:
             started = time.time_ns()
             try:
@@ -120,7 +123,8 @@ class Settler:
                 if is_passing(fault):
                     self._fails = True
                     _log.warning("settling failed, trying again", error=type(fault).__name__)
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, PAUSE_S)
                     continue
                 if len(batch) > 1:
                     for one in batch:

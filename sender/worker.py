@@ -82,6 +82,7 @@ class Worker:
         self,
         rules: WorkerRules,
         pool: Pool,
+        writing: Pool,
         attempter: Attempter,
         breakers: Mapping[Channel, Breaker],
         tracing: Tracing,
@@ -90,7 +91,7 @@ class Worker:
         limits: Limits,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Work on the channels that `breakers` has."""
+        """Work on the channels that `breakers` has; results go through the pool `writing`."""
         self._rules = rules
         self._pool = pool
         self._attempter = attempter
@@ -109,7 +110,7 @@ class Worker:
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
         self._settler = Settler(
-            pool,
+            writing,
             tracing,
             metrics,
             self._let_go,

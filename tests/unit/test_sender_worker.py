@@ -24,6 +24,7 @@ def make_worker() -> Worker:
     return Worker(
         WorkerRules("w", 1, 60.0, 1, drain_s=0.01),
         cast("Pool", nobody),
+        cast("Pool", nobody),
         cast("Attempter", nobody),
         {},
         cast("Tracing", nobody),
