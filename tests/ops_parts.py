@@ -51,6 +51,7 @@ class Operator:
         printed = self.run(*arguments, "--yes", "--json", **environment)
         assert printed.code == 0, printed
         found: dict[str, Any] = printed.json()
+        assert "operation" in found, f"nothing was to be done: {found}"
         return found
 
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
