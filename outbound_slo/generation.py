@@ -7,6 +7,7 @@ import typer
 
 import alerts.artefacts
 import dashboards.artefacts
+import operations.artefacts
 import sender.artefacts
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
 from outbound_slo.settings_page import build_settings_page
@@ -19,6 +20,7 @@ BUILDERS: tuple[Builder, ...] = (
     build_states_page,
     alerts.artefacts.build_artefacts,
     dashboards.artefacts.build_artefacts,
+    operations.artefacts.build_operations_page,
     sender.artefacts.build_openapi_page,
     build_picture,
 )

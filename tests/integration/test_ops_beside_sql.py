@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from operations.procedures import PROCEDURES
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from tests.ops_parts import Operator
 from tests.runbooks.bench import fill_world, seat
@@ -82,3 +83,20 @@ def test_a_command_ends_as_the_statement_does(
         assert ops.ask(stamped, done["updated_by"]) == touched
         ops.change("undo", done["operation"])
         assert ops.execute(_PICTURE) == start
+
+
+def test_the_statements_of_the_page_find_what_they_change(
+    postgres_server: EmbeddedPostgres, world: str
+) -> None:
+    with (
+        _clone(postgres_server, world, "ops_page") as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        for procedure in PROCEDURES:
+            if not procedure.sql or procedure.sql.startswith(("VACUUM", "REINDEX")):
+                continue
+            with connection.transaction(force_rollback=True):
+                rows = 0
+                for statement in procedure.sql.split(";\n"):
+                    rows += connection.execute(statement.encode()).rowcount
+            assert rows > 0, f"{procedure.place} finds nothing"
