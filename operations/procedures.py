@@ -31,7 +31,10 @@ class Procedure:
 
 _RELEASE = """UPDATE outbound_message
    SET status = 'QUEUED', updated_at = now(), updated_by = 'ops-stuck-YOUR-TICKET'
- WHERE status = 'SENDING' AND updated_at < now() - interval '10 minutes';"""
+ WHERE id IN (
+       SELECT id FROM outbound_message
+        WHERE status = 'SENDING' AND updated_at < now() - interval '10 minutes'
+        ORDER BY id FOR UPDATE);"""
 
 _OVERDUE = """UPDATE outbound_attempt AS a
    SET next_retry_at = NULL, updated_at = now()
@@ -42,15 +45,21 @@ _OVERDUE = """UPDATE outbound_attempt AS a
 _RETRY = """UPDATE outbound_message
    SET status = 'QUEUED', updated_at = now(), updated_by = 'ops-retry-YOUR-TICKET',
        attempt_count = CASE WHEN attempt_count >= max_attempts THEN 0 ELSE attempt_count END
- WHERE status = 'FAILED' AND error_code IN ('0', '1', '131016', '131026', '132001')
-   AND created_at > now() - interval '4 hours';"""
+ WHERE id IN (
+       SELECT id FROM outbound_message
+        WHERE status = 'FAILED' AND error_code IN ('0', '1', '131016', '131026', '132001')
+          AND created_at > now() - interval '4 hours'
+        ORDER BY id FOR UPDATE);"""
 
 _DLQ_RETRY = """UPDATE outbound_message
    SET status = 'QUEUED', attempt_count = 0, error_code = NULL, error_message = NULL,
        updated_at = now(), updated_by = 'ops-dlq-retry-YOUR-TICKET'
- WHERE status = 'FAILED' AND attempt_count >= max_attempts
-   AND error_code IN ('0', '1', '131016', '131026', '132001')
-   AND updated_at < now() - interval '24 hours';"""
+ WHERE id IN (
+       SELECT id FROM outbound_message
+        WHERE status = 'FAILED' AND attempt_count >= max_attempts
+          AND error_code IN ('0', '1', '131016', '131026', '132001')
+          AND updated_at < now() - interval '24 hours'
+        ORDER BY id FOR UPDATE);"""
 
 _FALLBACK = """INSERT INTO outbound_message (
        org_id, dossier_id, channel, to_recipient, subject, idempotency_key, created_by)
@@ -73,8 +82,11 @@ _RESET = """UPDATE whatsapp_rate_limit
 
 _DEFER = """UPDATE outbound_message
    SET scheduled_at = now() + interval '4 hours', updated_by = 'ops-defer-YOUR-TICKET'
- WHERE channel = 'WHATSAPP' AND status = 'QUEUED' AND priority > 0
-   AND COALESCE(template_code, '') NOT IN ('urgent_alert', 'appointment_reminder');"""
+ WHERE id IN (
+       SELECT id FROM outbound_message
+        WHERE channel = 'WHATSAPP' AND status = 'QUEUED' AND priority > 0
+          AND COALESCE(template_code, '') NOT IN ('urgent_alert', 'appointment_reminder')
+        ORDER BY id FOR UPDATE);"""
 
 _ARCHIVE = """WITH old AS (
     DELETE FROM outbound_message
