@@ -1,6 +1,7 @@
-"""SendGrid's `POST /v3/mail/send`: checks and answers.
+"""SendGrid's `POST /v3/mail/send` and `GET /v3/scopes`: checks and answers.
 
-Source: SendGrid's mail send reference and its error pages, September 2026.
+Sources: SendGrid's mail send and API key permissions references and its error pages, September
+2026.
 """
 
 import base64
@@ -43,11 +44,7 @@ class SendGridWire:
 
         """
         del now
-        scheme, _, key = inquiry.authorization.partition(" ")
-        if scheme != "Bearer" or not key or (self.api_key and key != self.api_key):
-            raise refuse(
-                401, "The provided authorization grant is invalid, expired, or revoked", None
-            )
+        self.check_access(inquiry)
         body = decode_object(inquiry.body)
         if body is None:
             raise refuse(400, "Bad Request", None)
@@ -70,6 +67,23 @@ class SendGridWire:
             mails=mails,
             text=str(body.get("subject", "")),
         )
+
+    def check_access(self, inquiry: Inquiry) -> None:
+        """Check the key.
+
+        Raises:
+            RefusedError: SendGrid would refuse the request whatever it asks for.
+
+        """
+        scheme, _, key = inquiry.authorization.partition(" ")
+        if scheme != "Bearer" or not key or (self.api_key and key != self.api_key):
+            raise refuse(
+                401, "The provided authorization grant is invalid, expired, or revoked", None
+            )
+
+    def answer_scopes(self) -> Answer:
+        """Build the 200 with what the key may do: `GET /v3/scopes`."""
+        return Answer(200, {"scopes": ["mail.send", "mail.batch.create", "stats.read"]})
 
     def create_id(self, rng: random.Random) -> str:
         """Make an `X-Message-Id`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
-from outbound_slo.simulator import control, graph
+from outbound_slo.simulator import control, graph, reads
 from outbound_slo.simulator.lane import BODY_LIMIT, Lane
 from outbound_slo.simulator.options import Options
 from outbound_slo.simulator.sends import STAGE, create_send_handler
@@ -43,6 +43,8 @@ def build_application(stage: Stage) -> web.Application:
                 "/2010-04-01/Accounts/{account_sid}/Messages.json",
                 create_send_handler(wires[Provider.TWILIO]),
             ),
+            web.get("/2010-04-01/Accounts/{account_sid}.json", reads.handle_account),
+            web.get("/v3/scopes", reads.handle_scopes),
             web.post("/v3/mail/send", create_send_handler(wires[Provider.SENDGRID])),
             *control.list_routes(),
             web.route("*", "/{path:.*}", graph.handle_unknown),

@@ -67,10 +67,11 @@ class Stage:
             options.closed_window_code,
         )
         self.twilio = TwilioWire(secrets.twilio_auth_token)
+        self.sendgrid = SendGridWire(secrets.sendgrid_api_key)
         self.wires: dict[Provider, Wire] = {
             Provider.META: self.meta,
             Provider.TWILIO: self.twilio,
-            Provider.SENDGRID: SendGridWire(secrets.sendgrid_api_key),
+            Provider.SENDGRID: self.sendgrid,
         }
         pem = options.sendgrid_signing_key
         self.event_key = read_event_key(pem) if pem else create_event_key()

@@ -1,6 +1,7 @@
-"""Twilio's Messages resource: checks, answers and status callbacks.
+"""Twilio's Messages and Account resources: checks, answers and status callbacks.
 
-Sources: Twilio's Message resource, error dictionary and request-security pages, September 2026.
+Sources: Twilio's Message and Account resources, error dictionary and request-security pages,
+September 2026.
 """
 
 import base64
@@ -27,6 +28,7 @@ BODY_LIMIT = 1600
 """Characters of a message, by Twilio's error 21617."""
 
 _SEGMENT = 153
+_OPENED_AT = datetime(2015, 7, 30, 20, tzinfo=UTC)
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
 _SENDER = re.compile(r"\+?\d{3,15}|[A-Za-z0-9 ]{1,11}|MG[0-9a-f]{32}")
 _KEYWORDS = {
@@ -71,8 +73,7 @@ class TwilioWire:
         """
         del now
         account = inquiry.path["account_sid"]
-        if not self._is_allowed(inquiry.authorization, account):
-            raise refuse(401, 20003, "Authenticate")
+        self.check_access(inquiry)
         form = dict(parse_qsl(inquiry.body.decode(errors="replace"), keep_blank_values=True))
         recipient = form.get("To", "")
         if not recipient:
@@ -106,6 +107,16 @@ class TwilioWire:
             text=body,
             callback_url=callback,
         )
+
+    def check_access(self, inquiry: Inquiry) -> None:
+        """Check who calls.
+
+        Raises:
+            RefusedError: Twilio would refuse the request whatever it asks for.
+
+        """
+        if not self._is_allowed(inquiry.authorization, inquiry.path["account_sid"]):
+            raise refuse(401, 20003, "Authenticate")
 
     def _is_allowed(self, authorization: str, account: str) -> bool:
         """Check basic authentication: the account or an API key, and the token."""
@@ -159,6 +170,26 @@ class TwilioWire:
                 "status": "queued",
                 "subresource_uris": {"media": f"{uri}/Media.json"},
                 "to": submission.recipient,
+                "uri": f"{uri}.json",
+            },
+        )
+
+    def answer_account(self, account: str) -> Answer:
+        """Build the 200 with an account; it holds the auth token, as the real one does."""
+        created = format_datetime(_OPENED_AT)
+        uri = f"/2010-04-01/Accounts/{account}"
+        return Answer(
+            200,
+            {
+                "auth_token": self.auth_token,
+                "date_created": created,
+                "date_updated": created,
+                "friendly_name": "Simulated Account",
+                "owner_account_sid": account,
+                "sid": account,
+                "status": "active",
+                "subresource_uris": {"messages": f"{uri}/Messages.json"},
+                "type": "Full",
                 "uri": f"{uri}.json",
             },
         )
