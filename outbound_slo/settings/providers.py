@@ -29,6 +29,11 @@ class ProviderSettings(Environment):
     whatsapp_phone_number_id: str = Field(
         default="", validation_alias=variable("WHATSAPP_PHONE_NUMBER_ID")
     )
+    whatsapp_business_account_id: str = Field(
+        default="",
+        validation_alias=variable("WHATSAPP_BUSINESS_ACCOUNT_ID"),
+        description="Of organisations without one of their own; `ops templates` asks it.",
+    )
     whatsapp_access_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=variable("WHATSAPP_ACCESS_TOKEN")
     )
