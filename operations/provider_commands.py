@@ -133,8 +133,8 @@ def print_findings(
         )
         for finding in findings
     ]
-    headings = ("provider", "state", "took", "said")
-    console.print(build_table("Providers", headings, rows, right="took"))
+    headings = ("Provider", "State", "Took", "Said")
+    console.print(build_table("Providers", headings, rows, right="Took"))
     console.print(escape(describe_version(version)))
     for note in notes:
         console.print(escape(note))

@@ -147,8 +147,8 @@ def print_matches(matches: Sequence[Match], listings: Mapping[str, Listing], day
         for match in matches
     ]
     recent = f"{days} days"
-    headings = ("template", "organisation", "at Meta", "unsent", recent)
-    console.print(build_table("Templates in use", headings, rows, right=f"unsent, {recent}"))
+    headings = ("Template", "Org", "At Meta", "Unsent", recent)
+    console.print(build_table("Templates in use", headings, rows, right=f"Unsent, {recent}"))
     for business_id, listing in sorted(listings.items()):
         if listing.fault is not None:
             account = f"account {business_id}" if business_id else "no account"

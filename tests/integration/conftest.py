@@ -11,6 +11,7 @@ from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.embedded.processes import Supervisor
 from tests.exporter_parts import Connection, open_service
 from tests.integration.sending import NUMBER, Sending
+from tests.ops_provider_parts import TEMPLATES, StubServer, open_simulator, open_stub
 from tests.tracing_parts import open_store
 
 
@@ -55,3 +56,33 @@ def sending(database: str, tmp_path: Path, store: str) -> Iterator[Sending]:
         sending.start_simulator()
         sending.start_sender(OTEL_EXPORTER_OTLP_ENDPOINT=store, OUTBOUND_RETRY_BACKOFF_SECONDS="2")
         yield sending
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[str]:
+    """Give the address of a simulator with some templates, for who only reads from it."""
+    with open_simulator(templates=TEMPLATES) as url:
+        yield url
+
+
+@pytest.fixture
+def stub() -> Iterator[StubServer]:
+    with open_stub() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def accounts_database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    yield postgres_server.create_database("accounts", template=template_database)
+    postgres_server.drop_database("accounts")
+
+
+@pytest.fixture
+def accounts(accounts_database: str) -> str:
+    """Give an outbox without messages and organisations."""
+    with psycopg.connect(accounts_database, autocommit=True) as connection:
+        connection.execute(
+            "TRUNCATE outbound_message, outbound_attempt, whatsapp_provider_config,"
+            " whatsapp_template"
+        )
+    return accounts_database

@@ -6,29 +6,40 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from operations.commands import app
 from outbound_slo.settings import known_variables
+from outbound_slo.simulator.accounts import Template, TemplateStatus
 from outbound_slo.simulator.options import Options
 from outbound_slo.simulator.server import serve_simulator
 from outbound_slo.vocabulary.mistakes import UserMistake
-from tests.command_parts import Printed
 from tests.integration.simulator_stand import ACCOUNT, CREDENTIALS, NUMBER
+from tests.ops_parts import Printed
 
-SCHEMAS = "tests/ops_schemas"
+SCHEMAS = Path(__file__).parent / "ops_schemas"
 WABA = "102290129340398"
+KEY = "database-key"
+TEMPLATES = (
+    Template("appointment_reminder"),
+    Template("visit_reminder", language="fr"),
+    Template("urgent_alert", TemplateStatus.PAUSED),
+    Template("old_offer", TemplateStatus.REJECTED),
+    Template("Welcome"),
+)
 SECRETS = ("access-token", "twilio-token", "sendgrid-key")
 
 
-def run(*arguments: str, columns: int = 100, **environment: str) -> Printed:
+def run(*arguments: str, **environment: str) -> Printed:
     """Run a command in this process with these settings alone."""
     cleared: dict[str, str | None] = dict.fromkeys(known_variables())
-    cleared |= {"COLUMNS": str(columns), **environment}
+    cleared |= {"COLUMNS": "100", **environment}
     result = CliRunner().invoke(app, arguments, env=cleared)
     if isinstance(result.exception, UserMistake):
         return Printed(2, result.stdout, f"{result.exception}\n")
@@ -39,8 +50,7 @@ def run(*arguments: str, columns: int = 100, **environment: str) -> Printed:
 
 def read_json(done: Printed, schema: str) -> Any:  # noqa: ANN401 - any JSON
     """Decode what a command printed, once it fits its schema."""
-    with open(f"{SCHEMAS}/{schema}.json", encoding="utf-8") as file:  # noqa: PTH123 - plain
-        rules = json.load(file)
+    rules = json.loads((SCHEMAS / f"{schema}.json").read_text("utf-8"))
     Draft202012Validator.check_schema(rules)
     body = json.loads(done.out)
     Draft202012Validator(rules).validate(body)
@@ -60,6 +70,26 @@ def use_providers(url: str) -> dict[str, str]:
         "SENDGRID_API_URL": url,
         "SENDGRID_API_KEY": CREDENTIALS.sendgrid_api_key,
     }
+
+
+def execute(database: str, statement: str, *values: object) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(statement.encode(), values)
+
+
+def add_organisation(
+    database: str, org_id: str, number: str, token: str | None = None, key: str = KEY
+) -> None:
+    execute(
+        database,
+        "INSERT INTO whatsapp_provider_config (org_id, phone_number_id, access_token_encrypted)"
+        " VALUES (%s, %s, CASE WHEN %s::text IS NOT NULL THEN pgp_sym_encrypt(%s, %s) END)",
+        org_id,
+        number,
+        token,
+        token,
+        key,
+    )
 
 
 @contextmanager
