@@ -4,6 +4,7 @@ import typer
 
 from operations import (
     provider_commands,
+    quota_commands,
     retry_commands,
     stuck_commands,
     template_commands,
@@ -24,6 +25,7 @@ def open_table() -> None:
 for _room in (
     provider_commands,
     template_commands,
+    quota_commands,
     stuck_commands,
     retry_commands,
     undo_commands,

@@ -25,7 +25,7 @@ LOCK_CLASS = 0x6F70
 """First number of the advisory lock that a running operation holds; the second is its id."""
 
 _FORGET_AT_ONCE = 5000
-_PASSING = ["turn", "due_at", "due_since"]
+_PASSING = ["turn", "due_at", "due_since", "freed_at"]
 # Attempts are counted when they leave IN_FLIGHT, so none goes back there.
 _PASSING_OF_ATTEMPTS = ["outcome", "error_code", "finished_at"]
 _LONGEST_STAMP = 200
