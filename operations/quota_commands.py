@@ -21,7 +21,7 @@ from operations.confirmation import (
 from operations.deferring import LONGEST_H, SPARED, Deferral, Release
 from operations.output import AsJson, build_table, open_console, print_json
 from operations.quota_changes import QuotaChange, Step, explain_absence
-from operations.quotas import QuotaReport, read_report
+from operations.quotas import Quota, QuotaReport, read_report
 from operations.reading import open_reading
 from outbound_slo.settings import ProviderSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -166,20 +166,17 @@ def print_report(report: QuotaReport, above: float) -> None:
         rows = [
             (
                 quota.org_id,
-                quota.used,
-                quota.limit,
+                f"{quota.used:,}/{quota.limit:,}",
                 quota.percent,
-                quota.state,
-                quota.hours_until_reset,
-                quota.minutes_throttled or None,
+                _describe(quota),
+                f"{quota.hours_until_reset:.1f} h",
                 waiting.queued if waiting else 0,
             )
             for quota in report.quotas
             for waiting in [report.waiting.get(quota.org_id)]
         ]
-        headings = ("Org", "Used", "Limit", "%", "State", "Reset h", "Throttle min", "Queued")
-        numbers = "Used, Limit, %, Reset h, Throttle min, Queued"
-        console.print(build_table("Quotas", headings, rows, right=numbers))
+        headings = ("Org", "Used", "%", "State", "Reset", "Queued")
+        console.print(build_table("Quotas", headings, rows, right="Used, %, Reset, Queued"))
     else:
         console.print(
             f"No organisation has used more than {above:g} % of its quota; --above 0 shows all"
@@ -194,6 +191,14 @@ def print_report(report: QuotaReport, above: float) -> None:
         console.print(build_table(title, columns, dossiers, right="Messages"))
     if report.hours:
         _print_hours(console, report.hours)
+
+
+def _describe(quota: Quota) -> str:
+    """Say how a quota stands, and for how many minutes its organisation is throttled."""
+    if not quota.minutes_throttled:
+        return quota.state
+    throttle = f"throttled {quota.minutes_throttled:.0f} min"
+    return throttle if quota.state == "throttled" else f"{quota.state}, {throttle}"
 
 
 def _print_errors(console: Console, report: QuotaReport) -> None:

@@ -191,14 +191,14 @@ def print_status(
             (
                 status.org_id + ("" if status.enabled else " (off)"),
                 status.state,
-                status.rotated_at or status.updated_at,
+                _measure(status.rotated_at or status.updated_at, now),
                 status.rotated_by if status.rotated_at else status.updated_by,
-                status.previous_until,
-                status.accepted_at,
+                _measure(status.previous_until, now),
+                _measure(status.accepted_at, now),
             )
             for status in found
         ]
-        headings = ("Org", "Secret", "Since", "By", "Previous until", "Last webhook")
+        headings = ("Org", "Secret", "Changed", "By", "Old one", "Webhook")
         console.print(build_table("Webhook secrets", headings, rows))
     if not has_key:
         console.print("OUTBOUND_SECRETS_KEY is not set: whether they can be read is not known")
@@ -214,6 +214,14 @@ def print_status(
         f"WhatsApp webhooks: last accepted {_ago(health.last_accepted_at, now)}, "
         f"last refused {_ago(health.last_rejected_at, now)}"
     )
+
+
+def _measure(moment: datetime | None, now: datetime) -> str | None:
+    """Give the time since a moment, or until one to come."""
+    if moment is None:
+        return None
+    seconds = (now - moment).total_seconds()
+    return f"{show_age(seconds)} ago" if seconds >= 0 else f"{show_age(-seconds)} more"
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:

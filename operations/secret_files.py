@@ -6,7 +6,7 @@ from pathlib import Path
 
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-SHORTEST, LONGEST = 16, 512
+SHORTEST, LONGEST = 12, 512
 """Characters of a secret that is taken: Meta's app secrets have 32."""
 
 

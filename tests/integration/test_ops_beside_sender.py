@@ -1,6 +1,7 @@
-"""Quotas changed beside a running sender: what waited for one goes, what is put off waits."""
+"""Quotas and secrets changed beside a running sender, which goes by them at once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,9 @@ from outbound_slo.vocabulary.statuses import Channel, Priority
 from sender.enqueue import NewMessage
 from tests.integration.sending import Sending, wait_until
 from tests.ops_parts import Operator
+
+KEY = "database-key"
+OLD, OTHERS = "the-secret-before", "the-secret-of-somebody-else"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def running(
     with Supervisor(tmp_path_factory.mktemp("sending")) as supervisor:
         sending = Sending(supervisor, database)
         sending.start_simulator()
-        sending.start_sender()
+        sending.start_sender(OUTBOUND_SECRETS_KEY=KEY)
         yield sending
     postgres_server.drop_database("quota_sender")
 
@@ -137,3 +141,43 @@ def test_deferred_messages_wait_and_urgent_ones_do_not(
         " FROM outbound_message WHERE id = %s",
         news,
     ) == [(True,)]
+
+
+def test_webhooks_with_the_new_and_the_old_secret_are_accepted(
+    running: Sending, ops: Operator, tmp_path: Path
+) -> None:
+    running.execute(
+        "INSERT INTO whatsapp_provider_config (org_id, phone_number_id, webhook_secret_encrypted)"
+        " VALUES ('rotated', '10002', pgp_sym_encrypt(%s, %s))",
+        OLD,
+        KEY,
+    )
+
+    def accepts(secret: str) -> bool:
+        body = {"object": "whatsapp_business_account", "entry": []}
+        return running.post_webhook(body, secret).status_code == 200
+
+    wait_until(lambda: accepts(OLD), "the sender's knowledge of the secret")
+    path = tmp_path / "new"
+    arguments = ("rotate", "rotated", "--to-file", path)
+    done = ops.change("secret", *arguments, OUTBOUND_SECRETS_KEY=KEY)
+    new = path.read_text("utf-8").strip()
+    wait_until(lambda: accepts(new), "the new secret")
+    assert accepts(OLD)
+    assert not accepts(OTHERS)
+    ops.change("undo", done["operation"])
+    assert (
+        ops.ask(
+            "SELECT outbound_decrypt(webhook_secret_encrypted, %s) FROM whatsapp_provider_config"
+            " WHERE org_id = 'rotated'",
+            KEY,
+        )
+        == OLD
+    )
+    # A sender that knows nothing of before goes by the row as it is now.
+    [sender] = [each for each in running.supervisor.children if each.name == "sender-1"]
+    running.supervisor.stop_child(sender)
+    running.start_sender(OUTBOUND_SECRETS_KEY=KEY)
+    assert accepts(OLD)
+    assert accepts(new)
+    assert not accepts(OTHERS)
