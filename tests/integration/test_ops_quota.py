@@ -143,7 +143,9 @@ def test_raising_lets_go_what_waited(ops: Operator) -> None:
     due = "SELECT array_agg(id ORDER BY id) FROM outbound_message WHERE due_at <= now()"
     assert ops.ask(due) == waiting
     assert others
-    # The organisation had become free: an undo takes the limit back all the same.
+    # That it was used up and became free once more does not keep an undo from its limit.
+    for count in (2000, 900):
+        ops.execute("UPDATE whatsapp_rate_limit SET messages_sent_count = %s", count)
     ops.change("undo", done["operation"])
     assert read_quota(ops, "org")["quota_limit"] == 1000
 
@@ -226,6 +228,7 @@ def test_warnings_before_yes(ops: Operator) -> None:
 
 def test_deferring_leaves_alone_what_002_spares_and_what_cannot_wait(ops: Operator) -> None:
     news = queue(ops, 3, template="newsletter")
+    ops.execute("UPDATE outbound_message SET turn = 'WOKEN' WHERE id = %s", news[0])
     spared = queue(ops, 1, template="urgent_alert") + queue(ops, 1)
     urgent = queue(ops, 1, template="newsletter")
     ops.execute("UPDATE outbound_message SET priority = 0 WHERE id = ANY (%s)", urgent)
