@@ -99,9 +99,8 @@ def test_a_rotation_ends_as_the_statement_does(database: str, tmp_path: Path) ->
     ops = Operator(database)
     with psycopg.connect(database, autocommit=True) as connection:
         fill_world(connection)
-        before = ops.ask(
-            "SELECT webhook_secret_encrypted FROM whatsapp_provider_config WHERE org_id = 'ORG-ID-HERE'"
-        )
+        stored = "SELECT webhook_secret_encrypted FROM whatsapp_provider_config WHERE org_id = %s"
+        before = ops.ask(stored, "ORG-ID-HERE")
         with connection.transaction(force_rollback=True):
             assert seat(connection, STATEMENTS, tmp_path).run("001:722").rowcount == 1
             by_hand = _look(connection, question)
