@@ -12,6 +12,7 @@ COPY exporter exporter
 COPY tracing tracing
 COPY alerts alerts
 COPY dashboards dashboards
+COPY operations operations
 RUN /opt/outbound-slo/bin/pip install --constraint constraints.txt '.[grpc,sdk]'
 
 FROM python:3.11-slim-bookworm
