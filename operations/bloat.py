@@ -136,7 +136,7 @@ class Bloat:
     @property
     def advice(self) -> tuple[Advice, ...]:
         """All that is over a line; holders first, since no vacuum helps while they are there."""
-        subjects = (*self.holders, *self.tables)
+        subjects: tuple[Holder | TableState, ...] = (*self.holders, *self.tables)
         return tuple(advice for subject in subjects for advice in subject.advise())
 
 

@@ -2,7 +2,13 @@
 
 import typer
 
-from operations import retry_commands, stuck_commands, undo_commands, verification_commands
+from operations import (
+    maintenance_commands,
+    retry_commands,
+    stuck_commands,
+    undo_commands,
+    verification_commands,
+)
 
 app = typer.Typer(
     help="The runbooks' procedures: look, release, retry, pause, rotate, repair.",
@@ -15,5 +21,11 @@ def open_table() -> None:
     """Look, release, retry, pause, rotate, repair: the runbooks' procedures."""
 
 
-for _room in (stuck_commands, retry_commands, undo_commands, verification_commands):
+for _room in (
+    stuck_commands,
+    retry_commands,
+    undo_commands,
+    verification_commands,
+    maintenance_commands,
+):
     _room.register(app)

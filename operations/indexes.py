@@ -1,5 +1,6 @@
-"""The indexes of the queue's tables: used, useless, broken, missing (001, whose SQL names columns
-that pg_stat_user_indexes does not have).
+"""The indexes of the queue's tables: used, useless, broken, missing.
+
+001's SQL for this names columns that pg_stat_user_indexes does not have.
 """
 
 import re

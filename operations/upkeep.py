@@ -115,9 +115,7 @@ def vacuum_table(connection: psycopg.Connection, table: str, watch: Watch) -> Va
         if notice.severity_nonlocalized == "WARNING":
             warnings.append(notice.message_primary or "")
 
-    statement = sql.SQL("VACUUM (ANALYZE) {}").format(
-        sql.Identifier(before["schema_name"], table)
-    )
+    statement = sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(before["schema_name"], table))
     started = time.monotonic()
     connection.add_notice_handler(listen)
     try:

@@ -166,5 +166,5 @@ def _check_operation(connection: psycopg.Connection, recovery: Recovery, operati
     ).fetchone()
     if known is None:
         raise UserMistake(
-            f"There is no operation {operation}", "See 'outbound-slo ops history' for their numbers"
+            f"There is no operation {operation}", "See 'outbound-slo ops log' for their numbers"
         )

@@ -8,11 +8,11 @@ import typer
 
 from operations.output import AsJson, build_table, open_console, print_json, show_age
 from operations.reading import open_reading
+from operations.retry_commands import ChannelOption, Org, read_channel
 from operations.verification import Finding, Scope, Verdict, verify
 from outbound_slo.settings import ProviderSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.recoveries import RECOVERIES, Recovery, RecoveryName
-from outbound_slo.vocabulary.statuses import Channel
 from outbound_slo.vocabulary.thresholds import Unit
 
 _SPAN = re.compile(r"(\d+)(s|m|h)")
@@ -30,8 +30,8 @@ def verify_recovery(
     recovery: Annotated[
         str | None, typer.Argument(help="Which trouble; without it, the list of all.")
     ] = None,
-    org: Annotated[str | None, typer.Option("--org", help="One organisation only.")] = None,
-    channel: Annotated[str | None, typer.Option(help="WHATSAPP, SMS or EMAIL only.")] = None,
+    org: Org = None,
+    channel: ChannelOption = None,
     since: Annotated[
         str | None,
         typer.Option(help="Look back 90s, 10m or 2h, in place of each criterion's own time."),
@@ -49,7 +49,7 @@ def verify_recovery(
         _list_recoveries(as_json=as_json)
         return
     chosen = _find_recovery(recovery)
-    scope = Scope(org, _read_channel(channel), _read_span(since), operation)
+    scope = Scope(org, read_channel(channel), _read_span(since), operation)
     policy = ProviderSettings.read().whatsapp_error_policy
     with open_reading() as connection:
         findings = verify(connection, chosen, scope, policy)
@@ -157,7 +157,7 @@ def _to_json(finding: Finding) -> dict[str, object]:
         "unit": criterion.line.unit,
         "comparison": criterion.line.comparison,
         "line": criterion.line.value,
-        "windowS": finding.window_s,
+        "window_s": finding.window_s,
         "behind": dict(finding.behind),
         "source": criterion.source,
     }
@@ -169,17 +169,6 @@ def _find_recovery(text: str) -> Recovery:
     except ValueError:
         raise UserMistake(
             f"There is no recovery '{text}'", f"Give one of {', '.join(RecoveryName)}"
-        ) from None
-
-
-def _read_channel(text: str | None) -> Channel | None:
-    if text is None:
-        return None
-    try:
-        return Channel(text.upper())
-    except ValueError:
-        raise UserMistake(
-            f"--channel {text!r} is no channel", f"Give one of {', '.join(Channel)}"
         ) from None
 
 
