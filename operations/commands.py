@@ -3,6 +3,7 @@
 import typer
 
 from operations import (
+    backup_commands,
     maintenance_commands,
     retry_commands,
     stuck_commands,
@@ -27,5 +28,6 @@ for _room in (
     undo_commands,
     verification_commands,
     maintenance_commands,
+    backup_commands,
 ):
     _room.register(app)

@@ -47,6 +47,8 @@ app = typer.Typer(
 Tables = Annotated[
     list[str] | None, typer.Argument(metavar="[TABLE]...", help="Tables; all of ours by default.")
 ]
+_SMALL = 1024**2
+_NARROW = 90
 _Done = TypeVar("_Done", Vacuumed, Reindexed)
 
 
@@ -56,7 +58,10 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("bloat")
-def show_bloat(as_json: AsJson = False) -> None:
+def show_bloat(
+    every: Annotated[bool, typer.Option("--all", help="Tables below 1 MB, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show each table's size, dead rows and last vacuum, and who holds vacuum back.
 
     Exits with 1 when something is over a line; the command that mends it is named. Old transactions
@@ -76,7 +81,7 @@ def show_bloat(as_json: AsJson = False) -> None:
             }
         )
     else:
-        _print_bloat(bloat, datetime.now(UTC))
+        _print_bloat(bloat, datetime.now(UTC), every=every)
     if bloat.advice:
         raise typer.Exit(1)
 
@@ -162,7 +167,7 @@ def _work(
             _print_plan(full_command, tables, manner)
             return
         _warn_of_holders(connection, console)
-        agree(f"{verb} {len(tables)} tables?", manner)
+        agree(f"{verb} {_count(len(tables))}?", manner)
         prepare_session(connection)
         done: list[_Done] = []
         try:
@@ -196,7 +201,11 @@ def _close(
             }
         )
     else:
-        open_console().print(f"Operation {operation.id}: {len(done)} tables done.")
+        open_console().print(f"Operation {operation.id}: {_count(len(done))} done.")
+
+
+def _count(tables: int) -> str:
+    return "1 table" if tables == 1 else f"{tables} tables"
 
 
 @contextmanager
@@ -266,33 +275,28 @@ def _tell_reindexed(done: Reindexed) -> str:
     )
 
 
-def _print_bloat(bloat: Bloat, now: datetime) -> None:
+def _print_bloat(bloat: Bloat, now: datetime, *, every: bool) -> None:
     console = open_console()
-
-    def ago(then: datetime | None) -> str:
-        return show_age(None if then is None else (now - then).total_seconds())
-
-    console.print(
-        build_table(
-            "Tables",
-            ("Table", "Size", "Indexes", "Live", "Dead", "%", "Vacuumed", "Analyzed", "Frozen"),
-            [
-                (
-                    each.name,
-                    show_size(each.table_bytes),
-                    show_size(each.index_bytes),
-                    each.live_rows,
-                    each.dead_rows,
-                    f"{each.dead_share:.0f}",
-                    ago(each.vacuumed_at),
-                    ago(each.analyzed_at),
-                    f"{100 * each.frozen_age / each.freeze_max_age:.0f} %",
-                )
-                for each in bloat.tables
-            ],
-            right="Size, Indexes, Live, Dead, %, Frozen",
-        )
-    )
+    shown = [each for each in bloat.tables if every or each.total_bytes >= _SMALL or each.advise()]
+    cells = {
+        "Table": [each.name for each in shown],
+        "Size": [show_size(each.table_bytes) for each in shown],
+        "Indexes": [show_size(each.index_bytes) for each in shown],
+        "Live": [each.live_rows for each in shown],
+        "Dead": [each.dead_rows for each in shown],
+        "%": [f"{each.dead_share:.0f}" for each in shown],
+        "Vacuumed": [_show_ago(each.vacuumed_at, now) for each in shown],
+        "Analyzed": [_show_ago(each.analyzed_at, now) for each in shown],
+        "Frozen": [f"{100 * each.frozen_age / each.freeze_max_age:.0f} %" for each in shown],
+    }
+    if console.width < _NARROW:
+        cells = {name: cells[name] for name in ("Table", "Size", "Dead", "%", "Vacuumed")}
+    if shown:
+        right = "Size, Indexes, Live, Dead, %, Frozen"
+        rows = list(zip(*cells.values(), strict=True))
+        console.print(build_table("Tables", list(cells), rows, right=right))
+    if len(shown) < len(bloat.tables):
+        console.print(f"{len(bloat.tables) - len(shown)} tables below 1 MB are not shown (--all).")
     if bloat.holders:
         console.print(
             build_table(
@@ -315,6 +319,10 @@ def _print_bloat(bloat: Bloat, now: datetime) -> None:
     _print_advice(console, bloat.advice, "Nothing to mend.")
 
 
+def _show_ago(then: datetime | None, now: datetime) -> str:
+    return "never" if then is None else f"{show_age((now - then).total_seconds())} ago"
+
+
 def _print_indexes(survey: IndexSurvey) -> None:
     console = open_console()
     words = {Condition.USED: "", Condition.IDLE: "never used"}
@@ -332,6 +340,7 @@ def _print_indexes(survey: IndexSurvey) -> None:
                     words.get(each.condition, each.condition.upper()),
                 )
                 for each in survey.indexes
+                if not each.toast or each.condition is not Condition.USED
             ],
             right="Size, Scans, Rows read",
         )

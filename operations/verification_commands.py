@@ -70,15 +70,14 @@ def verify_recovery(
 
 def show_measured(finding: Finding) -> str:
     """Write a value with its unit and what it rests on: `2.5 % (40 attempts, 1 failed)`."""
+    if finding.measured is None:
+        return "no data"
     behind = ", ".join(f"{count:,} {name}" for name, count in finding.behind.items())
     rests = f" ({behind})" if behind else ""
-    return f"{_show_value(finding)}{rests}".strip()
+    return f"{_show_value(finding.measured, finding.criterion.line.unit)}{rests}"
 
 
-def _show_value(finding: Finding) -> str:
-    measured, unit = finding.measured, finding.criterion.line.unit
-    if measured is None:
-        return "no data"
+def _show_value(measured: float, unit: Unit) -> str:
     if math.isinf(measured):
         return "never one"
     if unit is Unit.PERCENT:
@@ -111,7 +110,7 @@ def _print_findings(recovery: Recovery, findings: tuple[Finding, ...], *, met: b
     console.print(
         "Over: every criterion is met."
         if met
-        else f"Not over: {missed} of {len(findings)} criteria are not met."
+        else f"Not over: {missed} of {len(findings)} criteria are not met, or nothing tells."
     )
 
 
