@@ -12,16 +12,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operations.bloat import Advice, Bloat, HolderKind, read_bloat, read_holders
+from operations.bloat import read_bloat, read_holders
 from operations.confirmation import INTERRUPTED, DryRun, Manner, Operator, Ticket, Yes
 from operations.errands import agree, audited, show_progress
-from operations.indexes import Condition, IndexSurvey, survey_indexes
+from operations.indexes import survey_indexes
+from operations.maintenance_screens import print_bloat, print_indexes
 from operations.output import (
     AsJson,
     build_table,
     open_console,
     print_json,
-    show_age,
     show_size,
 )
 from operations.reading import APPLICATION, open_reading, told
@@ -47,8 +47,6 @@ app = typer.Typer(
 Tables = Annotated[
     list[str] | None, typer.Argument(metavar="[TABLE]...", help="Tables; all of ours by default.")
 ]
-_SMALL = 1024**2
-_NARROW = 90
 _Done = TypeVar("_Done", Vacuumed, Reindexed)
 
 
@@ -81,7 +79,7 @@ def show_bloat(
             }
         )
     else:
-        _print_bloat(bloat, datetime.now(UTC), every=every)
+        print_bloat(bloat, datetime.now(UTC), every=every)
     if bloat.advice:
         raise typer.Exit(1)
 
@@ -110,7 +108,7 @@ def show_indexes(as_json: AsJson = False) -> None:
             }
         )
     else:
-        _print_indexes(survey)
+        print_indexes(survey)
     if survey.advice:
         raise typer.Exit(1)
 
@@ -223,7 +221,7 @@ def _watched(url: str, connection: psycopg.Connection, what: str) -> Iterator[Wa
 def _warn_of_holders(connection: psycopg.Connection, console: Console) -> None:
     for holder in read_holders(connection):
         for advice in holder.advise():
-            console.print(escape(f"Mind: {advice.what}: {advice.mend}"))
+            console.print(escape(f"Mind: {advice.what}: {advice.mend}"), soft_wrap=True)
 
 
 def _print_plan(command: str, tables: Sequence[str], manner: Manner) -> None:
@@ -273,88 +271,3 @@ def _tell_reindexed(done: Reindexed) -> str:
         f"{done.table}: {done.seconds:.1f} s, indexes {show_size(done.bytes_before)} before, "
         f"{show_size(done.bytes_after)} now{cleared}{repaired}"
     )
-
-
-def _print_bloat(bloat: Bloat, now: datetime, *, every: bool) -> None:
-    console = open_console()
-    shown = [each for each in bloat.tables if every or each.total_bytes >= _SMALL or each.advise()]
-    cells = {
-        "Table": [each.name for each in shown],
-        "Size": [show_size(each.table_bytes) for each in shown],
-        "Indexes": [show_size(each.index_bytes) for each in shown],
-        "Live": [each.live_rows for each in shown],
-        "Dead": [each.dead_rows for each in shown],
-        "%": [f"{each.dead_share:.0f}" for each in shown],
-        "Vacuumed": [_show_ago(each.vacuumed_at, now) for each in shown],
-        "Analyzed": [_show_ago(each.analyzed_at, now) for each in shown],
-        "Frozen": [f"{100 * each.frozen_age / each.freeze_max_age:.0f} %" for each in shown],
-    }
-    if console.width < _NARROW:
-        cells = {name: cells[name] for name in ("Table", "Size", "Dead", "%", "Vacuumed")}
-    if shown:
-        right = "Size, Indexes, Live, Dead, %, Frozen"
-        rows = list(zip(*cells.values(), strict=True))
-        console.print(build_table("Tables", list(cells), rows, right=right))
-    if len(shown) < len(bloat.tables):
-        console.print(f"{len(bloat.tables) - len(shown)} tables below 1 MB are not shown (--all).")
-    if bloat.holders:
-        console.print(
-            build_table(
-                "What vacuum must spare for",
-                ("Kind", "Which", "Whose", "State", "Age", "Behind"),
-                [
-                    (
-                        each.kind,
-                        each.name,
-                        each.who,
-                        each.state,
-                        "" if each.kind is HolderKind.SLOT else show_age(each.age_s),
-                        each.transactions_behind,
-                    )
-                    for each in bloat.holders
-                ],
-                right="Behind",
-            )
-        )
-    _print_advice(console, bloat.advice, "Nothing to mend.")
-
-
-def _show_ago(then: datetime | None, now: datetime) -> str:
-    return "never" if then is None else f"{show_age((now - then).total_seconds())} ago"
-
-
-def _print_indexes(survey: IndexSurvey) -> None:
-    console = open_console()
-    words = {Condition.USED: "", Condition.IDLE: "never used"}
-    console.print(
-        build_table(
-            "Indexes",
-            ("Table", "Index", "Size", "Scans", "Rows read", "Note"),
-            [
-                (
-                    each.table_name,
-                    each.index_name,
-                    show_size(each.bytes),
-                    each.scans,
-                    each.rows_read,
-                    words.get(each.condition, each.condition.upper()),
-                )
-                for each in survey.indexes
-                if not each.toast or each.condition is not Condition.USED
-            ],
-            right="Size, Scans, Rows read",
-        )
-    )
-    since = survey.since.strftime("%Y-%m-%d %H:%MZ") if survey.since else "the database was made"
-    console.print(f"Scans are counted since {since}, on this server alone.")
-    for hint in survey.hints:
-        console.print(escape(f"{hint.what}: perhaps {hint.mend}"))
-    _print_advice(console, survey.advice, "Nothing to mend.")
-
-
-def _print_advice(console: Console, advice: Sequence[Advice], otherwise: str) -> None:
-    for each in advice:
-        console.print(f"[yellow]Mend:[/] {escape(each.what)}")
-        console.print(f"      {escape(each.mend)}")
-    if not advice:
-        console.print(otherwise)
