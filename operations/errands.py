@@ -4,6 +4,7 @@ VACUUM, REINDEX and backups are no changes of rows, so nothing of them can be un
 who did it and how it ended.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def audited(
             connection, command, name_author(manner), parameters=parameters, planned=planned
         )
     state = OperationState.FAILED
-    with hold_operation(connection, operation):
+    with hold_operation(connection, operation), _terminable():
         try:
             yield operation
             state = OperationState.DONE
@@ -75,6 +76,16 @@ def audited(
         finally:
             if not connection.closed and not connection.broken:
                 finish_operation(connection, operation, state)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM for SIGINT, so that what is under way is cleared up."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ can't be judged, such as a failure rate without traffic, is "no data" and counts
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 
 import psycopg
@@ -105,22 +106,25 @@ def find_block(criterion: Criterion, scope: Scope) -> str:
     return criterion.key
 
 
-def select_codes(criterion: Criterion, policy: ErrorPolicy) -> list[str]:
+@cache
+def select_codes(criterion: Criterion, policy: ErrorPolicy) -> tuple[str, ...]:
     """List the error codes that a criterion counts; empty where it counts none.
 
     A code of no catalogue (an HTTP status of an unknown kind) counts as neither.
     """
+    if criterion not in {TEMPORARY, RATE_LIMITED}:
+        return ()
     codes = {row.code for rows in CATALOGUES.values() for row in rows}
     meanings = {code: explain(code, policy) for code in codes}
-    return sorted(
-        code for code, meaning in meanings.items() if meaning and _counts(criterion, meaning)
+    return tuple(
+        sorted(code for code, found in meanings.items() if found and _counts(criterion, found))
     )
 
 
 def _counts(criterion: Criterion, meaning: ErrorMeaning) -> bool:
-    if criterion is TEMPORARY:
-        return meaning.category in _PASSING
-    return criterion is RATE_LIMITED and meaning.rate_limit
+    if criterion is RATE_LIMITED:
+        return meaning.rate_limit
+    return meaning.category in _PASSING
 
 
 def _measure(
@@ -137,7 +141,7 @@ def _measure(
                 "org_id": scope.org_id,
                 "channel": scope.channel and scope.channel.value,
                 "operation": scope.operation,
-                "codes": select_codes(criterion, policy),
+                "codes": list(select_codes(criterion, policy)),
                 "line": criterion.line.value,
             },
         )

@@ -210,8 +210,8 @@ SELECT NULLIF(count(*), 0) AS measured
    AND (%(org_id)s::text IS NULL OR org_id = %(org_id)s)
 
 -- name: unprocessed
--- Age in seconds of the oldest webhook that nobody has applied.
-SELECT COALESCE(GREATEST(EXTRACT(EPOCH FROM now() - min(received_at)), 0), 0)::float8 AS measured,
+-- Age in seconds of the oldest webhook that nobody has applied; 0 where none waits.
+SELECT GREATEST(EXTRACT(EPOCH FROM now() - min(received_at)), 0)::float8 AS measured,
        count(*) AS waiting
   FROM provider_webhook
  WHERE processed_at IS NULL AND provider = 'whatsapp'
@@ -239,8 +239,8 @@ SELECT CASE WHEN count(*) > 0 OR EXISTS (
 -- name: quiet
 -- Seconds since the last refusal; NULL where no webhook ever came. One that was never refused has
 -- been quiet for ever.
-SELECT COALESCE(GREATEST(EXTRACT(EPOCH FROM now() - last_rejected_at), 0), 'Infinity')::float8
-           AS measured
+SELECT CASE WHEN last_rejected_at IS NULL THEN 'Infinity'
+            ELSE GREATEST(EXTRACT(EPOCH FROM now() - last_rejected_at), 0) END::float8 AS measured
   FROM provider_webhook_health
  WHERE provider = 'whatsapp'
 

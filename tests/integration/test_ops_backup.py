@@ -250,7 +250,7 @@ def test_a_directory_that_is_none_is_told(operator: Operator, tmp_path: Path) ->
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_cut_short_it_leaves_no_half_file_under_the_final_name(
     operator: Operator, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -267,13 +267,13 @@ def test_cut_short_it_leaves_no_half_file_under_the_final_name(
         _, told = child.communicate()
 
     left = [each.name for each in to.iterdir()]
-    if number is signal.SIGINT:
+    if number is signal.SIGTERM:
         assert (child.returncode, left) == (130, [])
         assert "no backup was made" in told
     else:
         os.kill(int(pid_file.read_text()), signal.SIGKILL)
         assert [name.endswith(".dump.partial") for name in left] == [True]
-    state = "INTERRUPTED" if number is signal.SIGINT else "RUNNING"
+    state = "INTERRUPTED" if number is signal.SIGTERM else "RUNNING"
     assert (
         operator.ask(
             "SELECT state FROM outbound_operation WHERE operator = 'ben' ORDER BY id DESC LIMIT 1"

@@ -119,4 +119,4 @@ def test_error_codes_are_chosen_by_their_meaning() -> None:
     assert not set(temporary) & set(limits)
     # To Meta, 0 is a matter of the token.
     assert "0" not in select_codes(TEMPORARY, ErrorPolicy.META)
-    assert select_codes(STUCK, ErrorPolicy.RUNBOOK) == []
+    assert select_codes(STUCK, ErrorPolicy.RUNBOOK) == ()
