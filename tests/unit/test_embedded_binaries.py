@@ -17,8 +17,8 @@ from outbound_slo.embedded.binaries import (
     Tools,
     cache_directory,
     find_tools,
-    present_tools,
     is_open_to_all,
+    present_tools,
 )
 from outbound_slo.embedded.debian import choose_libraries, relocate
 from outbound_slo.vocabulary.mistakes import UserMistake
