@@ -1,6 +1,8 @@
 """`ops maintenance`: what tables and indexes look like, and their care beside writers."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -210,6 +212,28 @@ def test_mistakes_are_told(settled: Operator, arguments: list[str], told: str) -
 
     assert (printed.code, printed.out) == (2, "")
     assert printed.err.startswith(told)
+
+
+def test_a_person_is_asked(operator: Operator) -> None:
+    command = [PROGRAM, "ops", "maintenance", "vacuum", "message", "dossier"]
+    environment = own_environment(DATABASE_URL=operator.database, OUTBOUND_OPERATOR="ana")
+    for answer, code in ((b"n\n", 1), (b"y\n", 0)):
+        master, terminal = pty.openpty()
+        with subprocess.Popen(
+            command,
+            env=environment,
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+        ) as process:
+            os.close(terminal)
+            os.write(master, answer)
+            out, _ = process.communicate()
+        told = os.read(master, 65536)
+        os.close(master)
+        assert b"Vacuum 2 tables? [y/N]" in told
+        assert (b"Nothing was done." in told) == (code == 1)
+        assert (process.returncode, b"Operation 1: 2 tables done." in out) == (code, code == 0)
 
 
 def test_a_role_that_may_not_vacuum_is_told(operator: Operator) -> None:

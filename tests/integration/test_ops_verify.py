@@ -12,10 +12,13 @@ from jsonschema import validate
 from operations.verification import Scope, find_block
 from outbound_slo.database import load_queries
 from outbound_slo.embedded.postgres import EmbeddedPostgres
+from outbound_slo.embedded.processes import Supervisor
 from outbound_slo.vocabulary.recoveries import CRITERIA, RECOVERIES, RecoveryName
+from tests.integration.sending import NUMBER, Sending, template_message, wait_until
 from tests.ops_parts import Operator, Printed
 from tests.ops_verify_parts import CASES, Case
 
+OUTAGE = {"kind": "error", "provider": "meta", "http_status": 500, "code": 131016}
 SCHEMAS = Path(__file__).parents[1] / "ops_schemas"
 TABLES = (
     "outbound_message, outbound_attempt, whatsapp_rate_limit, whatsapp_session_window, message,"
@@ -264,3 +267,39 @@ def test_no_statement_reads_a_whole_table(operator: Operator) -> None:
             }
 
     assert read == set()
+
+
+def test_an_outage_is_over_when_its_messages_were_sent_and_errors_lie_back(
+    database: str, tmp_path: Path
+) -> None:
+    ops = Operator(database)
+    with Supervisor(tmp_path) as supervisor:
+        sending = Sending(supervisor, database)
+        recipients = [f"{NUMBER[:-3]}{place:03d}" for place in range(10)]
+        sending.allow(*recipients)
+        sending.start_simulator()
+        sending.set_faults(OUTAGE)
+        sending.start_sender(OUTBOUND_BREAKER_MINIMUM_CALLS="100000")
+        numbers = sending.queue(*(template_message(each, max_attempts=2) for each in recipients))
+        wait_until(lambda: set(ops.statuses(numbers)) == {"FAILED"}, "dead letters")
+        during = ops.run("verify", "retry", "--json")
+        sending.set_faults()
+        number = ops.change("retry")["operation"]
+        wait_until(lambda: set(ops.statuses(numbers)) == {"DELIVERED"}, "deliveries")
+
+    soon = ops.run("verify", "retry", "--operation", number, "--json")
+    ops.execute(
+        "UPDATE outbound_attempt SET started_at = started_at - interval '11 minutes'"
+        " WHERE outcome = 'FAILED'"
+    )
+    late = ops.run("verify", "retry", "--operation", number)
+
+    def list_verdicts(printed: Printed) -> dict[str, str]:
+        return {each["key"]: each["verdict"] for each in printed.json()["criteria"]}
+
+    assert (during.code, list_verdicts(during)["retried"]) == (1, "not_met")
+    assert (soon.code, list_verdicts(soon)) == (
+        1,
+        {"retried": "met", "failures": "not_met", "trend": "met", "temporary_errors": "not_met"},
+    )
+    assert (late.code, late.out.splitlines()[-1]) == (0, "Over: every criterion is met.")
