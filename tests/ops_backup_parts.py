@@ -71,9 +71,25 @@ def make_halting_client(directory: Path, pid_file: Path) -> dict[str, str]:
 
 def make_recording_client(directory: Path, record: Path) -> dict[str, str]:
     """Make a pg_dump that writes down how it was called, and does its work."""
+    return _make_wrapper(directory, f'echo "$@" > {record}\necho "$PGPASSWORD" > {record}.password')
+
+
+def make_late_client(directory: Path, statement: str) -> dict[str, str]:
+    """Make a pg_dump before which somebody else carries out a statement."""
     real = find_client()
-    body = f'echo "$@" > {record}\necho "$PGPASSWORD" > {record}.password\n'
-    found = make_client(directory, dump=f'{body}exec {real["pg_dump"]} "$@"')
+    psql = Path(real["pg_dump"]).with_name("psql")
+    return _make_wrapper(directory, f'{psql} -qc "{statement}" || exit 1')
+
+
+def make_lossy_client(directory: Path, table: str) -> dict[str, str]:
+    """Make a pg_dump that leaves a table out and says nothing."""
+    keep = f'case "$a" in *.\'"{table}"\') ;; *) set -- "$@" "$a";; esac'
+    return _make_wrapper(directory, f"for a do shift; {keep}; done")
+
+
+def _make_wrapper(directory: Path, before: str) -> dict[str, str]:
+    real = find_client()
+    found = make_client(directory, dump=f'{before}\nexec {real["pg_dump"]} "$@"')
     (directory / "pg_restore").unlink()
     (directory / "pg_restore").symlink_to(real["pg_restore"])
     return found

@@ -30,6 +30,8 @@ from tests.ops_backup_parts import (
     find_client,
     make_client,
     make_halting_client,
+    make_late_client,
+    make_lossy_client,
     make_recording_client,
 )
 from tests.ops_parts import Operator
@@ -208,6 +210,32 @@ def test_the_password_is_no_argument(operator: Operator, tmp_path: Path) -> None
     assert (tmp_path / "called.password").read_text() == "s3cret word\n"
     assert "s3cret" not in printed.out
     assert not any("s3cret" in each.read_text("utf-8") for each in tmp_path.glob("*.json"))
+
+
+def test_what_comes_after_the_count_is_not_dumped(operator: Operator, tmp_path: Path) -> None:
+    late = "INSERT INTO dossier (org_id) VALUES ('late')"
+    client = make_late_client(tmp_path / "bin", late)
+
+    printed = operator.run("backup", "create", "--to", tmp_path, "--json", **client)
+
+    assert printed.code == 0, printed
+    assert printed.json()["manifest"]["tables"]["dossier"] == 2
+    assert operator.execute("DELETE FROM dossier WHERE org_id = 'late' RETURNING 1") == [(1,)]
+
+
+def test_a_dump_that_lacks_something_never_gets_its_name(
+    operator: Operator, tmp_path: Path
+) -> None:
+    client = make_lossy_client(tmp_path / "bin", "message")
+    (tmp_path / "to").mkdir()
+
+    printed = operator.run("backup", "create", "--to", tmp_path / "to", **client)
+
+    assert printed.code == 2
+    assert printed.err == (
+        "The backup is not what it should be: it lacks message. It was removed; try again\n"
+    )
+    assert not list((tmp_path / "to").iterdir())
 
 
 def test_programs_that_are_missing_or_older_than_the_server_are_told(
