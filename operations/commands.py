@@ -3,6 +3,8 @@
 import typer
 
 from operations import (
+    backup_commands,
+    maintenance_commands,
     provider_commands,
     quota_commands,
     retry_commands,
@@ -10,6 +12,7 @@ from operations import (
     stuck_commands,
     template_commands,
     undo_commands,
+    verification_commands,
 )
 
 app = typer.Typer(
@@ -23,13 +26,17 @@ def open_table() -> None:
     """Look, release, retry, pause, rotate, repair: the runbooks' procedures."""
 
 
+# In the order in which `--help` lists them.
 for _room in (
     provider_commands,
     template_commands,
-    quota_commands,
-    secret_commands,
     stuck_commands,
     retry_commands,
+    quota_commands,
+    secret_commands,
+    verification_commands,
     undo_commands,
+    backup_commands,
+    maintenance_commands,
 ):
     _room.register(app)

@@ -94,3 +94,13 @@ def show_age(seconds: float | None) -> str:
             rest = whole % size // part
             return f"{whole // size} {large} {rest} {small}" if rest else f"{whole // size} {large}"
     return f"{whole // 60} min"
+
+
+def show_size(size: int) -> str:
+    """Write bytes in one unit: `512 B`, `12 kB`, `3.4 GB`; 1 kB is 1,024 bytes, as PostgreSQL's."""
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    unit = units.pop(0)
+    while amount >= 1024 and units:  # noqa: PLR2004 - bytes to a kilobyte
+        amount, unit = amount / 1024, units.pop(0)
+    # Below ten, a digit more tells; whole bytes have none.
+    return f"{amount:.1f} {unit}" if amount < 10 and unit != "B" else f"{amount:,.0f} {unit}"  # noqa: PLR2004 - as said

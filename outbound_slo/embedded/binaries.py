@@ -49,6 +49,12 @@ POSTGRESQL = Kit(
     variable="OUTBOUND_SLO_POSTGRESQL_BIN",
     programs=_plain("initdb", "pg_ctl", "postgres", "psql", "pg_dump"),
 )
+# Dumping needs no server on this machine.
+POSTGRESQL_CLIENT = Kit(
+    package="postgresql",
+    variable="OUTBOUND_SLO_POSTGRESQL_BIN",
+    programs=_plain("pg_dump", "pg_restore"),
+)
 PROMETHEUS = Kit(
     package="prometheus",
     variable="OUTBOUND_SLO_PROMETHEUS_BIN",
@@ -148,6 +154,31 @@ def find_tools(
     return _cached_tools(kit, cache_directory(environ), announce)
 
 
+def present_tools(kit: Kit, environ: Mapping[str, str] = os.environ) -> Iterator[Tools]:
+    """Give a kit's programs from every place that has them, in the order of `find_tools`.
+
+    Nothing is fetched. There may be several versions; the caller asks them.
+
+    Raises:
+        UserMistake: A directory named by the kit's variable lacks a program.
+
+    """
+    named = environ.get(kit.variable)
+    if named:
+        yield _named_tools(kit, Path(named))
+        return
+    if not environ.get(IGNORE_INSTALLED_VARIABLE):
+        for directory in _installed_directories(kit, environ):
+            paths = _programs_in(kit, directory)
+            if paths:
+                yield Tools(paths)
+    # Also what was unpacked for another release: the caller asks each for its version.
+    for tree in sorted(cache_directory(environ).glob(f"*/{kit.package}")):
+        tools = _unpacked_tools(kit, tree)
+        if tools:
+            yield tools
+
+
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Directory for unpacked programs: the named one, the checkout's `.cache`, or the user's.
 
@@ -191,7 +222,7 @@ def _named_tools(kit: Kit, directory: Path) -> Tools:
 
 def _installed_directories(kit: Kit, environ: Mapping[str, str]) -> Iterator[Path]:
     search = environ.get("PATH", os.defpath)
-    if kit is POSTGRESQL:
+    if kit.package == POSTGRESQL.package:
         teller = shutil.which("pg_config", path=search)
         if teller:
             told = subprocess.run([teller, "--bindir"], capture_output=True, text=True, check=False)

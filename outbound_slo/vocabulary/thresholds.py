@@ -29,9 +29,18 @@ class Subject(StrEnum):
     SESSION_WINDOW = "session_window"
     BREAKER = "breaker"
     SIGNATURES = "signatures"
+    ACCEPTED = "accepted"
+    TEMPORARY_ERRORS = "temporary_errors"
+    RATE_LIMIT_ERRORS = "rate_limit_errors"
+    THROTTLE = "throttle"
+    INBOUND = "inbound"
     SNAPSHOT_AGE = "snapshot_age"
     ROLLUP_DELTAS = "rollup_deltas"
     DROPPED_SPANS = "dropped_spans"
+    DEAD_ROWS = "dead_rows"
+    FROZEN_AGE = "frozen_age"
+    TRANSACTION_AGE = "transaction_age"
+    PREPARED_AGE = "prepared_age"
 
 
 class Use(StrEnum):
@@ -39,12 +48,15 @@ class Use(StrEnum):
 
     SLA: what is promised (000's table). PANEL: a colour change or a drawn line on a dashboard.
     ALERT: a tier of an alert. MINIMUM: how much must be there before an alert may judge at all.
+    RECOVERY: when a repair has worked (`ops verify`). UPKEEP: when a table wants its maintenance.
     """
 
     SLA = "sla"
     PANEL = "panel"
     ALERT = "alert"
     MINIMUM = "minimum"
+    RECOVERY = "recovery"
+    UPKEEP = "upkeep"
 
 
 class Unit(StrEnum):
@@ -58,6 +70,10 @@ class Unit(StrEnum):
     STATE = "state"
     ROWS = "rows"
     SPANS = "spans"
+    ERRORS = "errors"
+    ORGANISATIONS = "organisations"
+    WINDOWS = "windows"
+    SENDERS = "senders"
 
 
 class Comparison(StrEnum):
@@ -66,6 +82,7 @@ class Comparison(StrEnum):
     ABOVE = ">"
     AT_LEAST = ">="
     BELOW = "<"
+    AT_MOST = "<="
     EQUAL = "=="
 
 
@@ -77,13 +94,14 @@ class Threshold:
         key: Its name, `<use>.<subject>.<what>`; unique.
         subject: What is measured.
         use: Who reads it.
-        comparison: For an SLA, what holds while the promise is kept; otherwise, what holds when
-            the line is crossed.
+        comparison: For an SLA or a recovery, what holds while all is well; otherwise, what holds
+            when the line is crossed.
         value: The line itself, in `unit`.
         unit: Its unit.
         source: The runbook, the decision, or "house" where none draws it.
         statistic: The quantile that is compared, such as "p95"; empty for plain numbers.
-        hold_s: For an alert: seconds for which the line must stay crossed.
+        hold_s: For an alert: seconds for which the line must stay crossed. For a recovery: the
+            last seconds that are looked at; 0 where only the present counts.
         colour: For a panel: the colour from this line on.
 
     """
@@ -122,6 +140,7 @@ class Threshold:
             Comparison.ABOVE: measured > self.value,
             Comparison.AT_LEAST: measured >= self.value,
             Comparison.BELOW: measured < self.value,
+            Comparison.AT_MOST: measured <= self.value,
             Comparison.EQUAL: measured == self.value,
         }[self.comparison]
 
@@ -167,6 +186,28 @@ def _alert(
 def _minimum(what: str, subject: Subject, value: float, unit: Unit, source: str) -> Threshold:
     key = f"minimum.{subject}.{what}"
     return Threshold(key, subject, Use.MINIMUM, Comparison.AT_LEAST, value, unit, source)
+
+
+def _recovery(
+    what: str,
+    subject: Subject,
+    comparison: Comparison,
+    value: float,
+    unit: Unit,
+    source: str,
+    minutes: float = 0,
+    statistic: str = "",
+) -> Threshold:
+    key = f"recovery.{subject}.{what}"
+    hold = minutes * _MINUTE
+    return Threshold(key, subject, Use.RECOVERY, comparison, value, unit, source, statistic, hold)
+
+
+def _upkeep(
+    what: str, subject: Subject, comparison: Comparison, value: float, unit: Unit
+) -> Threshold:
+    key = f"upkeep.{subject}.{what}"
+    return Threshold(key, subject, Use.UPKEEP, comparison, value, unit, "house")
 
 
 # --- what is promised: 000, "Key Dashboard Metrics" ---------------------------------------------
@@ -237,6 +278,55 @@ ALERT_DROPPED_SPANS = _alert("any", _S.DROPPED_SPANS, _A, 0, Unit.SPANS, "house"
 MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")
 MINIMUM_FINISHED = _minimum("finished", _S.SUCCESS_RATE, 20, _MSG, "T3")
 MINIMUM_TIMED = _minimum("timed", _S.SEND_LATENCY, 20, _MSG, "T3")
+
+# --- when a repair has worked -------------------------------------------------------------------
+_E, _NONE, _WEB = Comparison.EQUAL, 0, Unit.WEBHOOKS
+RECOVERY_RETRIED = _recovery("retried", _S.SUCCESS_RATE, _A, 80, _PCT, "001", 30)
+RECOVERY_FAILURES = _recovery("failures", _S.FAILURE_RATE, _L, 10, _PCT, "001", 10)
+RECOVERY_TREND = _recovery(
+    "trend", _S.QUEUE_DEPTH, Comparison.AT_MOST, _NONE, _MSG, "001 (window: house)", 10
+)
+RECOVERY_TEMPORARY = _recovery("none", _S.TEMPORARY_ERRORS, _E, _NONE, Unit.ERRORS, "001", 10)
+RECOVERY_RATE_LIMITED = _recovery("none", _S.RATE_LIMIT_ERRORS, _E, _NONE, Unit.ERRORS, "001", 15)
+RECOVERY_ACCEPTED = _recovery(
+    "some", _S.ACCEPTED, _A, _NONE, Unit.ATTEMPTS, "001 (window: house)", 15
+)
+RECOVERY_QUOTA = _recovery("usage", _S.QUOTA, _L, 80, _PCT, "001")
+RECOVERY_THROTTLE = _recovery("none", _S.THROTTLE, _E, _NONE, Unit.ORGANISATIONS, "001")
+RECOVERY_SIGNATURES = _recovery("share", _S.SIGNATURES, _A, 99.9, _PCT, "001", 30)
+RECOVERY_REFUSED = _recovery("refused", _S.SIGNATURES, _E, _NONE, _WEB, "001")
+RECOVERY_QUIET = _recovery("quiet", _S.SIGNATURES, Comparison.AT_LEAST, 30 * _MINUTE, _SEC, "001")
+RECOVERY_INBOUND = _recovery("messages", _S.INBOUND, _A, _NONE, _MSG, "001", 30)
+RECOVERY_UNPROCESSED = _recovery("unprocessed", _S.INBOUND, _L, _MINUTE, _SEC, "001 (line: house)")
+RECOVERY_WINDOWS = _recovery("updated", _S.SESSION_WINDOW, _A, _NONE, Unit.WINDOWS, "001", 30)
+RECOVERY_STUCK = _recovery("none", _S.STUCK, _E, SLA_STUCK.value, _MSG, "000, 002, D23")
+RECOVERY_QUEUE = _recovery("depth", _S.QUEUE_DEPTH, _L, ALERT_QUEUE_500.value, _MSG, "000, D22")
+RECOVERY_DEAD = _recovery("size", _S.DEAD_LETTERS, _L, ALERT_DEAD_100.value, _MSG, "001, 002")
+RECOVERY_DEAD_NEW = _recovery(
+    "growth", _S.DEAD_LETTERS, _E, _NONE, _MSG, "001, 002 (window: house)", 30
+)
+RECOVERY_SUCCESS = _recovery(
+    "rate", _S.SUCCESS_RATE, Comparison.AT_LEAST, SLA_SUCCESS_RATE.value, _PCT, "002", 15
+)
+RECOVERY_SEND_P95 = _recovery(
+    "p95", _S.SEND_LATENCY, _L, SLA_SEND_LATENCY.value, _SEC, "000", 15, "p95"
+)
+RECOVERY_DELIVERY_P95 = _recovery(
+    "p95", _S.DELIVERY_LATENCY, _L, ALERT_DELIVERY_P95.value, _SEC, "002, D5", 15, "p95"
+)
+RECOVERY_DELIVERY_P99 = _recovery(
+    "p99", _S.DELIVERY_LATENCY, _L, ALERT_DELIVERY_P99.value, _SEC, "002, D5", 15, "p99"
+)
+RECOVERY_BREAKER = _recovery("closed", _S.BREAKER, _E, _NONE, Unit.SENDERS, "000")
+
+# --- when a table wants its maintenance ---------------------------------------------------------
+UPKEEP_DEAD_SHARE = _upkeep("share", _S.DEAD_ROWS, Comparison.AT_LEAST, 20, _PCT)
+# Small tables are mostly dead rows between two visits of autovacuum; nobody notices.
+UPKEEP_DEAD_ROWS = _upkeep("rows", _S.DEAD_ROWS, Comparison.AT_LEAST, 10_000, Unit.ROWS)
+# Of autovacuum_freeze_max_age, at which autovacuum stops being optional.
+UPKEEP_FROZEN_AGE = _upkeep("age", _S.FROZEN_AGE, Comparison.AT_LEAST, 100, _PCT)
+UPKEEP_TRANSACTION = _upkeep("age", _S.TRANSACTION_AGE, _A, 5 * _MINUTE, _SEC)
+UPKEEP_PREPARED = _upkeep("age", _S.PREPARED_AGE, _A, 5 * _MINUTE, _SEC)
 
 
 def _index(candidates: Iterable[object]) -> Mapping[str, Threshold]:

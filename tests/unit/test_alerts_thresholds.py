@@ -56,10 +56,10 @@ def test_every_line_has_a_key_of_its_own_and_names_its_source() -> None:
     assert all(line.key.startswith(f"{line.use}.{line.subject}") for line in THRESHOLDS.values())
 
 
-def test_only_alerts_ask_for_patience_and_only_panels_have_colours() -> None:
+def test_alerts_and_recoveries_look_back_and_only_panels_have_colours() -> None:
     lines = THRESHOLDS.values()
 
-    assert {line.use for line in lines if line.hold_s} == {Use.ALERT}
+    assert {line.use for line in lines if line.hold_s} == {Use.ALERT, Use.RECOVERY}
     assert {line.use for line in lines if line.colour} == {Use.PANEL}
 
 

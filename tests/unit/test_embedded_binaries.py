@@ -11,12 +11,14 @@ import pytest
 from outbound_slo.embedded.binaries import (
     ALERTMANAGER,
     POSTGRESQL,
+    POSTGRESQL_CLIENT,
     PROMETHEUS,
     Kit,
     Tools,
     cache_directory,
     find_tools,
     is_open_to_all,
+    present_tools,
 )
 from outbound_slo.embedded.debian import choose_libraries, relocate
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -89,6 +91,28 @@ def test_the_newest_unpacked_server_is_chosen_by_number_and_not_by_spelling(tmp_
     environ = {"OUTBOUND_SLO_CACHE": str(tmp_path), "OUTBOUND_SLO_IGNORE_INSTALLED": "1"}
     tools = find_tools(POSTGRESQL, environ)
     assert tools["initdb"] == str(tree / "usr/lib/postgresql/15/bin/initdb")
+
+
+def test_every_place_that_has_the_client_programs_is_given_and_nothing_is_fetched(
+    tmp_path: Path,
+) -> None:
+    half = make_programs(tmp_path / "half", "pg_dump")
+    whole = make_programs(tmp_path / "whole", "pg_dump", "pg_restore")
+    tree = make_unpacked(
+        tmp_path / "cache", POSTGRESQL_CLIENT, "usr/lib/postgresql/15/bin",
+        names=POSTGRESQL_CLIENT.programs,
+    )  # fmt: skip
+    environ = {"PATH": f"{half}{os.pathsep}{whole}", "OUTBOUND_SLO_CACHE": str(tmp_path / "cache")}
+
+    *installed, unpacked = present_tools(POSTGRESQL_CLIENT, environ)
+
+    assert installed[-1]["pg_restore"] == str(whole / "pg_restore")
+    assert unpacked["pg_dump"] == str(tree / "usr/lib/postgresql/15/bin/pg_dump")
+    assert unpacked.root == tree
+    alone = environ | {"OUTBOUND_SLO_IGNORE_INSTALLED": "1"}
+    assert [each.root for each in present_tools(POSTGRESQL_CLIENT, alone)] == [tree]
+    named = alone | {"OUTBOUND_SLO_POSTGRESQL_BIN": str(whole)}
+    assert [each.root for each in present_tools(POSTGRESQL_CLIENT, named)] == [None]
 
 
 def test_unpacked_programs_get_their_libraries_before_those_of_the_environment(
