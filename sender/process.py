@@ -8,10 +8,10 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from importlib.metadata import version
 
 import aiohttp
 import psycopg
@@ -37,6 +37,7 @@ from sender.bell import Bell
 from sender.breaker import Breaker, BreakerPolicy
 from sender.desk import Desk
 from sender.health_routes import Probes
+from sender.heartbeat import Pulse, keep_beating, sign_off
 from sender.inbox import Inbox
 from sender.limits import Limits
 from sender.message_routes import MessageRules
@@ -44,7 +45,7 @@ from sender.metrics import SenderMetrics
 from sender.outbox import Pool, check_connection, configure
 from sender.premises import check_database
 from sender.providers.answer import HttpCaller
-from sender.quiet_hours import QuietPolicy, QuietWindow
+from sender.quiet_hours import QuietPolicy
 from sender.rehearsal import Rehearser
 from sender.secrets import TokenStore
 from sender.shared_limits import open_limits
@@ -203,6 +204,8 @@ async def _serve(
         asyncio.create_task(limits.watch()),
     ]
     worker_task = asyncio.create_task(_work(worker, settings.worker_enabled, providers))
+    # After the worker, so that the first beat tells what it does.
+    background.append(asyncio.create_task(keep_beating(pool, _build_pulse(worker, breakers))))
     desk.open()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -219,6 +222,7 @@ async def _serve(
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await sign_off(pool, name_process())
         await limits.close()
     _log.info("sender stopped")
 
@@ -240,11 +244,28 @@ def _build_counter(
         rules=MessageRules(policy, settings.recovery_window_s, settings.silence_s),
         rehearser=Rehearser(
             has_provider=breaker is not None,
-            quiet=_quiet_policy(settings),
+            quiet=QuietPolicy.read(settings.quiet_hours_default, settings.quiet_hours_zone),
             breaker=lambda: breaker.state(time.monotonic()) if breaker else None,
             clock=lambda: datetime.now(UTC),
         ),
     )
+
+
+def _build_pulse(worker: Worker, breakers: Mapping[Channel, Breaker]) -> Callable[[], Pulse]:
+    started, name, own_version = time.monotonic(), name_process(), version("outbound-slo")
+
+    def feel() -> Pulse:
+        now = time.monotonic()
+        return Pulse(
+            worker=name,
+            version=own_version,
+            uptime_s=now - started,
+            claiming=worker.is_claiming(),
+            in_flight=worker.in_flight(),
+            breakers={channel: breaker.state(now) for channel, breaker in breakers.items()},
+        )
+
+    return feel
 
 
 async def _work(worker: Worker, enabled: bool, providers: Mapping[Channel, Provider]) -> None:
@@ -274,7 +295,7 @@ def _build_worker(
         backoff_seconds=settings.backoff_seconds,
         jitter=settings.retry_jitter,
         error_policy=configuration.providers.whatsapp_error_policy,
-        quiet=_quiet_policy(settings),
+        quiet=QuietPolicy.read(settings.quiet_hours_default, settings.quiet_hours_zone),
         slow_s=configuration.tracing.slow_ms / 1000,
     )
     attempter = Attempter(
@@ -294,13 +315,6 @@ def _build_worker(
         drain_s=settings.drain_s,
     )
     return Worker(worker_rules, pool, writing, attempter, breakers, tracing, metrics, bell, limits)
-
-
-def _quiet_policy(settings: SenderSettings) -> QuietPolicy:
-    text = settings.quiet_hours_default
-    return QuietPolicy(
-        default=QuietWindow.parse(text) if text else None, zone=ZoneInfo(settings.quiet_hours_zone)
-    )
 
 
 def _breaker_policy(settings: SenderSettings) -> BreakerPolicy:

@@ -60,6 +60,16 @@ class QuietPolicy:
     default: QuietWindow | None
     zone: ZoneInfo
 
+    @classmethod
+    def read(cls, default: str, zone: str) -> Self:
+        """Read the settings: a window such as `22:00-07:00`, or nothing, and an IANA name.
+
+        Raises:
+            ValueError: The window has another form.
+
+        """
+        return cls(QuietWindow.parse(default) if default else None, ZoneInfo(zone))
+
 
 NO_DEFAULT = QuietPolicy(default=None, zone=ZoneInfo("UTC"))
 """Only contacts with preferences have quiet hours: the settings as they come."""

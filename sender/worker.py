@@ -105,6 +105,7 @@ class Worker:
         self._in_flight: Counter[str] = Counter()
         self._flight = Flight(rules.concurrency, self._attempt, metrics.in_flight.set)
         self._stopping = asyncio.Event()
+        self._claiming = False
         self._asleep_until = float("-inf")
         self._busy_since = float("inf")
         self._looked = float("-inf")
@@ -129,6 +130,14 @@ class Worker:
         """Tell whether results are written as they come; false while the database takes none."""
         return self._settler.is_writing
 
+    def is_claiming(self) -> bool:
+        """Tell whether messages are taken: not while switched off, nor once it stops."""
+        return self._claiming and not self._stopping.is_set()
+
+    def in_flight(self) -> int:
+        """Give the number of messages that are taken and not over."""
+        return self._flight.size
+
     async def run(self, *, claiming: bool = True) -> None:
         """Work until `stop` is called, then settle what is in flight.
 
@@ -139,6 +148,7 @@ class Worker:
             ExceptionGroup: Settling met something that it was not made for.
 
         """
+        self._claiming = claiming
         settling = asyncio.create_task(self._settler.run())
         # A worker that can't write what became of its messages must not take more of them.
         settling.add_done_callback(lambda _: self.stop())
