@@ -22,6 +22,7 @@ class Subject(StrEnum):
     ATTEMPTS = "attempts"
     QUEUE_DEPTH = "queue_depth"
     DUE_AGE = "due_age"
+    OUTAGE = "outage"
     STUCK = "stuck"
     RETRY_COUNT = "retry_count"
     DEAD_LETTERS = "dead_letters"
@@ -49,6 +50,7 @@ class Use(StrEnum):
     SLA: what is promised (000's table). PANEL: a colour change or a drawn line on a dashboard.
     ALERT: a tier of an alert. MINIMUM: how much must be there before an alert may judge at all.
     RECOVERY: when a repair has worked (`ops verify`). UPKEEP: when a table wants its maintenance.
+    ESCALATION: what calls the next level of 001's decision tree where no alert's tier does.
     """
 
     SLA = "sla"
@@ -57,6 +59,7 @@ class Use(StrEnum):
     MINIMUM = "minimum"
     RECOVERY = "recovery"
     UPKEEP = "upkeep"
+    ESCALATION = "escalation"
 
 
 class Unit(StrEnum):
@@ -327,6 +330,13 @@ UPKEEP_DEAD_ROWS = _upkeep("rows", _S.DEAD_ROWS, Comparison.AT_LEAST, 10_000, Un
 UPKEEP_FROZEN_AGE = _upkeep("age", _S.FROZEN_AGE, Comparison.AT_LEAST, 100, _PCT)
 UPKEEP_TRANSACTION = _upkeep("age", _S.TRANSACTION_AGE, _A, 5 * _MINUTE, _SEC)
 UPKEEP_PREPARED = _upkeep("age", _S.PREPARED_AGE, _A, 5 * _MINUTE, _SEC)
+# --- who else is called (001, "Escalation Decision Tree") ---------------------------------------
+ESCALATE_OUTAGE_L2 = Threshold(
+    "escalation.outage.l2", _S.OUTAGE, Use.ESCALATION, _A, 30 * _MINUTE, _SEC, "001 (to L2)"
+)
+ESCALATE_OUTAGE_L3 = Threshold(
+    "escalation.outage.l3", _S.OUTAGE, Use.ESCALATION, _A, 120 * _MINUTE, _SEC, "001 (to L3)"
+)
 
 
 def _index(candidates: Iterable[object]) -> Mapping[str, Threshold]:
