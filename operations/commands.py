@@ -40,3 +40,4 @@ for _room in (
     maintenance_commands,
 ):
     _room.register(app)
+stuck_look_commands.register(stuck_commands.app)

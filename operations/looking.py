@@ -23,6 +23,7 @@ from operations.facts import (
     Throttle,
     WebhookHealth,
 )
+from operations.stuck_looking import over_stuck
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary import thresholds
 from outbound_slo.vocabulary.errors import ErrorPolicy
@@ -31,7 +32,7 @@ from sender.inbox import MAX_TRIES
 
 QUERIES = {
     **load_queries("operations", "sql/status.sql"),
-    **load_queries("operations", "sql/stuck.sql"),
+    "stuck_counts": over_stuck("stuck_counts"),
 }
 
 SAMPLE = 100_000

@@ -94,14 +94,15 @@ def write_status(facts: Facts, findings: tuple[Finding, ...]) -> dict[str, objec
     """Give all of it as plain data; a question without an answer is `{"unanswered": why}`."""
     level = top_level(findings)
     return {
-        **{name: _write(getattr(facts, name)) for name in Facts.__dataclass_fields__},
+        **{name: write_answer(getattr(facts, name)) for name in Facts.__dataclass_fields__},
         "findings": [asdict(one) for one in findings],
         "call": level,
         "crossed": bool(findings),
     }
 
 
-def _write(value: object) -> object:
+def write_answer(value: object) -> object:
+    """Give rows as plain data, or why there are none."""
     if isinstance(value, Unanswered):
         return {"unanswered": value.why}
     if isinstance(value, list | tuple):

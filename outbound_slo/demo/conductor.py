@@ -8,6 +8,7 @@ from math import floor
 
 import psycopg
 
+from outbound_slo.demo.night import NightWatch
 from outbound_slo.demo.provider import ProviderControl
 from outbound_slo.demo.scenario import STANDING_FAULTS, Scenario
 from outbound_slo.demo.timeline import Phase, Timeline
@@ -58,6 +59,7 @@ class Orchestra:
     workload: Workload
     watch: Watch
     view: View
+    night: NightWatch
     check: Callable[[], None]
 
 
@@ -88,6 +90,7 @@ def conduct(orchestra: Orchestra, timeline: Timeline, scenario: Scenario, rate: 
                 _now(), current, elapsed_s, timeline.duration_s, len(record.queued)
             )
             orchestra.view.show(snapshot)
+            orchestra.night.consider(snapshot)
             next_look_s = elapsed_s + _LOOK_EVERY_S
         time.sleep(_STEP_S)
     return record

@@ -36,7 +36,10 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything about one run."""
+    """Everything about one run.
+
+    `status` is where the screen of `ops status` at the height of the incident lies, if it was seen.
+    """
 
     started_at: datetime
     seed: int
@@ -52,6 +55,7 @@ class Report:
     webhooks: Mapping[str, int]
     failed: Story
     delivered: Story
+    status: Path | None = None
 
     @property
     def findings(self) -> Sequence[Finding]:
@@ -115,6 +119,7 @@ def write_json(report: Report) -> dict[str, object]:
         ],
         "findings": [{"title": f.title, "met": f.met, "detail": f.detail} for f in report.findings],
         "incident": _show_incident(report.evidence, report.verdict),
+        "ops_status": str(report.status) if report.status else None,
         "messages": _show_messages(report.reckoning),
         "webhooks": dict(report.webhooks),
         "sla": [

@@ -15,6 +15,7 @@ from outbound_slo.demo.background import write_background
 from outbound_slo.demo.conductor import Orchestra, Record, conduct
 from outbound_slo.demo.fates import OutboxRow, Reckoning, reckon
 from outbound_slo.demo.judge import Evidence, judge_run
+from outbound_slo.demo.night import STATUS_FILE, NightWatch
 from outbound_slo.demo.pace import Pace
 from outbound_slo.demo.picture import Camera, save_picture
 from outbound_slo.demo.report import REPORT_FILE, Report, Story, write_json
@@ -97,9 +98,10 @@ def _perform(
         write_background(connection, workload.people)
     stack.provider.set_faults(STANDING_FAULTS)
     watch = Watch(connection, stack.prometheus, stack.alertmanager, stack.pager)
+    night = NightWatch(stack.addresses.database, plan.directory / STATUS_FILE)
     with Camera(open_view(console, plan.timeline, stack.links, plain=plan.plain)) as camera:
         orchestra = Orchestra(
-            connection, stack.provider, workload, watch, camera, stack.require_running
+            connection, stack.provider, workload, watch, camera, night, stack.require_running
         )
         record = conduct(orchestra, plan.timeline, plan.scenario, plan.rate)
     if plan.picture is not None and camera.best is not None:
@@ -122,6 +124,7 @@ def _perform(
         webhooks=stack.provider.count_webhooks(),
         failed=_tell_story(connection, stack, "A message that failed", "pick_failed"),
         delivered=_tell_story(connection, stack, "A message that was delivered", "pick_delivered"),
+        status=night.file if night.file.exists() else None,
     )
 
 

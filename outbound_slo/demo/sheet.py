@@ -73,6 +73,8 @@ def draw_report(report: Report) -> Iterator[RenderableType]:
     yield Rule("Report")
     yield _draw_sla(report)
     yield _draw_incident(report)
+    if report.status is not None:
+        yield Text(f"What outbound-slo ops status said after the page: {report.status}")
     yield _draw_messages(report)
     yield _draw_story(report.failed)
     yield _draw_story(report.delivered)
