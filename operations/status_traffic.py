@@ -129,7 +129,7 @@ def draw_attempts(facts: Facts) -> Section:
             "unknown",
             "fail 1 h",
             "fail 5 min",
-            "accepted",
+            "last",
         )
         right = "attempts,accepted,failed,unknown,fail 1 h,fail 5 min"
         return [draw_table(title, headings, cells, right=right)]

@@ -17,6 +17,12 @@ SELECT id, 2, 'WHATSAPP',
        now() - (id % 12 + 0.5) * interval '1 minute', now() - (id % 12 + 0.4) * interval '1 minute',
        now() - (id % 12 + 0.4) * interval '1 minute'
   FROM outbound_message WHERE status = 'QUEUED' ORDER BY id LIMIT 48;
+INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, outcome, error_code,
+                              started_at, finished_at, settled_at)
+SELECT id, 3, 'WHATSAPP', CASE WHEN id = 1 THEN 'FAILED' WHEN id = 2 THEN 'REFUSED' ELSE 'DEFERRED' END,
+       CASE WHEN id = 1 THEN '131021' WHEN id = 2 THEN 'opted_out' ELSE 'CIRCUIT_BREAKER_OPEN' END,
+       now() - interval '30 minutes', now() - interval '30 minutes', now() - interval '30 minutes'
+  FROM outbound_message ORDER BY id LIMIT 3;
 -- Three were on their way when a sender was killed.
 UPDATE outbound_message SET status = 'SENDING', updated_at = now() - interval '41 minutes 10 seconds'
  WHERE id IN (SELECT id FROM outbound_message ORDER BY id DESC LIMIT 3);
