@@ -14,8 +14,9 @@ INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, outcome,
 SELECT id, 2, 'WHATSAPP',
        CASE WHEN id % 4 = 0 THEN 'UNKNOWN' ELSE 'FAILED' END,
        CASE WHEN id % 4 = 0 THEN 'timeout' ELSE '131016' END,
-       now() - (id % 12 + 0.5) * interval '1 minute', now() - (id % 12 + 0.4) * interval '1 minute',
-       now() - (id % 12 + 0.4) * interval '1 minute'
+       now() - (id % 12 * 60 + 70) * interval '1 second',
+       now() - (id % 12 * 60 + 65) * interval '1 second',
+       now() - (id % 12 * 60 + 65) * interval '1 second'
   FROM outbound_message WHERE status = 'QUEUED' ORDER BY id LIMIT 48;
 INSERT INTO outbound_attempt (outbound_message_id, attempt_no, channel, outcome, error_code,
                               started_at, finished_at, settled_at)
