@@ -43,6 +43,9 @@ def draw_table(
     """Lay out a table as `build_table` does, without the lines around it that fill a screen."""
     table = build_table(title, headings, rows, right=right)
     table.show_edge = False
+    table.collapse_padding = True
+    # The name of a row stays in one piece, however narrow the terminal is.
+    table.columns[0].no_wrap = True
     return table
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from operations.facts import Facts
 from operations.judgement import Finding, top_level
-from operations.lines import Section, draw_line, draw_table
+from operations.lines import Section, draw_line
 from operations.output import show_age, show_cell
 from operations.status_surroundings import (
     draw_limits,
@@ -39,18 +39,23 @@ def draw_status(console: Console, facts: Facts, findings: Sequence[Finding]) -> 
         _draw_findings(findings),
     ):
         for part in section:
-            if after_table or isinstance(part, Table):
+            is_table = isinstance(part, Table) and part.title is not None
+            if after_table or is_table:
                 console.print()
             console.print(part)
-            after_table = isinstance(part, Table)
+            after_table = is_table
 
 
 def _draw_findings(findings: Sequence[Finding]) -> Section:
     if not findings:
         return [Text("No line is crossed.", "bold green")]
-    cells = [(one.priority, one.level, f"{one.what}\n  {one.remedy}", one.line) for one in findings]
-    table = draw_table("Crossed", ("", "call", "what, and what to run next", "line"), cells)
-    return [table, *_draw_calls(findings)]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for one in findings:
+        said = Text.assemble((one.what, "bold red"), f" (line: {one.line})\n{one.remedy}")
+        grid.add_row(f"{one.priority} {one.level}", said)
+    return [Text("\nCrossed, and what to run next:", "bold"), grid, *_draw_calls(findings)]
 
 
 def _draw_calls(findings: Sequence[Finding]) -> Section:

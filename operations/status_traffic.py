@@ -121,17 +121,8 @@ def draw_attempts(facts: Facts) -> Section:
         if not cells:
             return [draw_line("Attempts", "none in the last hour")]
         title = f"Attempts of the last hour{_cut(facts, rows)}"
-        headings = (
-            "",
-            "attempts",
-            "accepted",
-            "failed",
-            "unknown",
-            "fail 1 h",
-            "fail 5 min",
-            "last",
-        )
-        right = "attempts,accepted,failed,unknown,fail 1 h,fail 5 min"
+        headings = ("", "tried", "sent", "failed", "unknown", "fail %", "5 min %", "last sent")
+        right = ",".join(headings[1:7])
         return [draw_table(title, headings, cells, right=right)]
 
     return draw_section("Attempts", facts.attempts, draw, "none")
@@ -154,7 +145,7 @@ def _last_accepted(facts: Facts, channel: Channel) -> str:
 
 def _percent(counted: Tally) -> str:
     percent = counted.failure_percent
-    return "" if percent is None else f"{percent:.1f} %"
+    return "" if percent is None else f"{percent:.1f}"
 
 
 def draw_failures(facts: Facts) -> Section:

@@ -197,7 +197,7 @@ def test_watching_goes_on_over_an_outage_until_it_is_interrupted(trouble: Operat
     with pytest.raises(KeyboardInterrupt):
         keep_watching(Console(file=screen, width=100), look, 5.0, sleep)
     assert slept == [5.0, 5.0, 5.0]
-    assert screen.getvalue().count("Crossed") == 2
+    assert screen.getvalue().count("Crossed, and what to run next") == 2
     assert screen.getvalue().count("The database went away. Look again") == 1
 
 
