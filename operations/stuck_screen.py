@@ -9,7 +9,8 @@ from rich.text import Text
 from operations.cases import Case, Hold
 from operations.facts import CEILING, Facts, Unanswered
 from operations.judgement import Finding, is_alive, is_refused
-from operations.output import build_table, show_age, show_cell
+from operations.lines import draw_table
+from operations.output import show_age, show_cell
 from operations.stuck_looking import Silence, StuckList, StuckPattern
 from outbound_slo.vocabulary.statuses import MessageStatus
 
@@ -43,7 +44,6 @@ def draw_list(console: Console, found: StuckList) -> None:
             str(one.message_id),
             one.channel,
             one.org_id,
-            one.status,
             ", ".join(one.reasons),
             show_age((found.now - one.since).total_seconds()),
             f"{one.attempt_count}/{one.max_attempts}",
@@ -52,8 +52,10 @@ def draw_list(console: Console, found: StuckList) -> None:
         )
         for one in found.messages
     ]
-    headings = ("id", "channel", "org", "status", "reason", "for", "tried", "code", "retry")
-    console.print(build_table("Stuck messages", headings, rows, right="id,tried"))
+    headings = ("id", "channel", "org", "reason", "for", "tried", "code", "retry")
+    table = draw_table("Stuck messages", headings, rows, right="id,tried")
+    table.columns[1].no_wrap = True
+    console.print(table)
     totals = [
         (
             one.status,
@@ -65,7 +67,9 @@ def draw_list(console: Console, found: StuckList) -> None:
         for one in found.summary
     ]
     names = ("status", "messages", "untouched for", "at least", "attempts on average")
-    console.print(build_table("All of them", names, totals, right=",".join(names[1:])))
+    console.print()
+    console.print(draw_table("All of them", names, totals, right=",".join(names[1:])))
+    console.print()
     total = sum(one.messages for one in found.summary)
     if total > len(found.messages):
         console.print(f"Shown: the first {len(found.messages):,} of {total:,}; --limit shows more.")
@@ -95,7 +99,8 @@ def draw_causes(console: Console, causes: Causes) -> None:
         ]
         headings = ("", "status", "code", "stuck", "mean time", "attempts", "orgs", "such as")
         right = "stuck,mean time,attempts,orgs,such as"
-        console.print(build_table("What is stuck", headings, rows, right=right))
+        console.print(draw_table("What is stuck", headings, rows, right=right))
+        console.print()
     for line in (*_tell_senders(facts), *_tell_webhooks(facts, causes.silences)):
         console.print(line)
     for finding in causes.findings:

@@ -32,11 +32,11 @@ SELECT channel, status, reason, count(*) AS messages
 
 -- name: stuck_list
 -- 000's procedure 1, 001's issue 1 and 002's scenario 5: the longest first.
-SELECT m.id AS message_id, m.channel, m.org_id, m.to_recipient AS recipient, m.template_code AS template,
-       m.status, s.reasons, s.since, m.attempt_count, m.max_attempts, m.error_code,
+SELECT m.id AS message_id, m.channel, m.org_id, m.to_recipient AS recipient,
+       m.template_code AS template, m.status, s.reasons, s.since, m.attempt_count, m.max_attempts, m.error_code,
        m.error_message, a.next_retry_at,
        CASE WHEN m.status = 'SENDING' THEN NULL
-            WHEN a.next_retry_at IS NULL THEN 'none scheduled'
+            WHEN a.next_retry_at IS NULL THEN 'none'
             WHEN a.next_retry_at < now() THEN 'overdue'
             ELSE 'waiting' END AS retry
   FROM stuck AS s
@@ -81,8 +81,8 @@ SELECT c.channel,
 
 -- name: message
 -- One message with all that its claim would bring, and all that can stand between it and a claim.
-SELECT m.id AS message_id, m.org_id, m.channel, m.to_recipient, m.template_code, m.subject, m.payload_json,
-       m.status, m.turn, m.priority, m.attempt_count, m.max_attempts, m.attempt_seq,
+SELECT m.id AS message_id, m.org_id, m.channel, m.to_recipient, m.template_code, m.subject,
+       m.payload_json, m.status, m.turn, m.priority, m.attempt_count, m.max_attempts, m.attempt_seq,
        m.error_code, m.error_message, m.quiet_hours_override,
        m.scheduled_at, m.next_retry_at, m.expires_at, m.due_at, m.updated_at, m.created_at,
        s.status AS consent, w.window_expires_at > now() AS window_open,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from outbound_slo.demo.night import STATUS_FILE
 from outbound_slo.demo.pace import build_pace
 from outbound_slo.demo.report import REPORT_FILE
 from outbound_slo.demo.stack import PROCESSES_FILE
@@ -194,6 +196,23 @@ def test_the_alert_fires_pages_and_resolves_in_the_real_chain(report: dict[str, 
     assert incident["seconds_to_page"] > 0
 
 
+def test_the_screen_of_the_night_was_recorded_when_the_page_came(
+    caught: Demo, report: dict[str, Any]
+) -> None:
+    recorded = caught.directory / STATUS_FILE
+    assert report["ops_status"] == str(recorded)
+    assert f"What outbound-slo ops status said after the page: {recorded}" in caught.output()
+    text = recorded.read_text("utf-8")
+    assert max(map(len, text.splitlines())) <= 100
+    # The failing channel with its code, the open breaker, the crossed line, and who is called.
+    assert re.search(r"^WHATSAPP +131016 +\d+ +\d+ +Service briefly down +yes$", text, re.MULTILINE)
+    assert re.search(r"alive +yes .*WHATSAPP open$", text, re.MULTILINE)
+    told = " ".join(text.split())
+    assert re.search(r"P1 L2 WHATSAPP: none of the last \d+ attempts was accepted", told)
+    assert "the circuit breaker is open in 1 of 1 senders (line: " in told
+    assert "Call L2: tech lead" in told
+
+
 def test_the_pages_are_in_the_journal(caught: Demo, report: dict[str, Any]) -> None:
     lines = (caught.directory / "pages.jsonl").read_text("utf-8").splitlines()
     states = {json.loads(line)["state"] for line in lines}
@@ -269,6 +288,7 @@ def test_without_an_incident_there_is_nothing_caught_and_the_exit_code_is_1(
     assert met["No message was lost"]
     assert met["No message was sent twice"]
     assert document["incident"]["pages"] == []
+    assert document["ops_status"] is None
     assert uneventful.survivors() == []
 
 
