@@ -54,6 +54,11 @@ def show_bounded(count: int) -> str:
     return f"{CEILING:,}+" if count == CEILING + 1 else f"{count:,}"
 
 
+def show_part(count: int, total: int) -> str:
+    """Write a part of a count; where the whole reached the ceiling, it is at least so many."""
+    return f"{count:,}+" if total > CEILING else f"{count:,}"
+
+
 def tell_more(total: int) -> str:
     """Say how many rows are not shown."""
     return f" (and {total - SHOWN} more)" if total > SHOWN else ""

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from rich.console import RenderableType
 
-from operations.facts import AttemptCount, Facts, Tally, Unanswered, tally
+from operations.facts import AttemptCount, Facts, StuckCount, Tally, Unanswered, tally
 from operations.lines import (
     SHOWN,
     Section,
@@ -13,6 +13,7 @@ from operations.lines import (
     draw_section,
     draw_table,
     show_bounded,
+    show_part,
     tell_ago,
     tell_more,
 )
@@ -61,7 +62,8 @@ def draw_queue(facts: Facts) -> Section:
             draw_line(
                 "Stuck",
                 "; ".join(
-                    f"{row.channel} {row.status} {row.reason} {show_bounded(row.messages)}"
+                    f"{row.channel} {row.status} {row.reason} "
+                    + show_part(row.messages, _sum_reason(rows, row.reason))
                     for row in rows
                 ),
                 "yellow",
@@ -73,6 +75,10 @@ def draw_queue(facts: Facts) -> Section:
         *parts,
         *draw_section("Last processed", facts.processed, _line_processed(facts), "none"),
     ]
+
+
+def _sum_reason(rows: Sequence[StuckCount], reason: str) -> int:
+    return sum(row.messages for row in rows if row.reason == reason)
 
 
 def _line_processed(facts: Facts) -> Callable[[Sequence[_Row]], Section]:
@@ -89,20 +95,27 @@ def _line_processed(facts: Facts) -> Callable[[Sequence[_Row]], Section]:
 def _table_states(facts: Facts) -> RenderableType:
     due = {} if isinstance(facts.due, Unanswered) else {d.channel: d.messages for d in facts.due}
     channels = [c for c in Channel if any(facts.count(s, c) for s in MessageStatus)]
+    all_due = sum(due.values())
     rows: list[list[object]] = [
-        [c, *_cells(due.get(c.value, 0), [facts.count(s, c) for s in MessageStatus])]
-        for c in channels
+        [
+            channel,
+            *_cells(
+                show_part(due.get(channel.value, 0), all_due),
+                [facts.count(status, channel) for status in MessageStatus],
+            ),
+        ]
+        for channel in channels
     ]
     if len(channels) > 1:
-        sums = _cells(sum(due.values()), [facts.count(status) for status in MessageStatus])
-        rows.append(["all", *sums])
+        sums = [facts.count(status) for status in MessageStatus]
+        rows.append(["all", *_cells(show_bounded(all_due), sums)])
     headings = ("", "QUEUED", "due now", *list(MessageStatus)[1:])
     return draw_table("Queue", headings, rows, right=",".join(headings[1:]))
 
 
-def _cells(due: int, counts: Sequence[int]) -> list[str]:
+def _cells(due: str, counts: Sequence[int]) -> list[str]:
     shown = [show_bounded(count) for count in counts]
-    return [shown[0], show_bounded(due), *shown[1:]]
+    return [shown[0], due, *shown[1:]]
 
 
 def draw_attempts(facts: Facts) -> Section:

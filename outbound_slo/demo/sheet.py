@@ -74,7 +74,8 @@ def draw_report(report: Report) -> Iterator[RenderableType]:
     yield _draw_sla(report)
     yield _draw_incident(report)
     if report.status is not None:
-        yield Text(f"What outbound-slo ops status said after the page: {report.status}")
+        said = f"What outbound-slo ops status said after the page: {report.status}"
+        yield Text(said, no_wrap=True, overflow="ignore")
     yield _draw_messages(report)
     yield _draw_story(report.failed)
     yield _draw_story(report.delivered)

@@ -126,6 +126,19 @@ def test_rows_are_counted_as_the_rollup_counts_them(trouble: Operator, empty_dat
     uncounted.execute("UPDATE outbound_rollup SET counted_at = now()")
 
 
+def test_a_pile_is_counted_up_to_the_ceiling(
+    trouble: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("looking", "lines"):
+        monkeypatch.setattr(f"operations.{module}.CEILING", 500)
+    revive(trouble)
+    screen = " ".join(trouble.run("status", "--org", "agency-a").out.split())
+
+    assert "WHATSAPP 500+ 501+ 3 0 0 500+" in screen
+    assert "WHATSAPP QUEUED overdue 501+" in screen
+    assert "Dead letters: 500+:" in screen
+
+
 def test_a_question_that_takes_too_long_spoils_no_other(trouble: Operator) -> None:
     with psycopg.connect(trouble.database) as blocker:
         blocker.execute("LOCK TABLE provider_notice, outbound_sender IN ACCESS EXCLUSIVE MODE")
