@@ -96,6 +96,7 @@ class Case:
     quiet_zone: str | None
     paused: bool | None
     paused_until: datetime | None
+    paused_switch: str | None
     pause_reason: str | None
     paused_by: str | None
     attempt_no: int | None

@@ -148,7 +148,7 @@ def _holds_of_claim(case: Case, around: Surroundings) -> Iterator[Hold]:
             HoldKind.PAUSED,
             f"{case.channel} is paused by {case.paused_by or 'nobody named'}: "
             f"{case.pause_reason or 'no reason given'}",
-            f"outbound-slo ops channel resume {case.channel.lower()}",
+            f"outbound-slo ops channel resume {(case.paused_switch or case.channel).lower()}",
             needs_person=case.paused_until is None,
             until=case.paused_until,
         )
@@ -231,14 +231,14 @@ def _holds_of_rules(case: Case, around: Surroundings) -> Iterator[Hold]:
             yield Hold(
                 kind,
                 f"{found.text} ({found.code.value}), for {show_age(found.seconds)} more",
-                _DEFERRALS[kind],
+                _DEFERRALS[kind].replace("ORG", case.org_id),
                 needs_person=False,
             )
 
 
 _DEFERRALS = {
     HoldKind.THROTTLED: "wait; outbound-slo ops quota show",
-    HoldKind.QUOTA: "wait for the reset, or: outbound-slo ops quota raise",
+    HoldKind.QUOTA: "wait for the reset, or: outbound-slo ops quota raise ORG LIMIT",
     HoldKind.QUIET_HOURS: "wait for the morning, or set quiet_hours_override",
 }
 

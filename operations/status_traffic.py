@@ -133,8 +133,8 @@ def draw_attempts(facts: Facts) -> Section:
             cells.append((channel, *counts, _percent(hour), _percent(lately), accepted))
         if not cells:
             return [draw_line("Attempts", "none in the last hour")]
-        title = f"Attempts of the last hour{_cut(facts, rows)}"
-        headings = ("", "tried", "sent", "failed", "unknown", "fail %", "5 min %", "last sent")
+        title = f"Attempts of the last hour, and how many % failed{_cut(facts, rows)}"
+        headings = ("", "tried", "sent", "failed", "unknown", "1 h", "5 min", "last sent")
         right = ",".join(headings[1:7])
         return [draw_table(title, headings, cells, right=right)]
 

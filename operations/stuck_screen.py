@@ -66,7 +66,7 @@ def draw_list(console: Console, found: StuckList) -> None:
         )
         for one in found.summary
     ]
-    names = ("status", "messages", "untouched for", "at least", "attempts on average")
+    names = ("status", "messages", "oldest", "newest", "mean tries")
     console.print()
     console.print(draw_table("All of them", names, totals, right=",".join(names[1:])))
     console.print()

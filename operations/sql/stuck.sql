@@ -93,7 +93,8 @@ SELECT m.id AS message_id, m.org_id, m.channel, m.to_recipient, m.template_code,
        v.enabled AS provider_enabled, v.updated_by AS disabled_by,
        o.opted_out AS contact_opted_out, o.quiet_hours_start AS quiet_from,
        o.quiet_hours_end AS quiet_until, o.timezone AS quiet_zone,
-       p.paused, p.until AS paused_until, t.reason AS pause_reason, t.updated_by AS paused_by,
+       p.paused, p.until AS paused_until, t.channel AS paused_switch, t.reason AS pause_reason,
+       t.updated_by AS paused_by,
        a.attempt_no, a.outcome, a.worker, a.started_at,
        COALESCE(outbound_resend_allowed(
            m.channel, COALESCE(a.started_at, m.updated_at),
@@ -113,7 +114,7 @@ SELECT m.id AS message_id, m.org_id, m.channel, m.to_recipient, m.template_code,
   LEFT JOIN contact_preferences AS o ON o.wa_id = m.to_recipient
   LEFT JOIN outbound_pause AS p ON p.channel = m.channel
   LEFT JOIN LATERAL (
-       SELECT k.reason, k.updated_by FROM outbound_switch AS k
+       SELECT k.channel, k.reason, k.updated_by FROM outbound_switch AS k
         WHERE k.channel IN (m.channel, 'ALL') AND k.paused AND COALESCE(k.until > now(), true)
         ORDER BY k.until DESC NULLS FIRST LIMIT 1) AS t ON true
   LEFT JOIN LATERAL (

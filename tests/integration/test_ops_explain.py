@@ -166,7 +166,7 @@ def test_holds_are_told_in_order_with_their_mends(operator: Operator) -> None:
         "1. Waits for attempt 3 after 131016, until 2099-01-01 00:00:00Z",
         f"   wait, or send it now: outbound-slo ops stuck release {number} --force",
         "2. WHATSAPP is paused by ana: Meta is down",
-        "   outbound-slo ops channel resume whatsapp",
+        "   outbound-slo ops channel resume all",
         "3. No sender has been seen",
         "   start one: outbound-slo sender",
     ]

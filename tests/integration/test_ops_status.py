@@ -21,6 +21,7 @@ from outbound_slo.database import describe, migrate
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.mistakes import UserMistake
+from sender.audit import LOCK_CLASS
 from tests.ops_parts import Operator
 
 TROUBLE = Path(__file__).with_name("ops_trouble.sql").read_text("utf-8")
@@ -93,6 +94,16 @@ def test_the_document_has_everything_and_keeps_its_schema(trouble: Operator, dat
     empty = Operator(database).run("status", "--json").json()
     Draft202012Validator(schema).validate(empty)
     assert (empty["crossed"], empty["call"], empty["findings"]) == (False, None, [])
+
+
+def test_an_operation_that_runs_is_told_from_one_that_was_killed(trouble: Operator) -> None:
+    number = trouble.ask("SELECT id FROM outbound_operation WHERE state = 'RUNNING'")
+    with psycopg.connect(trouble.database) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, number))
+        facts = read(trouble.database)
+
+    assert not isinstance(facts.operations, Unanswered)
+    assert [one.state for one in facts.operations] == ["INTERRUPTED", "RUNNING"]
 
 
 def test_one_organisations_screen_leaves_the_others_out(trouble: Operator) -> None:

@@ -46,6 +46,7 @@ SENDING = Case(
     quiet_zone=None,
     paused=False,
     paused_until=None,
+    paused_switch=None,
     pause_reason=None,
     paused_by=None,
     attempt_no=1,

@@ -23,6 +23,7 @@ from operations.facts import (
     tally,
 )
 from operations.judgement import Finding, Remedy, judge_facts, top_level
+from operations.procedures import PROCEDURES
 from outbound_slo.vocabulary.alerts import AlertName, Level, Priority
 from outbound_slo.vocabulary.errors import ErrorPolicy
 
@@ -329,6 +330,14 @@ def test_no_priority_and_no_level_is_restated() -> None:
         stuck=[StuckCount("SMS", "QUEUED", "overdue", 1)],
     )
     assert {(one.alert, one.priority) for one in judge_facts(facts)} <= tiers
+
+
+def test_what_is_to_be_run_next_is_a_command_of_the_runbooks_procedures() -> None:
+    known = {command for procedure in PROCEDURES for command in procedure.commands}
+
+    for remedy in Remedy:
+        command = remedy.removeprefix("outbound-slo ").partition(" --")[0]
+        assert any(each == command or each.startswith(f"{command} ") for each in known), remedy
 
 
 def test_a_tally_without_attempts_has_no_share() -> None:
