@@ -9,7 +9,9 @@ from operations import (
     quota_commands,
     retry_commands,
     secret_commands,
+    status_commands,
     stuck_commands,
+    stuck_look_commands,
     template_commands,
     undo_commands,
     verification_commands,
@@ -28,6 +30,7 @@ def open_table() -> None:
 
 # In the order in which `--help` lists them.
 for _room in (
+    status_commands,
     provider_commands,
     template_commands,
     stuck_commands,
