@@ -22,7 +22,12 @@ def open_console(*, err: bool = False) -> Console:
 
 def print_json(value: object) -> None:
     """Print a document; times as RFC 3339 in UTC."""
-    typer.echo(json.dumps(value, indent=2, default=_write_value))
+    typer.echo(write_json(value))
+
+
+def write_json(value: object) -> str:
+    """Write a document; times as RFC 3339 in UTC."""
+    return json.dumps(value, indent=2, default=_write_value)
 
 
 def _write_value(value: object) -> object:
