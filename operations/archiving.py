@@ -35,7 +35,7 @@ class Archive:
         return Survey(
             keys,
             "dead letters",
-            "move to outbound_message_archive; their attempts go, and are kept for an undo",
+            "to move to outbound_message_archive; their attempts go, and are kept for an undo",
             _HEADINGS,
             _count(connection, "outbox", keys),
         )
@@ -67,11 +67,11 @@ class Purge:
     def survey(self, connection: psycopg.Connection) -> Survey:
         """See `Change`."""
         keys = choose_leftovers(connection, Shelf.ARCHIVE, self.leftovers)
-        effect = f"are deleted from the archive; an undo brings them back within {KEEP_DAYS} days"
+        effect = f"to be deleted; an undo brings them back within {KEEP_DAYS} days"
         return Survey(
             keys,
             "archived messages",
-            f"are written to {self.target}, then {effect}" if self.save else effect,
+            f"to be written to {self.target}, then {effect}" if self.save else effect,
             _HEADINGS,
             _count(connection, "archive", keys),
             () if self.save or not keys else ("--to FILE would write them to a file before",),

@@ -121,7 +121,8 @@ class Report:
         if cooled:
             steps.append(self._step(f"{cooled:,} failed with passing errors and cooled", "retry"))
         for code, messages in self._count_mendable().items():
-            action = classify(code, None, self.policy).action
+            mended = self.retryable(code) is Retryable.AFTER_FIX
+            action = classify(code, None, self.policy).action if mended else sort_out(code).action
             steps.append(
                 self._step(
                     f"{messages:,} have {code}. {action}, then", f"retry --codes {code} -a 0"
@@ -186,8 +187,9 @@ class Report:
     def _count_mendable(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for each in self.codes:
-            mendable = each.code and self.retryable(each.code) is Retryable.AFTER_FIX
-            if each.code and mendable and each.code not in PASSING_CODES:
+            if each.code is None or each.code in PASSING_CODES:
+                continue
+            if self.retryable(each.code) is Retryable.AFTER_FIX or sort_out(each.code).mendable:
                 found[each.code] = found.get(each.code, 0) + each.messages
         return found
 

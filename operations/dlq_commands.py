@@ -1,6 +1,7 @@
 """`outbound-slo ops dlq`: dead letters reported, exported, retried, archived, purged (001)."""
 
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -94,9 +95,9 @@ def report_dead_letters(
         if as_json:
             file.write(f"{write_json(report.show())}\n".encode())
         else:
-            page = Console(width=_FILE_WIDTH, record=True, quiet=True, highlight=False)
-            print_report(page, report)
-            file.write(page.export_text().encode())
+            page = StringIO()
+            print_report(Console(file=page, width=_FILE_WIDTH, highlight=False), report)
+            file.write(page.getvalue().encode())
     typer.echo(f"Report on {report.total:,} dead letters: {to}", err=True)
 
 

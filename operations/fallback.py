@@ -68,7 +68,7 @@ class Fallback:
         return Survey(
             [one.id for one in free],
             "messages",
-            f"get an SMS instead, which is due at once{ending}",
+            f"to get an SMS instead, which is due at once{ending}",
             ("Template", "Status", "Code"),
             tuple(Group(cells, rows) for cells, rows in counts.most_common()),
             (*_show_example(free), *_warn(judged), *_warn_of_pause(connection)),

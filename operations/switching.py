@@ -65,7 +65,7 @@ class Pause:
         end = f"for {show_age(self.seconds)}" if self.seconds else "until somebody resumes it"
         return Survey(
             keys,
-            "switch",
+            _name_noun(self.channel),
             f"to pause: {name_switch(self.channel)}, {end}. Senders claim nothing more; what is in "
             "flight ends, and what waits is kept",
             _HEADINGS,
@@ -101,7 +101,7 @@ class Resume:
         now = _find(connection, self.channel)
         return Survey(
             [self.channel] if now.paused else [],
-            "switch",
+            _name_noun(self.channel),
             f"to resume: {name_switch(self.channel)}. Senders claim at once, within the channel's "
             "limits",
             _HEADINGS,
@@ -147,7 +147,7 @@ class AccountSwitch:
         now = "enabled" if found[0].enabled else "disabled"
         return Survey(
             [] if found[0].enabled == self.enabled else [self.org],
-            "switch",
+            "accounts",
             f"to {'enable' if self.enabled else 'disable'}: whatsapp of {self.org}",
             _HEADINGS,
             (Group((self.org, now, load.due, load.in_flight), 1),),
@@ -235,6 +235,10 @@ def count_due(connection: psycopg.Connection, switch: str, org: str | None = Non
     held = {each.channel for each in read_switches(connection) if each.paused}
     channels = [] if EVERYTHING in held else [c for c in find_channels(switch) if c not in held]
     return sum(load.due for load in count_load(connection, channels, org))
+
+
+def _name_noun(switch: str) -> str:
+    return "switch settings" if switch == EVERYTHING else "channels"
 
 
 def _find(connection: psycopg.Connection, channel: str) -> Switch:

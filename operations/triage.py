@@ -26,6 +26,11 @@ class Triage:
     action: str
     retryable: bool = False
 
+    @property
+    def mendable(self) -> bool:
+        """Whether the message is sound and goes once somebody has mended its template."""
+        return self.action == _TEMPLATES
+
 
 UNCATEGORIZED: Final = Triage("Uncategorized", "Other", "Manual investigation required")
 

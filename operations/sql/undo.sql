@@ -16,13 +16,17 @@ SELECT o.id, o.command, o.operator, o.ticket, o.state, o.changed, o.undoes, o.st
 
 -- name: read_rows
 -- Rows kept, in the order to bring them back: what was made goes first, so that nothing is twice;
--- messages before their attempts. What lies in the archive goes last: whoever is cut short has a
--- message twice rather than not at all.
+-- messages before their attempts, or after them where both go. The archive's rows come first and go
+-- last: whoever is cut short has a message twice rather than not at all.
 SELECT r.relation, r.key, r.before IS NULL AS made, r.after IS NULL AS taken
   FROM outbound_operation_row AS r
  WHERE r.operation_id = %(id)s
- ORDER BY r.before IS NULL AND r.relation = 'outbound_message_archive', r.before IS NOT NULL,
-          array_position(ARRAY['outbound_message', 'outbound_attempt'], r.relation) NULLS LAST,
+ ORDER BY CASE WHEN r.relation <> 'outbound_message_archive' THEN 1
+               WHEN r.before IS NULL THEN 2 ELSE 0 END,
+          r.before IS NOT NULL,
+          CASE WHEN r.before IS NULL AND r.relation = 'outbound_attempt' THEN 0
+               WHEN r.relation = 'outbound_message' THEN 1
+               WHEN r.relation = 'outbound_attempt' THEN 2 ELSE 3 END,
           CASE WHEN r.key ~ '^[0-9]+$' THEN r.key::numeric END, r.key
 
 -- name: count_rows
