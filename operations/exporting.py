@@ -11,6 +11,7 @@ from psycopg import sql
 
 from operations.files import open_lasting
 from outbound_slo.database import load_queries
+from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel
 
 _QUERIES = load_queries("operations", "sql/dlq.sql")
@@ -131,8 +132,7 @@ class Keepsake:
         """Write rows and wait until they are on the disk.
 
         Raises:
-            UserMistake: The file is there already or can't be made.
-            OSError: The disk is full.
+            UserMistake: The file is there already, or can't be made or written.
 
         """
         heading = self._file is None
@@ -143,9 +143,16 @@ class Keepsake:
             " TO STDOUT WITH (FORMAT csv, HEADER {heading})"
         ).format(heading=sql.SQL("true" if heading else "false"))
         with connection.cursor() as cursor, cursor.copy(statement, {"ids": list(ids)}) as copy:
-            self._file.writelines(copy)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            rows = b"".join(copy)
+        try:
+            self._file.write(rows)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserMistake(
+                f"{self.path} can't be written: {error.strerror}",
+                "Nothing of this batch was deleted; name a file on another disk",
+            ) from error
 
     def close(self) -> None:
         """Close the file, if there was anything to write."""

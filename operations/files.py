@@ -70,9 +70,13 @@ def open_lasting(path: Path) -> BinaryIO:
     check_place(path)
     try:
         file = _open_new(path)
+        try:
+            keep_entry(path)
+        except OSError:
+            file.close()
+            raise
     except OSError as error:
         raise UserMistake(f"{path} can't be made: {error.strerror}", "Name another file") from error
-    keep_entry(path)
     return file
 
 
