@@ -201,7 +201,10 @@ def _pause(
     if drain.done:
         said.print("Nothing is in flight.")
         return
-    said.print(f"{drain.in_flight:,} still in flight: they end by themselves.")
+    if drain.in_flight:
+        said.print(f"{drain.in_flight:,} still in flight: they end by themselves.")
+    else:
+        said.print("A claim is under way that began before: what it takes still goes out.")
     if wait:
         raise typer.Exit(NOT_DRAINED)
 
