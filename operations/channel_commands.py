@@ -9,7 +9,7 @@ from rich.markup import escape
 from operations.change import Change, Outcome
 from operations.confirmation import DryRun, Manner, Operator, Ticket, Yes, perform
 from operations.durations import read_duration
-from operations.output import AsJson, build_table, open_console, print_json
+from operations.output import AsJson, build_table, open_console, print_json, show_count
 from operations.reading import APPLICATION, open_reading, told
 from operations.switching import (
     AccountSwitch,
@@ -210,13 +210,17 @@ def _pause(
 
 
 def _resume(change: Change, switch: str, manner: Manner, *, org: str | None = None) -> None:
+    # Counted before: senders are quick.
+    with open_reading() as reading:
+        loads = count_load(reading, find_channels(switch), org)
     if not _is_done(perform(change, manner)):
         return
-    with told(), _connect() as connection:
-        due = count_due(connection, switch, org)
-        others = find_other_pauses(read_switches(connection), switch)
+    with open_reading() as reading:
+        switches = read_switches(reading)
+    due = count_due(loads, switches)
+    others = find_other_pauses(switches, switch)
     said = open_console(err=True)
-    said.print(f"{due:,} messages are due: they go as fast as the channel's limits let them.")
+    said.print(f"Due: {show_count(due, 'messages')}, as fast as the channel's limits let them go.")
     for other in others:
         said.print(f"[yellow]Mind:[/] {escape(other)}", soft_wrap=True)
 

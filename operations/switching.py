@@ -14,6 +14,7 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 from sender.audit import Operation
 from sender.switches import (
     EVERYTHING,
+    Load,
     Switch,
     count_claims_before,
     count_load,
@@ -230,11 +231,12 @@ def wait_for_drain(
         sleep(_LOOK_S)
 
 
-def count_due(connection: psycopg.Connection, switch: str, org: str | None = None) -> int:
-    """Count messages that go now, leaving out channels that are paused still."""
-    held = {each.channel for each in read_switches(connection) if each.paused}
-    channels = [] if EVERYTHING in held else [c for c in find_channels(switch) if c not in held]
-    return sum(load.due for load in count_load(connection, channels, org))
+def count_due(loads: Sequence[Load], switches: Sequence[Switch]) -> int:
+    """Count messages that were due, leaving out channels that are paused still."""
+    held = {each.channel for each in switches if each.paused}
+    if EVERYTHING in held:
+        return 0
+    return sum(load.due for load in loads if load.channel not in held)
 
 
 def _name_noun(switch: str) -> str:
