@@ -87,11 +87,15 @@ def list_switches(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"switches": found, "disabled_accounts": disabled})
         return
-    headings = ("Switch", "State", "Until", "Reason", "By", "Due", "In flight")
-    names = ("switch", "state", "until", "reason", "updated_by", "due", "in_flight")
+    headings = ("Switch", "State", "Until", "Due", "Sending")
+    names = ("switch", "state", "until", "due", "in_flight")
     rows = [[each[name] for name in names] for each in found]
     console = open_console()
-    console.print(build_table("Channels", headings, rows, right="Due, In flight"))
+    console.print(build_table("Channels", headings, rows, right="Due, Sending"))
+    for switch in found:
+        if switch["state"] == "paused":
+            said = switch["reason"] or "no reason given"
+            console.print(escape(f"{switch['switch']}: {said} ({switch['updated_by']})"))
     for each in disabled:
         console.print(escape(f"whatsapp of {each['org']} is disabled"))
 
@@ -246,7 +250,7 @@ def _switch_account(command: str, channel: Channel, org: str, *, enabled: bool) 
 def _name_state(channel: str, *, paused: bool, stopped: bool) -> str:
     if paused:
         return "paused"
-    return "stopped with everything" if stopped and channel != EVERYTHING else "open"
+    return "stopped" if stopped and channel != EVERYTHING else "open"
 
 
 def _read_channel(written: str) -> Channel:

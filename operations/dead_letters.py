@@ -108,7 +108,7 @@ class Report:
     def line(self) -> str | None:
         """The highest alert line that the total has crossed, with its source."""
         crossed = next((each for each in _LINES if each.holds(self.total)), None)
-        return f"{crossed.value:,g} ({crossed.source})" if crossed else None
+        return f"{crossed.value:,g}, {crossed.source}" if crossed else None
 
     def retryable(self, code: str | None) -> Retryable:
         """Whether a message with this code may be sent again."""

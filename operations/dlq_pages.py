@@ -1,5 +1,7 @@
 """The report on dead letters as people read it."""
 
+from datetime import datetime
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -41,39 +43,39 @@ def _head(report: Report) -> str:
 
 
 def _print_codes(console: Console, report: Report) -> None:
-    headings = ("Channel", "Code", "Meaning", "Retry", "Messages", "%", "Orgs", "Last")
+    headings = ("Channel", "Code", "Retry", "Messages", "%", "Orgs")
     rows = [
         (
             each.channel.lower(),
             each.code or "none",
-            describe_code(each.code),
             report.retryable(each.code).value.replace("_", " "),
             each.messages,
             100 * each.messages / report.total,
             each.orgs,
-            each.last_touched,
         )
         for each in report.codes
     ]
     title = "By channel and code"
     console.print(build_table(title, headings, rows, right="Messages, %, Orgs"))
+    # Two tables: codes and numbers would be folded to make room for the meanings.
+    last: dict[str | None, datetime] = {}
+    for each in report.codes:
+        last[each.code] = max(last.get(each.code, each.last_touched), each.last_touched)
+    meant = [
+        (code or "none", moment.date().isoformat(), describe_code(code))
+        for code, moment in last.items()
+    ]
+    console.print(build_table("What they mean", ("Code", "Last", "Meaning"), meant))
 
 
 def _print_categories(console: Console, report: Report) -> None:
-    headings = ("Category (001)", "Retry", "Recommended", "Messages", "%", "Orgs")
+    headings = ("Category (001)", "Recommended", "Messages", "Orgs")
     rows = [
-        (
-            each.triage.category,
-            each.triage.retryable,
-            each.triage.action,
-            each.messages,
-            each.percentage,
-            each.orgs,
-        )
+        (each.triage.category, each.triage.action, each.messages, each.orgs)
         for each in report.categories
     ]
     title = "By 001's categories"
-    console.print(build_table(title, headings, rows, right="Messages, %, Orgs"))
+    console.print(build_table(title, headings, rows, right="Messages, Orgs"))
 
 
 def _print_latest(console: Console, report: Report) -> None:

@@ -82,9 +82,9 @@ def test_everything_is_stopped_but_what_was_paused_by_itself_stays_so(ops: Opera
     }
     assert states == {
         "everything": ("paused", 3),
-        "whatsapp": ("stopped with everything", 1),
+        "whatsapp": ("stopped", 1),
         "sms": ("paused", 2),
-        "email": ("stopped with everything", 0),
+        "email": ("stopped", 0),
     }
     held = ops.run("channel", "resume", "sms", "--dry-run", "--json").json()
     assert held["warnings"] == ["everything is stopped and stays so: outbound-slo ops resume"]

@@ -106,7 +106,7 @@ def test_the_report_names_the_line_that_was_crossed(database: str) -> None:
     assert ops.run("dlq", "report").out == "Dead letters: 0.\n"
     ops.add(1001)
     assert ops.run("dlq", "report").out.startswith(
-        "Dead letters: 1,001, above the alert line of 1,000 (001 (to L2)).\n"
+        "Dead letters: 1,001, above the alert line of 1,000, 001 (to L2).\n"
     )
 
 
