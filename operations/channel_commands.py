@@ -9,7 +9,7 @@ from rich.markup import escape
 from operations.change import Change, Outcome
 from operations.confirmation import DryRun, Manner, Operator, Ticket, Yes, perform
 from operations.durations import read_duration
-from operations.output import AsJson, build_table, open_console, print_json, show_count
+from operations.output import AsJson, build_table, open_console, print_json, show_cell, show_count
 from operations.reading import APPLICATION, open_reading, told
 from operations.switching import (
     AccountSwitch,
@@ -87,15 +87,17 @@ def list_switches(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"switches": found, "disabled_accounts": disabled})
         return
-    headings = ("Switch", "State", "Until", "Due", "Sending")
-    names = ("switch", "state", "until", "due", "in_flight")
+    headings = ("Switch", "State", "Due", "In flight")
+    names = ("switch", "state", "due", "in_flight")
     rows = [[each[name] for name in names] for each in found]
     console = open_console()
-    console.print(build_table("Channels", headings, rows, right="Due, Sending"))
+    console.print(build_table("Channels", headings, rows, right="Due, In flight"))
     for switch in found:
         if switch["state"] == "paused":
-            said = switch["reason"] or "no reason given"
-            console.print(escape(f"{switch['switch']}: {said} ({switch['updated_by']})"))
+            until = show_cell(switch["until"]) or "somebody resumes it"
+            console.print(escape(f"{switch['switch']}: until {until}, {switch['updated_by']}"))
+            if switch["reason"]:
+                console.print(escape(f"  {switch['reason']}"))
     for each in disabled:
         console.print(escape(f"whatsapp of {each['org']} is disabled"))
 

@@ -152,14 +152,15 @@ def test_switches(ops: Operator) -> None:
     for columns in (100, 60):
         assert _shown(Operator(ops.database, columns).run("channel", "list")) == [
             "Channels",
-            " Switch       State     Until                  Due   Sending",
-            " ───────────────────────────────────────────────────────────",
-            " everything   paused    2026-03-01 03:12:45Z     0         0",
-            " whatsapp     stopped                            0         0",
-            " sms          paused                             0         0",
-            " email        stopped                            0         0",
-            "everything: no reason given (ops-2-stop-ana)",
-            "sms: Twilio is down (ops-1-channel-pause-ana)",
+            " Switch       State     Due   In flight",
+            " ──────────────────────────────────────",
+            " everything   paused      0           0",
+            " whatsapp     stopped     0           0",
+            " sms          paused      0           0",
+            " email        stopped     0           0",
+            "everything: until 2026-03-01 03:12:45Z, ops-2-stop-ana",
+            "sms: until somebody resumes it, ops-1-channel-pause-ana",
+            "  Twilio is down",
         ]
     assert _shown(ops.run("resume", "--yes")) == [
         "Operation 3: 1 of 1 switch setting changed.",
