@@ -4,6 +4,9 @@ import typer
 
 from operations import (
     backup_commands,
+    channel_commands,
+    dlq_commands,
+    fallback_commands,
     maintenance_commands,
     provider_commands,
     quota_commands,
@@ -35,6 +38,9 @@ for _room in (
     template_commands,
     stuck_commands,
     retry_commands,
+    dlq_commands,
+    fallback_commands,
+    channel_commands,
     quota_commands,
     secret_commands,
     verification_commands,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -22,7 +23,12 @@ def open_console(*, err: bool = False) -> Console:
 
 def print_json(value: object) -> None:
     """Print a document; times as RFC 3339 in UTC."""
-    typer.echo(json.dumps(value, indent=2, default=_write_value))
+    typer.echo(write_json(value))
+
+
+def write_json(value: object) -> str:
+    """Write a document; times as RFC 3339 in UTC."""
+    return json.dumps(value, indent=2, default=_write_value)
 
 
 def _write_value(value: object) -> object:
@@ -30,6 +36,8 @@ def _write_value(value: object) -> object:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, StrEnum):
         return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 

@@ -99,11 +99,13 @@ _PURGE = """DELETE FROM outbound_message_archive
  WHERE updated_at < now() - interval '30 days';"""
 
 _PAUSE = """UPDATE outbound_switch
-   SET paused = true, reason = 'YOUR-TICKET', updated_at = now(), updated_by = 'ops-YOUR-NAME'
+   SET paused = true, until = NULL, reason = 'YOUR-TICKET', updated_at = now(),
+       updated_by = 'ops-YOUR-NAME'
  WHERE channel = 'WHATSAPP';"""
 
 _STOP = """UPDATE outbound_switch
-   SET paused = true, reason = 'YOUR-TICKET', updated_at = now(), updated_by = 'ops-YOUR-NAME'
+   SET paused = true, until = NULL, reason = 'YOUR-TICKET', updated_at = now(),
+       updated_by = 'ops-YOUR-NAME'
  WHERE channel = 'ALL';"""
 
 _RESUME = "UPDATE outbound_switch SET paused = false, updated_at = now() WHERE channel = 'ALL';"
@@ -220,7 +222,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "001:1124",
         "Dead letters: archive, then purge",
         ("ops dlq archive", "ops dlq purge --to purged.csv"),
-        "ops_dlq",
+        "ops_archive",
         f"{_ARCHIVE}\n{_PURGE}",
         "Archived at 7 days, purged from the archive at 30 (D33).",
     ),

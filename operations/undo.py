@@ -19,6 +19,7 @@ from operations.change import Applied, Group, Survey
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.mistakes import UserMistake
 from sender.audit import KEEP_DAYS, LOCK_CLASS, Operation, Relation, fit, keep_rows, note_made
+from sender.requeue import FALLBACK_SUFFIX, find_fallbacks
 
 _QUERIES = load_queries("operations", "sql/undo.sql")
 
@@ -27,6 +28,10 @@ MOVED_ON = "changed_since"
 
 IN_THE_WAY = "another_in_its_place"
 """Reason for leaving a row alone: another row has what it needs to be one of, such as its key."""
+
+
+FELL_BACK = "sent_another_way"
+"""Reason for leaving a message alone: it, or what stood for it, is on its way or has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +155,41 @@ class Undo:
             names = [row.key for row in some]
             if made:
                 done = self._take_away(connection, operation, relation, names)
-            elif taken:
-                done = self._bring_back(connection, operation, relation, names)
             else:
-                done = self._restore(connection, operation, relation, names)
+                barred = self._find_barred(connection, relation, names, taken=taken)
+                skipped[FELL_BACK if relation is Relation.MESSAGE else IN_THE_WAY] += len(barred)
+                names = [key for key in names if key not in barred]
+                carry = self._bring_back if taken else self._restore
+                done = carry(connection, operation, relation, names)
             changed += done
             if done < len(names):
                 skipped[IN_THE_WAY if taken else MOVED_ON] += len(names) - done
-        return Applied(changed, skipped)
+        return Applied(changed, +skipped)
+
+    def _find_barred(
+        self,
+        connection: psycopg.Connection,
+        relation: Relation,
+        keys: Sequence[str],
+        *,
+        taken: bool,
+    ) -> set[str]:
+        """Find rows that must stay away, since a recipient would get the same thing twice."""
+        values = {
+            "id": self.number,
+            "relation": relation.value,
+            "keys": list(keys),
+            "suffix": FALLBACK_SUFFIX,
+        }
+        if taken:
+            cursor = connection.execute(_QUERIES["find_unwelcome"].encode(), values)
+            return {key for (key,) in cursor}
+        if relation is not Relation.MESSAGE:
+            return set()
+        # Held before they are judged: who makes an SMS of one holds it too.
+        self._find_untouched(connection, relation, keys)
+        live = [int(key) for (key,) in connection.execute(_QUERIES["find_live"].encode(), values)]
+        return {str(number) for number in find_fallbacks(connection, live)}
 
     def _take_away(
         self,

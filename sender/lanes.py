@@ -128,6 +128,10 @@ class LaneBook:
         """Whether the last look is too old."""
         return now - self._looked_s >= self._look_every_s
 
+    def next_look_s(self, now: float) -> float:
+        """Seconds until the last look is too old."""
+        return max(0.0, self._looked_s + self._look_every_s - now)
+
     def suspect_news(self) -> None:
         """Try every known lane again: a message was queued, and a look may cost more than that."""
         for lane in self._lanes.values():

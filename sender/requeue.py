@@ -163,6 +163,17 @@ def foresee_refusals(
     return _judge(connection, ids, held, last, caution, expected)
 
 
+def find_fallbacks(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
+    """Tell which messages have an SMS that stands for them.
+
+    Raises:
+        psycopg.Error: The database does not answer.
+
+    """
+    values = {"ids": list(ids), "suffix": FALLBACK_SUFFIX}
+    return {number for (number,) in connection.execute(_QUERIES["find_fallbacks"].encode(), values)}
+
+
 def _judge(
     connection: psycopg.Connection,
     ids: Sequence[int],
@@ -171,7 +182,7 @@ def _judge(
     caution: Caution,
     expected: Collection[MessageStatus] | None,
 ) -> dict[int, Refused]:
-    fell_back = set() if caution.force else _find_fallbacks(connection, list(held))
+    fell_back = set() if caution.force else find_fallbacks(connection, list(held))
     refused = {number: Refused(Objection.NOT_FOUND) for number in ids if number not in held}
     for number, one in held.items():
         found = _object(one, last.get(number), caution, expected)
@@ -237,11 +248,6 @@ def _read_last(
     with connection.cursor(row_factory=class_row(_LastAttempt)) as cursor:
         cursor.execute(_QUERIES["read_last_attempts"].encode(), values)
         return {row.message_id: row for row in cursor}
-
-
-def _find_fallbacks(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
-    values = {"ids": list(ids), "suffix": FALLBACK_SUFFIX}
-    return {number for (number,) in connection.execute(_QUERIES["find_fallbacks"].encode(), values)}
 
 
 def _requeue(

@@ -110,6 +110,7 @@ class Worker:
         self._busy_since = float("inf")
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._missed_news = False
         self._settler = Settler(
             writing,
             tracing,
@@ -251,6 +252,7 @@ class Worker:
         if not self._book.needs_look(now):
             if not has_work:
                 self._book.suspect_news()
+                self._missed_news = True
         elif not has_work:
             await self._look()
         elif self._looking is None or self._looking.done():
@@ -265,6 +267,7 @@ class Worker:
     async def _look(self) -> None:
         channels = [channel.value for channel in self._breakers]
         asked = time.monotonic()
+        self._missed_news = False
         states, took_s = await look_for_lanes(self._pool, channels)
         # Two may be under way: what the older one saw is no news.
         if asked > self._looked:
@@ -321,6 +324,9 @@ class Worker:
         now = time.monotonic()
         wait = min([self._rules.poll_interval_s, self._limits.wait_s, *self._breaker_waits(now)])
         wait = min(wait, max(_CONTENTION_PAUSE_S, self._book.next_due_s(now, rooms)))
+        if self._missed_news:
+            # The bell may have told that a held lane is free, which only a look shows.
+            wait = min(wait, self._book.next_look_s(now))
         if rooms and self._asleep_until < now + wait:
             asked = self._rules.poll_interval_s + wait
             await fall_asleep(self._pool, worker=self._rules.name, seconds=asked)

@@ -16,12 +16,17 @@ SELECT o.id, o.command, o.operator, o.ticket, o.state, o.changed, o.undoes, o.st
 
 -- name: read_rows
 -- Rows kept, in the order to bring them back: what was made goes first, so that nothing is twice;
--- messages before their attempts.
+-- messages before their attempts, or after them where both go. The archive's rows come first and go
+-- last: whoever is cut short has a message twice rather than not at all.
 SELECT r.relation, r.key, r.before IS NULL AS made, r.after IS NULL AS taken
   FROM outbound_operation_row AS r
  WHERE r.operation_id = %(id)s
- ORDER BY r.before IS NOT NULL,
-          array_position(ARRAY['outbound_message', 'outbound_attempt'], r.relation) NULLS LAST,
+ ORDER BY CASE WHEN r.relation <> 'outbound_message_archive' THEN 1
+               WHEN r.before IS NULL THEN 2 ELSE 0 END,
+          r.before IS NOT NULL,
+          CASE WHEN r.before IS NULL AND r.relation = 'outbound_attempt' THEN 0
+               WHEN r.relation = 'outbound_message' THEN 1
+               WHEN r.relation = 'outbound_attempt' THEN 2 ELSE 3 END,
           CASE WHEN r.key ~ '^[0-9]+$' THEN r.key::numeric END, r.key
 
 -- name: count_rows
@@ -53,6 +58,39 @@ SELECT a.id::text
    AND NOT EXISTS (SELECT FROM outbound_attempt AS later
                     WHERE later.outbound_message_id = a.outbound_message_id
                       AND later.attempt_no > a.attempt_no)
+
+-- name: find_live
+-- Messages that would be sent again if they became what they were.
+SELECT r.key
+  FROM outbound_operation_row AS r
+ WHERE r.operation_id = %(id)s AND r.relation = 'outbound_message' AND r.key = ANY (%(keys)s)
+   AND r.before ->> 'status' IN ('QUEUED', 'SENDING')
+
+-- name: find_unwelcome
+-- Rows that were taken away and have no place to come back to: attempts without their message, and
+-- an SMS that stood for a message which is on its way itself now. That one is held until the
+-- transaction ends.
+WITH taken AS (
+    SELECT r.key, r.before
+      FROM outbound_operation_row AS r
+     WHERE r.operation_id = %(id)s AND r.relation = %(relation)s AND r.key = ANY (%(keys)s)
+), stood_for AS (
+    SELECT t.key, m.status
+      FROM taken AS t
+      JOIN outbound_message AS m
+        ON m.idempotency_key = left(t.before ->> 'idempotency_key', -length(%(suffix)s))
+     WHERE %(relation)s = 'outbound_message'
+       AND right(t.before ->> 'idempotency_key', length(%(suffix)s)) = %(suffix)s
+     ORDER BY m.id
+       FOR UPDATE OF m
+)
+SELECT key FROM stood_for WHERE status <> 'FAILED'
+UNION ALL
+SELECT t.key
+  FROM taken AS t
+ WHERE %(relation)s = 'outbound_attempt'
+   AND NOT EXISTS (SELECT FROM outbound_message AS m
+                    WHERE m.id = (t.before ->> 'outbound_message_id')::bigint)
 
 -- name: name_columns
 -- The columns that the operation changed in these rows.

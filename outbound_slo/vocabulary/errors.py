@@ -117,6 +117,7 @@ class HouseCode(StrEnum):
     MESSAGE_EXPIRED = "message_expired"
     CHANNEL_DISABLED = "channel_disabled"
     CREDENTIALS_UNREADABLE = "credentials_unreadable"
+    FELL_BACK = "fell_back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,11 @@ OLDEST_BLOCKED = Metric(
     "Seconds since the first message that waits for another one was due.",
     ("channel",), _EXP, "D19",
 )  # fmt: skip
+CHANNEL_PAUSED = Metric(
+    "outbound_channel_paused", _G,
+    "1 while somebody has paused the channel, by its own switch or by that of all, else 0.",
+    ("channel",), _EXP, "002",
+)  # fmt: skip
 QUOTA_USED = Metric(
     "whatsapp_quota_used", _G, "Messages counted against the configured quota.",
     ("org_id",), _EXP, "000, 002; D39",

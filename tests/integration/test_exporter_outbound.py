@@ -43,7 +43,7 @@ def test_every_query_of_the_pack_works_on_the_migrated_schema(service: Service) 
     numbers = refresh_and_read(service)
 
     success = pick(numbers, "outbound_exporter_query_success")
-    assert len(success) == 21
+    assert len(success) == 22
     assert set(success.values()) == {1.0}
     assert total(numbers, "outbound_exporter_query_errors_total") == 0
 
@@ -132,6 +132,24 @@ def test_what_a_throttle_or_a_quota_holds_or_held_until_now_is_not_stuck(
     assert total(refresh_and_read(service), "outbound_messages_stuck") == 2
     outbox.execute(f"UPDATE whatsapp_rate_limit SET {limit}".encode())
     assert total(refresh_and_read(service), "outbound_messages_stuck") == 0
+
+
+@pytest.mark.parametrize(
+    ("switch", "paused"), [("SMS", {"sms"}), ("ALL", {"whatsapp", "sms", "email"})]
+)
+def test_a_paused_channel_is_shown_and_what_waits_there_is_not_stuck(
+    service: Service, outbox: Connection, switch: str, paused: set[str]
+) -> None:
+    add(outbox, channel="SMS", created="3 hours", updated="1 minute")
+    turn = "UPDATE outbound_switch SET paused = %s, until = now() + %s::interval WHERE channel = %s"
+    outbox.execute(turn, (True, None, switch))
+    numbers = refresh_and_read(service)
+    shown = pick(numbers, "outbound_channel_paused")
+    assert {dict(labels)["channel"] for labels, value in shown.items() if value} == paused
+    assert len(shown) == 3
+    assert total(numbers, "outbound_messages_stuck") == 0
+    outbox.execute(turn, (True, "-1 second", switch))
+    assert total(refresh_and_read(service), "outbound_channel_paused") == 0
 
 
 def test_blocked_messages_are_counted_with_the_age_of_the_oldest(

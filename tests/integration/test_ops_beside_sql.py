@@ -5,7 +5,6 @@ What differs is what a command does better: it stamps who asked, and keeps what 
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import pytest
 from operations.procedures import PROCEDURES
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from tests.ops_parts import Operator
-from tests.runbooks.bench import fill_world, seat
+from tests.runbooks.bench import seat
+from tests.runbooks.clones import open_clone, open_world
 from tests.runbooks.extraction import extract_statements
 from tests.runbooks.source import read_runbooks, runbook_directory
 
@@ -46,21 +46,8 @@ _PICTURE = (
 
 @pytest.fixture(scope="module")
 def world(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
-    name = "ops_world"
-    url = postgres_server.create_database(name, template=template_database)
-    with psycopg.connect(url) as connection:
-        fill_world(connection)
-        connection.execute("UPDATE outbound_attempt SET started_at = created_at")
-    yield name
-    postgres_server.drop_database(name)
-
-
-@contextmanager
-def _clone(server: EmbeddedPostgres, world: str, name: str) -> Iterator[str]:
-    try:
-        yield server.create_database(name, template=world)
-    finally:
-        server.drop_database(name)
+    with open_world(postgres_server, template_database, "ops_world") as name:
+        yield name
 
 
 @pytest.mark.parametrize(("place", "command"), PAIRS, ids=[place for place, _ in PAIRS])
@@ -69,8 +56,8 @@ def test_a_command_ends_as_the_statement_does(
 ) -> None:
     scratch = Path(tempfile.gettempdir())
     with (
-        _clone(postgres_server, world, "ops_by_hand") as by_hand,
-        _clone(postgres_server, world, "ops_by_command") as by_command,
+        open_clone(postgres_server, world, "ops_by_hand") as by_hand,
+        open_clone(postgres_server, world, "ops_by_command") as by_command,
     ):
         with psycopg.connect(by_hand, autocommit=True) as connection:
             start: list[Any] = connection.execute(_PICTURE).fetchall()
@@ -89,7 +76,7 @@ def test_the_statements_of_the_page_find_what_they_change(
     postgres_server: EmbeddedPostgres, world: str
 ) -> None:
     with (
-        _clone(postgres_server, world, "ops_page") as url,
+        open_clone(postgres_server, world, "ops_page") as url,
         psycopg.connect(url, autocommit=True) as connection,
     ):
         for procedure in PROCEDURES:

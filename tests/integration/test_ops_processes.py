@@ -4,13 +4,12 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from outbound_slo.embedded.processes import Supervisor
+from tests.integration.ops_processes import kill_midway, read_changed, start_ops
 from tests.integration.sending import (
     NUMBER,
     PROGRAM,
@@ -29,28 +28,6 @@ def ops(database: str) -> Operator:
     return Operator(database)
 
 
-@contextmanager
-def _start(ops: Operator, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = own_environment(DATABASE_URL=ops.database, OUTBOUND_OPERATOR="ana")
-    with subprocess.Popen(
-        [PROGRAM, "ops", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def _changed(ops: Operator) -> int:
-    found = ops.execute("SELECT changed FROM outbound_operation ORDER BY id DESC LIMIT 1")
-    return found[0][0] if found else 0
-
-
 def _queued(ops: Operator) -> int:
     count: int = ops.ask("SELECT count(*) FROM outbound_message WHERE status = 'QUEUED'")
     return count
@@ -61,15 +38,10 @@ def test_a_killed_change_has_done_whole_batches_and_is_finished_by_repeating_it(
 ) -> None:
     numbers = ops.add(60)
     before = ops.picture(numbers)
-    with _start(ops, "retry", "--yes", "--per-second", "4") as process:
-        wait_until(lambda: _changed(ops) >= 8, "two batches")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    killed = _changed(ops)
+    killed = kill_midway(ops, "retry", "--per-second", "4", least=8)
     assert killed % 4 == 0
     assert 0 < killed < 60
     assert _queued(ops) == killed
-    wait_until(lambda: ops.run("log", "--json").json()[0]["state"] == "killed", "its session's end")
     rest = ops.change("retry")
     assert rest["changed"] == 60 - killed
     for number in (rest["operation"], rest["operation"] - 1):
@@ -79,14 +51,14 @@ def test_a_killed_change_has_done_whole_batches_and_is_finished_by_repeating_it(
 
 def test_an_interrupted_change_ends_after_its_batch_and_says_so(ops: Operator) -> None:
     ops.add(60)
-    with _start(ops, "retry", "--yes", "--per-second", "4") as process:
-        wait_until(lambda: _changed(ops) >= 4, "a batch")
+    with start_ops(ops, "retry", "--yes", "--per-second", "4") as process:
+        wait_until(lambda: read_changed(ops) >= 4, "a batch")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Ending after this batch" in err
     assert b"run the command again for the rest" in out
-    assert _queued(ops) == _changed(ops) < 60
+    assert _queued(ops) == read_changed(ops) < 60
     assert ops.run("log", "--json").json()[0]["state"] == "interrupted"
 
 
@@ -126,8 +98,8 @@ def test_two_operators_at_once_share_the_work_beside_senders(ops: Operator, tmp_
         sending.set_faults()
         done = []
         with (
-            _start(ops, "retry", "--yes", "--json", "--batch", "7") as one,
-            _start(ops, "retry", "--yes", "--json", "--batch", "7") as two,
+            start_ops(ops, "retry", "--yes", "--json", "--batch", "7") as one,
+            start_ops(ops, "retry", "--yes", "--json", "--batch", "7") as two,
         ):
             done = [process.communicate(timeout=120) for process in (one, two)]
         assert {one.returncode, two.returncode} == {0}, done

@@ -77,3 +77,7 @@ SELECT lower(channel), 'sending', GREATEST(EXTRACT(EPOCH FROM now() - min(update
   FROM outbound_message
  WHERE status = 'SENDING'
  GROUP BY channel
+
+-- name: pauses
+-- Whether people have paused a channel (002, circuit breaker activation).
+SELECT lower(channel) AS channel, paused::integer AS paused FROM outbound_pause
