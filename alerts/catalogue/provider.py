@@ -67,7 +67,10 @@ _OUTAGE_STOPPED = Alert(
     tier=2,
     lines={"line": t.ALERT_DUE_AGE},
     expression="""\
-max($OLDEST_AGE{state="due"}) > $line
+max(
+  $OLDEST_AGE{state="due"}
+  unless on (channel) $CHANNEL_PAUSED == 1
+) > $line
   and sum($ACCEPTED_5M) == 0""",
     summary="Nothing is sent: a message has been due for {{ $value | humanizeDuration }}",
     description=(

@@ -119,17 +119,13 @@ def test_deferred_messages_wait_and_urgent_ones_do_not(
     running: Sending, ops: Operator, way: str
 ) -> None:
     org = f"deferred-{way}"
-    running.execute(
-        "INSERT INTO whatsapp_provider_config (org_id, phone_number_id, enabled)"
-        " VALUES (%s, '10001', false)",
-        org,
-    )
+    running.execute("UPDATE outbound_switch SET paused = true WHERE channel = 'ALL'")
     news = queue(running, org)
     reminder = queue(running, org, "appointment_reminder")
     urgent = queue(running, org, priority=Priority.URGENT)
     done = ops.change("quota", "defer", "--org", org)
     assert done["changed"] == 1
-    running.execute("UPDATE whatsapp_provider_config SET enabled = true WHERE org_id = %s", org)
+    running.execute("UPDATE outbound_switch SET paused = false WHERE channel = 'ALL'")
     wait_until(lambda: went(running, reminder) and went(running, urgent), "what is spared")
     assert running.statuses([news]) == [("QUEUED", None)]
     arguments = ("quota", "defer", "--end") if way == "end" else ("undo", done["operation"])
