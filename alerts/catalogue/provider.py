@@ -69,7 +69,7 @@ _OUTAGE_STOPPED = Alert(
     expression="""\
 max(
   $OLDEST_AGE{state="due"}
-  unless on (channel) $CHANNEL_PAUSED == 1
+  unless on (channel) $CHANNEL_PAUSED > 0
 ) > $line
   and sum($ACCEPTED_5M) == 0""",
     summary="Nothing is sent: a message has been due for {{ $value | humanizeDuration }}",
