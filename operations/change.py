@@ -14,11 +14,13 @@ from typing import Any, Protocol
 import psycopg
 
 from sender.audit import (
+    FORGET_AT_ONCE,
     Author,
     Operation,
     OperationState,
     begin_operation,
     finish_operation,
+    forget_rows,
     hold_operation,
     note_progress,
 )
@@ -29,6 +31,7 @@ BATCH = 200
 LOCK_MS = 3000
 STATEMENT_MS = 60_000
 _TRIES = 3
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ def carry_out(
             operation is marked as failed if that can still be written.
 
     """
+    _forget(connection)
     with connection.transaction():
         operation = begin_operation(
             connection,
@@ -187,11 +191,11 @@ def carry_out(
     with hold_operation(connection, operation):
         try:
             for start in range(0, len(survey.keys), pace.step):
+                if pace.per_second:
+                    _wait(began + start / pace.per_second, stopped, sleep, clock)
                 if stopped():
                     break
                 keys = survey.keys[start : start + pace.step]
-                if pace.per_second:
-                    sleep(max(0.0, began + start / pace.per_second - clock()))
                 applied = _apply(connection, change, operation, keys)
                 changed += applied.changed
                 skipped.update(applied.skipped)
@@ -203,6 +207,24 @@ def carry_out(
         state = OperationState.DONE if done else OperationState.INTERRUPTED
         _close(connection, operation, state)
     return Outcome(operation, state, len(survey.keys), changed, dict(skipped))
+
+
+def _wait(
+    until: float,
+    stopped: Callable[[], bool],
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+) -> None:
+    while (left := until - clock()) > 0 and not stopped():
+        sleep(min(left, _LOOK_S))
+
+
+def _forget(connection: psycopg.Connection) -> None:
+    forgotten = FORGET_AT_ONCE
+    while forgotten == FORGET_AT_ONCE:
+        with connection.transaction():
+            bound_transaction(connection)
+            forgotten = forget_rows(connection)
 
 
 def bound_transaction(connection: psycopg.Connection) -> None:

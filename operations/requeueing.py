@@ -6,7 +6,7 @@ stays where it is until its webhook has had time to come, unless somebody takes 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -19,7 +19,14 @@ from outbound_slo.vocabulary.errors import ErrorPolicy, Retryable, classify
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from sender.audit import Operation
-from sender.requeue import Caution, Objection, Refused, foresee_refusals, requeue_messages
+from sender.requeue import (
+    FALLBACK_SUFFIX,
+    Caution,
+    Objection,
+    Refused,
+    foresee_refusals,
+    requeue_messages,
+)
 
 _QUERIES = load_queries("operations", "sql/requeue.sql")
 _SLICE = 5000
@@ -53,6 +60,7 @@ class _Chosen:
     status: str
     error_code: str | None
     org_id: str
+    attempt_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,7 @@ class Requeue:
     org: str | None = None
     ids: tuple[int, ...] = ()
     undoes: int | None = None
+    _seen: dict[int, int] = field(default_factory=dict)
 
     @property
     def parameters(self) -> Mapping[str, object]:
@@ -103,6 +112,7 @@ class Requeue:
 
         """
         chosen = self._choose(connection)
+        self._seen.update((one.id, one.attempt_seq) for one in chosen)
         refused = self._foresee(connection, [one.id for one in chosen])
         free = [one for one in chosen if one.id not in refused]
         counts = Counter((one.channel, one.status, one.error_code or "") for one in free)
@@ -131,6 +141,7 @@ class Requeue:
             operation,
             org_id=self.org,
             expected=_STATUSES[self.choice],
+            seen={number: self._seen[number] for number in keys},
             stamp=operation.stamp,
         )
         refused = [one for one in results.values() if isinstance(one, Refused)]
@@ -139,7 +150,8 @@ class Requeue:
 
     def _choose(self, connection: psycopg.Connection) -> Sequence[_Chosen]:
         with connection.cursor(row_factory=class_row(_Chosen)) as cursor:
-            cursor.execute(_QUERIES[self.choice.value].encode(), self._filters())
+            values = self._filters() | {"force": self.caution.force, "suffix": FALLBACK_SUFFIX}
+            cursor.execute(_QUERIES[self.choice.value].encode(), values)
             found = cursor.fetchall()
         missing = sorted(set(self.ids) - {one.id for one in found})
         if missing:

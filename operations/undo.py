@@ -6,6 +6,7 @@ says so. What an undo changes is kept too, so that it can be undone in turn.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -18,7 +19,16 @@ from psycopg.rows import class_row
 from operations.change import Applied, Group, Survey
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.mistakes import UserMistake
-from sender.audit import KEEP_DAYS, LOCK_CLASS, Operation, Relation, fit, keep_rows, note_made
+from sender.audit import (
+    KEEP_DAYS,
+    LOCK_CLASS,
+    Operation,
+    Relation,
+    fit,
+    keep_rows,
+    note_made,
+    write_alike,
+)
 from sender.requeue import FALLBACK_SUFFIX, find_fallbacks
 
 _QUERIES = load_queries("operations", "sql/undo.sql")
@@ -81,7 +91,7 @@ def read_operations(
     with connection.cursor(row_factory=class_row(PastOperation)) as cursor:
         cursor.execute(
             _QUERIES["read_operation"].encode(),
-            {"id": number, "limit": limit, "class": LOCK_CLASS},
+            {"id": number, "limit": limit, "class": LOCK_CLASS, "days": KEEP_DAYS},
         )
         return cursor.fetchall()
 
@@ -127,7 +137,7 @@ class Undo:
         if not past.kept:
             raise UserMistake(
                 f"Operation {self.number} (ops {past.command}) kept nothing that could be undone",
-                f"It changed no rows of the queue, or is older than {KEEP_DAYS} days",
+                f"It changed no rows of the queue, or began more than {KEEP_DAYS} days ago",
             )
         cursor = connection.execute(_QUERIES["read_rows"].encode(), {"id": self.number})
         keys = [KeptRow(Relation(table), key, made, taken) for table, key, made, taken in cursor]
@@ -147,6 +157,7 @@ class Undo:
         """See `Change`."""
         # A failure that is put back was counted when it happened.
         connection.execute("SET LOCAL outbound_slo.undoing = 'on'")
+        write_alike(connection)
         changed, skipped = 0, Counter[str]()
         rows: Sequence[KeptRow] = keys
         for (relation, made, taken), some in groupby(
@@ -164,6 +175,8 @@ class Undo:
             changed += done
             if done < len(names):
                 skipped[IN_THE_WAY if taken else MOVED_ON] += len(names) - done
+        # What waited for a switch, an account or a quota may go now.
+        connection.execute("NOTIFY outbound_message")
         return Applied(changed, +skipped)
 
     def _find_barred(
@@ -198,9 +211,21 @@ class Undo:
         relation: Relation,
         keys: Sequence[str],
     ) -> int:
+        if relation is Relation.ATTEMPT:
+            # With its message it has gone; where the message stays, so does what was tried.
+            gone = connection.execute(_QUERIES["find_gone"].encode(), {"keys": list(keys)})
+            return len(gone.fetchall())
+        if relation is Relation.ARCHIVE:
+            back = connection.execute(_QUERIES["find_replaced"].encode(), {"keys": list(keys)})
+            keys = [key for (key,) in back]
         untouched = self._find_untouched(connection, relation, keys)
         typed = _type(relation, untouched)
-        with keep_rows(connection, operation, relation, typed):
+        with ExitStack() as kept:
+            kept.enter_context(keep_rows(connection, operation, relation, typed))
+            if relation is Relation.MESSAGE:
+                found = connection.execute(_QUERIES["read_attempts_of"].encode(), {"typed": typed})
+                attempts = [number for (number,) in found]
+                kept.enter_context(keep_rows(connection, operation, Relation.ATTEMPT, attempts))
             connection.execute(fit(_QUERIES["take_away"], relation), {"typed": typed})
         return len(untouched)
 

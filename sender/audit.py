@@ -18,13 +18,18 @@ from outbound_slo.database import load_queries
 
 _QUERIES = load_queries("sender", "sql/audit.sql")
 
+FORGET = _QUERIES["forget"]
+"""The statement that forgets `limit` rows of operations older than `days`."""
+
 KEEP_DAYS = 7
 """Days for which rows are kept for an undo, as 001 keeps a replaced webhook secret."""
 
 LOCK_CLASS = 0x6F70
 """First number of the advisory lock that a running operation holds; the second is its id."""
 
-_FORGET_AT_ONCE = 5000
+FORGET_AT_ONCE = 5000
+"""Rows that are forgotten in one transaction."""
+
 _PASSING = ["turn", "due_at", "due_since", "freed_at"]
 # Attempts are counted when they leave IN_FLIGHT, so none goes back there.
 _PASSING_OF_ATTEMPTS = ["outcome", "error_code", "finished_at"]
@@ -87,7 +92,7 @@ def begin_operation(
     planned: int | None = None,
     undoes: int | None = None,
 ) -> Operation:
-    """Write that a change begins; rows of operations older than `KEEP_DAYS` are forgotten.
+    """Write that a change begins.
 
     Args:
         connection: In whose transaction it is written.
@@ -98,7 +103,6 @@ def begin_operation(
         undoes: The operation that it takes back.
 
     """
-    _execute(connection, "forget", days=KEEP_DAYS, limit=_FORGET_AT_ONCE)
     cursor = _execute(
         connection,
         "begin",
@@ -114,6 +118,14 @@ def begin_operation(
     parts = ["ops", str(row[0]), *command.split(), author.operator, author.ticket]
     stamp = "-".join(part for part in parts if part)
     return Operation(row[0], stamp[:_LONGEST_STAMP])
+
+
+def forget_rows(connection: psycopg.Connection) -> int:
+    """Forget rows kept for longer than `KEEP_DAYS`, some at a time; gives how many.
+
+    Senders do it, too (`sender/upkeep.py`), so that it happens where nobody operates anything.
+    """
+    return _execute(connection, "forget", days=KEEP_DAYS, limit=FORGET_AT_ONCE).rowcount
 
 
 def finish_operation(
@@ -159,6 +171,7 @@ def keep_rows(
     An operation keeps a row once. Lock the rows before, or one may change between.
     """
     values = {"id": operation.id, "relation": relation.value, "keys": list(keys)}
+    write_alike(connection)
     _execute(connection, "keep", relation, **values)
     yield
     passing = _PASSING_OF_ATTEMPTS if relation is Relation.ATTEMPT else _PASSING
@@ -173,6 +186,7 @@ def note_made(
     columns: Sequence[str],
 ) -> None:
     """Write down rows that the operation made; an undo deletes those whose `columns` are as now."""
+    write_alike(connection)
     _execute(
         connection,
         "note_made",
@@ -182,6 +196,11 @@ def note_made(
         keys=list(keys),
         columns=list(columns),
     )
+
+
+def write_alike(connection: psycopg.Connection) -> None:
+    """Have this transaction write times and bytes as every other one that keeps rows does."""
+    _execute(connection, "write_alike")
 
 
 def fit(statement: str, relation: Relation) -> sql.Composed:

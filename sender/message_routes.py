@@ -25,7 +25,14 @@ from sender.messages import (
     read_message,
 )
 from sender.problems import FieldFault, ProblemError, declare
-from sender.requeue import Caution, Objection, Refused, Requeued, requeue_messages
+from sender.requeue import (
+    Caution,
+    Objection,
+    Refused,
+    Requeued,
+    foresee_refusals,
+    requeue_messages,
+)
 from sender.shapes import LARGEST_ID, Answer, Flag, Moment, Question, ShortText
 from tracing.propagation import NEW_TRACE, context_from, read_baggage
 from tracing.setup import Tracing
@@ -238,7 +245,10 @@ def _requeue(
     caution: Caution,
     updated_by: str | None,
 ) -> tuple[int, Requeued | Refused]:
-    """Requeue one message as an operation of its own, which a refusal takes back."""
+    """Requeue one message as an operation of its own; a refusal leaves no trace in the audit."""
+    foreseen = foresee_refusals(connection, [message_id], caution, org_id=scope.org_id)
+    if message_id in foreseen:
+        return 0, foreseen[message_id]
     with connection.transaction() as attempt:
         operation = begin_operation(
             connection,

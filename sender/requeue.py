@@ -96,6 +96,7 @@ class Requeued:
 class _Held:
     id: int
     status: str
+    attempt_seq: int
     wait_s: float
     scheduled: bool
     expired: bool
@@ -119,6 +120,7 @@ def requeue_messages(
     *,
     org_id: str | None = None,
     expected: Collection[MessageStatus] | None = None,
+    seen: Mapping[int, int] | None = None,
     stamp: str | None = None,
 ) -> Mapping[int, Requeued | Refused]:
     """Queue messages again in the caller's transaction, due at once; tells what became of each.
@@ -130,6 +132,7 @@ def requeue_messages(
         operation: The operation that keeps the rows as they were.
         org_id: Whose they have to be; None for anybody's.
         expected: Where they stood when they were chosen; another status leaves one alone.
+        seen: The number of each one's last attempt then; a later one leaves it alone.
         stamp: For `updated_by`; None leaves that column alone.
 
     Raises:
@@ -140,6 +143,10 @@ def requeue_messages(
     held = _look(connection, ids, org_id, caution.recovery_window_s, lock=True)
     last = _read_last(connection, list(held), caution)
     refused = _judge(connection, ids, held, last, caution, expected)
+    for number, attempt in (seen or {}).items():
+        # Force is for the attempt that somebody has looked at, not for one that began since.
+        if number in held and number not in refused and held[number].attempt_seq != attempt:
+            refused[number] = Refused(Objection.MOVED_ON, MessageStatus(held[number].status))
     free = [one for one in held.values() if one.id not in refused]
     return {**refused, **_requeue(connection, free, last, operation, stamp)}
 

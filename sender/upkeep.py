@@ -9,6 +9,7 @@ import psycopg
 import structlog
 
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus
+from sender.audit import FORGET, FORGET_AT_ONCE, KEEP_DAYS
 from sender.inbox import Inbox
 from sender.metrics import SenderMetrics
 from sender.outbox import Pool, count_held, expire, recover, renew_quotas, wake_forgotten
@@ -84,7 +85,7 @@ async def _tidy(pool: Pool) -> None:
 async def _sweep(
     pool: Pool, inbox: Inbox, metrics: SenderMetrics, tracing: Tracing, patience: Patience
 ) -> None:
-    """Recover stale messages (000), start quota windows, drop what is old."""
+    """Recover stale messages (000), start quota windows, drop what is old: webhooks, kept rows."""
     recovered = await recover(pool, window_s=patience.window_s, silence_s=patience.silence_s)
     for number, status in recovered.items():
         result = "requeued" if status is MessageStatus.QUEUED else "failed"
@@ -100,3 +101,5 @@ async def _sweep(
         )
     await renew_quotas(pool)
     await inbox.purge()
+    async with pool.connection() as connection:
+        await connection.execute(FORGET.encode(), {"days": KEEP_DAYS, "limit": FORGET_AT_ONCE})

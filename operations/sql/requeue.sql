@@ -3,7 +3,7 @@
 
 -- name: outage
 -- 001, outage procedure 1: fresh failures with passing errors, whatever is left of their budget.
-SELECT m.id, m.channel, m.status, m.error_code, m.org_id
+SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
   FROM outbound_message AS m
  WHERE m.status = 'FAILED'
    AND m.created_at > now() - %(age_s)s * interval '1 second'
@@ -15,7 +15,7 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id
 
 -- name: dlq
 -- 001, DLQ procedure 2: dead letters with passing errors that have cooled.
-SELECT m.id, m.channel, m.status, m.error_code, m.org_id
+SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
   FROM outbound_message AS m
  WHERE m.status = 'FAILED' AND m.attempt_count >= m.max_attempts
    AND m.error_code = ANY (%(codes)s)
@@ -27,7 +27,7 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id
 
 -- name: sending
 -- 000, procedure 2; 001, issue 1; 002, scenario 5: in SENDING for too long.
-SELECT m.id, m.channel, m.status, m.error_code, m.org_id
+SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
   FROM outbound_message AS m
  WHERE m.status = 'SENDING'
    AND m.updated_at < now() - %(age_s)s * interval '1 second'
@@ -39,7 +39,7 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id
 
 -- name: overdue
 -- 000, procedure 3: their retry time has passed and nobody took them.
-SELECT m.id, m.channel, m.status, m.error_code, m.org_id
+SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
   FROM outbound_message AS m
  WHERE m.status = 'QUEUED'
    AND m.next_retry_at < now() - %(age_s)s * interval '1 second'
@@ -52,7 +52,7 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id
 
 -- name: waiting
 -- 002, scenario 5: they wait for a back-off, and nothing has touched them for a while.
-SELECT m.id, m.channel, m.status, m.error_code, m.org_id
+SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
   FROM outbound_message AS m
  WHERE m.status = 'QUEUED' AND m.attempt_count > 0 AND m.attempt_count < m.max_attempts
    AND m.next_retry_at > now()
@@ -65,7 +65,7 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id
 
 -- name: named
 -- Those that somebody names, whatever became of them.
-SELECT m.id, m.channel, m.status, m.error_code, m.org_id
+SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
   FROM outbound_message AS m
  WHERE m.id = ANY (%(ids)s)
    AND (%(org)s::text IS NULL OR m.org_id = %(org)s)

@@ -8,7 +8,8 @@ SELECT o.id, o.command, o.operator, o.ticket, o.state, o.changed, o.undoes, o.st
                   AND l.objid = o.id %% 2147483647
                   AND l.database = (SELECT d.oid FROM pg_database AS d
                                      WHERE d.datname = current_database())) AS running,
-       EXISTS (SELECT FROM outbound_operation_row AS r WHERE r.operation_id = o.id) AS kept
+       o.started_at > now() - %(days)s * interval '1 day'
+       AND EXISTS (SELECT FROM outbound_operation_row AS r WHERE r.operation_id = o.id) AS kept
   FROM outbound_operation AS o
  WHERE (%(id)s::bigint IS NULL OR o.id = %(id)s)
  ORDER BY o.id DESC
@@ -16,7 +17,7 @@ SELECT o.id, o.command, o.operator, o.ticket, o.state, o.changed, o.undoes, o.st
 
 -- name: read_rows
 -- Rows kept, in the order to bring them back: what was made goes first, so that nothing is twice;
--- messages before their attempts, or after them where both go. The archive's rows come first and go
+-- messages before their attempts, which go with them. The archive's rows come first and go
 -- last: whoever is cut short has a message twice rather than not at all.
 SELECT r.relation, r.key, r.before IS NULL AS made, r.after IS NULL AS taken
   FROM outbound_operation_row AS r
@@ -24,8 +25,7 @@ SELECT r.relation, r.key, r.before IS NULL AS made, r.after IS NULL AS taken
  ORDER BY CASE WHEN r.relation <> 'outbound_message_archive' THEN 1
                WHEN r.before IS NULL THEN 2 ELSE 0 END,
           r.before IS NOT NULL,
-          CASE WHEN r.before IS NULL AND r.relation = 'outbound_attempt' THEN 0
-               WHEN r.relation = 'outbound_message' THEN 1
+          CASE WHEN r.relation = 'outbound_message' THEN 1
                WHEN r.relation = 'outbound_attempt' THEN 2 ELSE 3 END,
           CASE WHEN r.key ~ '^[0-9]+$' THEN r.key::numeric END, r.key
 
@@ -50,6 +50,22 @@ SELECT t.{key}::text
  ORDER BY t.{key}
    FOR UPDATE OF t
 
+-- name: read_attempts_of
+SELECT a.id FROM outbound_attempt AS a WHERE a.outbound_message_id = ANY (%(typed)s)
+
+-- name: find_gone
+-- Attempts that went with their messages.
+SELECT w.key
+  FROM unnest(%(keys)s::text[]) AS w (key)
+ WHERE NOT EXISTS (SELECT FROM outbound_attempt AS a WHERE a.id = w.key::bigint)
+
+-- name: find_replaced
+-- Archived messages that stand in the outbox again, so that nothing is lost when the archive's row
+-- goes.
+SELECT w.key
+  FROM unnest(%(keys)s::text[]) AS w (key)
+ WHERE EXISTS (SELECT FROM outbound_message AS m WHERE m.id = w.key::bigint)
+
 -- name: find_latest
 -- Attempts after which the message had no other: what a claim has made of it since is not undone.
 SELECT a.id::text
@@ -67,8 +83,8 @@ SELECT r.key
    AND r.before ->> 'status' IN ('QUEUED', 'SENDING')
 
 -- name: find_unwelcome
--- Rows that were taken away and have no place to come back to: attempts without their message, and
--- an SMS that stood for a message which is on its way itself now. That one is held until the
+-- Rows that were taken away and have no place to come back to: attempts without their message, a
+-- row of the archive whose message has moved on in the outbox, and an SMS that stood for a message which is on its way itself now. That one is held until the
 -- transaction ends.
 WITH taken AS (
     SELECT r.key, r.before
@@ -85,6 +101,14 @@ WITH taken AS (
        FOR UPDATE OF m
 )
 SELECT key FROM stood_for WHERE status <> 'FAILED'
+UNION ALL
+SELECT t.key
+  FROM taken AS t
+  JOIN outbound_message AS m ON m.id = (t.before ->> 'id')::bigint
+ WHERE %(relation)s = 'outbound_message_archive'
+   AND NOT EXISTS (SELECT FROM outbound_operation_row AS o
+                    WHERE o.operation_id = %(id)s AND o.relation = 'outbound_message'
+                      AND o.key = t.key AND o.before IS NULL AND to_jsonb(m) @> o.after)
 UNION ALL
 SELECT t.key
   FROM taken AS t

@@ -45,7 +45,7 @@ CREATE TABLE outbound_switch (
     -- When the pause ends by itself; NULL: when somebody ends it.
     until      timestamptz,
     reason     text,
-    -- When the last pause was ended by hand.
+    -- When the last pause ended.
     resumed_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
     updated_by text
@@ -53,11 +53,20 @@ CREATE TABLE outbound_switch (
 INSERT INTO outbound_switch (channel) VALUES ('ALL'), ('WHATSAPP'), ('SMS'), ('EMAIL');
 
 CREATE FUNCTION outbound_switch_turned() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    was_active boolean := OLD.paused AND COALESCE(OLD.until > now(), true);
+    is_active  boolean := NEW.paused AND COALESCE(NEW.until > now(), true);
 BEGIN
-    IF OLD.paused AND NOT NEW.paused THEN
-        NEW.resumed_at := LEAST(now(), OLD.until);
+    -- A pause may have ended by itself before anybody touches its row.
+    NEW.resumed_at := GREATEST(
+        OLD.resumed_at,
+        CASE WHEN was_active AND NOT is_active THEN now()
+             WHEN OLD.paused AND NOT was_active THEN OLD.until END);
+    IF NOT NEW.paused THEN
         NEW.until := NULL;
         NEW.reason := NULL;
+    END IF;
+    IF was_active AND NOT is_active THEN
         NOTIFY outbound_message;
     END IF;
     RETURN NEW;
@@ -76,8 +85,8 @@ SELECT c.channel, s.paused, s.until, s.ended_at
        SELECT COALESCE(bool_or(w.active), false) AS paused,
               CASE WHEN NOT bool_or(w.active AND w.until IS NULL)
                    THEN max(w.until) FILTER (WHERE w.active) END AS until,
-              max(CASE WHEN NOT w.paused THEN w.resumed_at
-                       WHEN NOT w.active THEN w.until END) AS ended_at
+              max(GREATEST(w.resumed_at, CASE WHEN w.paused AND NOT w.active
+                                              THEN w.until END)) AS ended_at
          FROM (SELECT t.*, t.paused AND COALESCE(t.until > now(), true) AS active
                  FROM outbound_switch AS t
                 WHERE t.channel IN (c.channel, 'ALL')) AS w) AS s;

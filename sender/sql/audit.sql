@@ -28,14 +28,20 @@ UPDATE outbound_operation AS o
 UPDATE outbound_operation SET state = %(state)s, finished_at = clock_timestamp() WHERE id = %(id)s
 
 -- name: forget
--- Rows kept for an undo that nobody will ask for any more; some at a time, oldest first.
-DELETE FROM outbound_operation_row
- WHERE (operation_id, relation, key) IN (
-       SELECT r.operation_id, r.relation, r.key
-         FROM outbound_operation_row AS r
-        WHERE r.operation_id <= (SELECT max(o.id) FROM outbound_operation AS o
-                                  WHERE o.started_at < now() - %(days)s * interval '1 day')
-        LIMIT %(limit)s)
+-- Rows kept for an undo that is refused by now; some at a time, beside others who do the same.
+DELETE FROM outbound_operation_row AS r
+ USING (SELECT operation_id, relation, key
+          FROM outbound_operation_row
+         WHERE operation_id <= (SELECT max(o.id) FROM outbound_operation AS o
+                                 WHERE o.started_at < now() - %(days)s * interval '1 day')
+         ORDER BY operation_id
+         LIMIT %(limit)s
+           FOR UPDATE SKIP LOCKED) AS old
+ WHERE (r.operation_id, r.relation, r.key) = (old.operation_id, old.relation, old.key)
+
+-- name: write_alike
+-- Times and bytes as text have the session's form, which is another one at another desk.
+SELECT set_config('TimeZone', 'UTC', true), set_config('bytea_output', 'hex', true)
 
 -- name: keep
 -- Rows as they are, before they are changed or taken away.

@@ -4,7 +4,7 @@
 -- name: look_at_messages
 -- Messages in the order in which settlements lock them; none that is another organisation's. The wait is what is left of the recovery window, which the sweep
 -- counts from updated_at.
-SELECT m.id, m.status,
+SELECT m.id, m.status, m.attempt_seq,
        CASE WHEN m.status = 'SENDING'
             THEN EXTRACT(EPOCH FROM m.updated_at - clock_timestamp())::float8 + %(window_s)s
             ELSE 0 END AS wait_s,

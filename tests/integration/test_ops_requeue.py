@@ -246,7 +246,7 @@ def test_rows_are_kept_for_seven_days(ops: Operator) -> None:
     ops.change("retry")
     refused = ops.run("undo", number, "--yes")
     assert refused.code == 2
-    assert "is older than 7 days" in refused.err
+    assert "began more than 7 days ago" in refused.err
     assert ops.run("undo", 99, "--yes").err.startswith("There is no operation 99")
 
 
