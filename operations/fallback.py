@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -56,7 +56,10 @@ class Fallback:
 
     def survey(self, connection: psycopg.Connection) -> Survey:
         """Choose messages, less those that get no SMS."""
-        chosen = choose_candidates(connection, self.rules)
+        # One more than wanted tells whether the limit cuts any off.
+        limit = self.rules.limit
+        found = choose_candidates(connection, replace(self.rules, limit=limit + 1))
+        chosen = found[:limit]
         judged: dict[int, Candidate | Hindrance] = {}
         for start in range(0, len(chosen), _SLICE):
             judged |= judge_candidates(connection, chosen[start : start + _SLICE], self.rules)
@@ -71,7 +74,12 @@ class Fallback:
             f"to get an SMS instead, which is due at once{ending}",
             ("Template", "Status", "Code"),
             tuple(Group(cells, rows) for cells, rows in counts.most_common()),
-            (*_show_example(free), *_warn(judged), *_warn_of_pause(connection)),
+            (
+                *_show_example(free),
+                *_warn(judged),
+                *_warn_of_limit(limit, reached=len(found) > limit),
+                *_warn_of_pause(connection),
+            ),
             "an SMS that a sender has taken meanwhile",
         )
 
@@ -95,6 +103,12 @@ def _show_example(free: Sequence[Candidate]) -> list[str]:
 def _warn(judged: Mapping[int, Candidate | Hindrance]) -> list[str]:
     counts = Counter(one for one in judged.values() if isinstance(one, Hindrance))
     return [f"{rows:,} are left alone: {_REASONS[one]}" for one, rows in counts.most_common()]
+
+
+def _warn_of_limit(limit: int, *, reached: bool) -> list[str]:
+    if not reached:
+        return []
+    return [f"the limit of {limit:,} is reached: run the command again for the rest"]
 
 
 def _warn_of_pause(connection: psycopg.Connection) -> list[str]:

@@ -86,6 +86,8 @@ class Candidate:
 def choose_candidates(connection: psycopg.Connection, rules: FallbackRules) -> list[int]:
     """Find messages that the rules mean, the most urgent and the latest first.
 
+    Those that have their SMS or have expired are not among them.
+
     Raises:
         psycopg.Error: The database does not answer.
 
@@ -97,6 +99,7 @@ def choose_candidates(connection: psycopg.Connection, rules: FallbackRules) -> l
         "templates": list(rules.templates),
         "org": rules.org,
         "limit": rules.limit,
+        "suffix": FALLBACK_SUFFIX,
     }
     return [number for (number,) in connection.execute(_QUERIES["choose"].encode(), values)]
 
@@ -157,9 +160,10 @@ def fall_back(
             "stamp": operation.stamp,
         },
     )
-    made = [number for (number,) in cursor]
-    note_made(connection, operation, Relation.MESSAGE, made, _UNTAKEN)
-    waiting = [one.id for one in free if one.status == MessageStatus.QUEUED]
+    made = {stands_for: number for number, stands_for in cursor}
+    note_made(connection, operation, Relation.MESSAGE, list(made.values()), _UNTAKEN)
+    # Somebody else may have queued an SMS a moment ago: that one's message is theirs to end.
+    waiting = [one.id for one in free if one.id in made and one.status == MessageStatus.QUEUED]
     with keep_rows(connection, operation, Relation.MESSAGE, waiting):
         connection.execute(
             _QUERIES["end_waiting"].encode(),
@@ -167,7 +171,8 @@ def fall_back(
         )
     hindered = {number: one for number, one in judged.items() if isinstance(one, Hindrance)}
     gone = {number: Hindrance.MOVED_ON for number in ids if number not in judged}
-    return {**dict.fromkeys((one.id for one in free), None), **hindered, **gone}
+    tried = {one.id: None if one.id in made else Hindrance.FELL_BACK for one in free}
+    return {**tried, **hindered, **gone}
 
 
 def _object(one: Candidate, rules: FallbackRules) -> Hindrance | None:

@@ -1,5 +1,6 @@
 -- Which messages go back to the queue. Each block is one of the runbooks' choices; all take the same
--- filters, of which NULL means any.
+-- filters, of which NULL means any. What went out as SMS or has expired is not chosen unless it is
+-- forced: it would fill the limit at every repeat.
 
 -- name: outage
 -- 001, outage procedure 1: fresh failures with passing errors, whatever is left of their budget.
@@ -10,6 +11,9 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
    AND m.error_code = ANY (%(codes)s)
    AND (%(channel)s::text IS NULL OR m.channel = %(channel)s)
    AND (%(org)s::text IS NULL OR m.org_id = %(org)s)
+   AND (%(force)s OR COALESCE(m.expires_at > now(), true) AND NOT EXISTS (
+        SELECT FROM outbound_message AS f
+         WHERE f.idempotency_key = m.idempotency_key || %(suffix)s))
  ORDER BY m.created_at DESC
  LIMIT %(limit)s
 
@@ -22,6 +26,9 @@ SELECT m.id, m.channel, m.status, m.error_code, m.org_id, m.attempt_seq
    AND m.updated_at < now() - %(age_s)s * interval '1 second'
    AND (%(channel)s::text IS NULL OR m.channel = %(channel)s)
    AND (%(org)s::text IS NULL OR m.org_id = %(org)s)
+   AND (%(force)s OR COALESCE(m.expires_at > now(), true) AND NOT EXISTS (
+        SELECT FROM outbound_message AS f
+         WHERE f.idempotency_key = m.idempotency_key || %(suffix)s))
  ORDER BY m.updated_at
  LIMIT %(limit)s
 

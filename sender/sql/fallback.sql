@@ -2,6 +2,7 @@
 -- transaction holds them together: who locks the WhatsApp message decides about its SMS.
 
 -- name: choose
+-- Less those that have their SMS or have expired, which would fill the limit at every repeat.
 SELECT m.id
   FROM outbound_message AS m
  WHERE m.channel = 'WHATSAPP'
@@ -11,6 +12,9 @@ SELECT m.id
    AND m.created_at > now() - %(age_s)s * interval '1 second'
    AND m.template_code = ANY (%(templates)s)
    AND (%(org)s::text IS NULL OR m.org_id = %(org)s)
+   AND COALESCE(m.expires_at > now(), true)
+   AND NOT EXISTS (SELECT FROM outbound_message AS f
+                    WHERE f.idempotency_key = m.idempotency_key || %(suffix)s)
  ORDER BY m.priority, m.created_at DESC, m.id
  LIMIT %(limit)s
 
@@ -36,17 +40,28 @@ SELECT m.id, m.org_id, m.status, m.error_code, m.template_code,
  ORDER BY m.id
 
 -- name: queue_sms
--- The key says whose fallback it is, so that there is one however often and by whom it is asked for.
-INSERT INTO outbound_message (
-    org_id, dossier_id, channel, to_recipient, subject, idempotency_key, expires_at, priority,
-    quiet_hours_override, session_id, run_id, hypothesis_id, traceparent, created_by, updated_by)
-SELECT m.org_id, m.dossier_id, 'SMS', m.to_recipient, w.text, m.idempotency_key || %(suffix)s,
-       m.expires_at, m.priority, m.quiet_hours_override, m.session_id, m.run_id, m.hypothesis_id,
-       m.traceparent, %(stamp)s, %(stamp)s
-  FROM unnest(%(ids)s::bigint[], %(texts)s::text[]) AS w (id, text)
-  JOIN outbound_message AS m ON m.id = w.id
- ORDER BY m.id
-RETURNING id
+-- The key says whose fallback it is, so that there is one however often and by whom it is asked for,
+-- also by a statement of one's own that runs at the same time. Each SMS, and what it stands for.
+WITH wanted AS (
+    SELECT m.*, w.text, m.idempotency_key || %(suffix)s AS key
+      FROM unnest(%(ids)s::bigint[], %(texts)s::text[]) AS w (id, text)
+      JOIN outbound_message AS m ON m.id = w.id
+), made AS (
+    INSERT INTO outbound_message (
+        org_id, dossier_id, channel, to_recipient, subject, idempotency_key, expires_at, priority,
+        quiet_hours_override, session_id, run_id, hypothesis_id, traceparent, created_by,
+        updated_by)
+    SELECT org_id, dossier_id, 'SMS', to_recipient, text, key, expires_at, priority,
+           quiet_hours_override, session_id, run_id, hypothesis_id, traceparent, %(stamp)s,
+           %(stamp)s
+      FROM wanted
+     ORDER BY id
+        ON CONFLICT (idempotency_key) DO NOTHING
+    RETURNING id, idempotency_key
+)
+SELECT made.id, wanted.id AS stands_for
+  FROM made
+  JOIN wanted ON wanted.key = made.idempotency_key
 
 -- name: end_waiting
 -- They will not be tried again; their budget stays open, for they are no dead letters.

@@ -71,10 +71,7 @@ def test_failed_messages_of_a_named_template_get_an_sms(ops: Operator) -> None:
     assert ops.picture(chosen) == before
     assert ops.ask("SELECT count(DISTINCT created_by) FROM outbound_message") == 1
     again = ops.run("fallback", "--critical", "--yes", "--json").json()
-    assert (again["rows"], again["warnings"]) == (
-        0,
-        ["3 are left alone: they have their SMS already"],
-    )
+    assert (again["rows"], again["warnings"]) == (0, [])
     assert ops.change("fallback", "--template", "newsletter")["changed"] == 1
 
 
@@ -145,7 +142,49 @@ def test_what_may_have_arrived_or_has_expired_is_left_alone(ops: Operator) -> No
     ops.execute("UPDATE outbound_message SET expires_at = now() WHERE id = %s", late)
     ops.add(1, attempts=1, outcome="UNKNOWN")
     dry = ops.run("fallback", "--critical", "--dry-run", "--json").json()
-    assert (dry["rows"], len(dry["warnings"])) == (0, 2)
+    assert dry["rows"] == 0
+    assert dry["warnings"] == [
+        "1 are left alone: the provider may have them, and a webhook may tell"
+    ]
+
+
+def test_a_limit_is_told_and_a_repeat_gets_past_it(ops: Operator) -> None:
+    numbers = ops.add(3)
+    [late] = ops.add(1)
+    ops.execute("UPDATE outbound_message SET expires_at = now() WHERE id = %s", late)
+    limited = ("fallback", "--critical", "--limit", "2")
+    said = "the limit of 2 is reached: run the command again for the rest"
+    assert said in ops.run(*limited, "--dry-run", "--json").json()["warnings"]
+    assert ops.change(*limited)["changed"] == 2
+    assert said not in ops.run(*limited, "--dry-run", "--json").json()["warnings"]
+    assert ops.change(*limited)["changed"] == 1
+    assert [row[0] for row in _sms(ops)] == numbers
+
+
+def test_an_sms_that_somebody_queues_at_the_same_moment_is_the_only_one(
+    ops: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, ours = _wait(ops, 2)
+
+    def judge_and_meanwhile(*arguments: Any, lock: bool = False) -> Any:  # noqa: ANN401 - passed on
+        judged = judge_candidates(*arguments, lock=lock)
+        if not lock:
+            ops.execute(
+                "INSERT INTO outbound_message (org_id, channel, to_recipient, subject,"
+                " idempotency_key) SELECT org_id, 'SMS', to_recipient, 'theirs', idempotency_key"
+                " || '-sms-fallback' FROM outbound_message WHERE id = %s",
+                theirs,
+            )
+        return judged
+
+    monkeypatch.setattr("sender.fallback.judge_candidates", judge_and_meanwhile)
+    done = ops.change("fallback", "--critical", "--waiting")
+    assert (done["changed"], done["skipped"]) == (1, {"fell_back": 1})
+    assert [row[:2] for row in _sms(ops)] == [
+        (theirs, "theirs"),
+        (ours, "[WhatsApp Fallback] Your appointment"),
+    ]
+    assert _fates(ops, [theirs, ours]) == [("QUEUED", "131016"), FELL_BACK]
 
 
 def test_a_message_that_moves_meanwhile_gets_no_sms(
@@ -175,10 +214,33 @@ def test_what_fell_back_is_not_retried(ops: Operator) -> None:
     ops.add(1)
     waiting = _wait(ops, 1)
     ops.change("fallback", "--critical", "--waiting")
-    for options in ([], ["--codes", "fell_back"], [str(waiting[0])]):
+    for options in ([], ["--mode", "dlq", "--age-hours", "0"], ["--codes", "fell_back"]):
         dry = ops.run("retry", *options, "--dry-run", "--json").json()
-        assert dry["rows"] == 0
-        assert dry["warnings"][0].startswith("1 are left alone: they went out as SMS instead")
+        assert (dry["rows"], dry["warnings"]) == (0, [])
+    named = ops.run("retry", waiting[0], "--dry-run", "--json").json()
+    assert named["rows"] == 0
+    assert named["warnings"][0].startswith("1 are left alone: they went out as SMS instead")
+
+
+@pytest.mark.parametrize("mode", [("outage",), ("dlq", "--age-hours", "0")])
+def test_what_is_never_retried_does_not_fill_a_retrys_limit(
+    ops: Operator, mode: tuple[str, ...]
+) -> None:
+    fell, late = ops.add(1, age="1 hour"), ops.add(1, age="1 hour")
+    ops.change("fallback", "--critical")
+    [sms] = [row[0] for row in _sms(ops) if row[0] == late[0]]
+    ops.execute(
+        "DELETE FROM outbound_message WHERE channel = 'SMS' AND idempotency_key ="
+        " (SELECT idempotency_key || '-sms-fallback' FROM outbound_message WHERE id = %s)",
+        sms,
+    )
+    ops.execute("UPDATE outbound_message SET expires_at = now() WHERE id = %s", late[0])
+    newest = mode[0] == "outage"
+    free = ops.add(1, age="2 hours" if newest else "1 minute")
+    retry = ("retry", "--mode", *mode, "--dry-run", "--json")
+    assert ops.run(*retry, "--limit", "1").json()["keys"] == free
+    forced = ops.run(*retry, "--force").json()["keys"]
+    assert sorted(forced) == sorted(fell + late + free)
 
 
 def test_a_paused_sms_channel_is_told(ops: Operator) -> None:
