@@ -207,7 +207,9 @@ def _pause(
     if drain.done:
         said.print("Nothing is in flight.")
         return
-    if drain.in_flight:
+    if drain.in_flight is None:
+        said.print("Whether something is in flight is not known: the database took too long.")
+    elif drain.in_flight:
         said.print(f"{drain.in_flight:,} still in flight: they end by themselves.")
     else:
         said.print("A claim is under way that began before: what it takes still goes out.")

@@ -100,16 +100,31 @@ def count_load(
         return cursor.execute(_QUERIES["count_load"].encode(), values).fetchall()
 
 
-def count_claims_before(connection: psycopg.Connection, moment: datetime) -> int:
-    """Count the senders' transactions that began before a moment and are still under way.
+def count_in_flight(
+    connection: psycopg.Connection, channels: Sequence[str], org: str | None = None
+) -> int:
+    """Count the messages whose answer a sender awaits.
 
     Raises:
         psycopg.Error: The database does not answer.
 
     """
-    values = {"application": _CLAIMING, "turned_at": moment}
-    row = connection.execute(_QUERIES["count_claims"].encode(), values).fetchone()
+    values = {"channels": list(channels), "org": org}
+    row = connection.execute(_QUERIES["count_in_flight"].encode(), values).fetchone()
     return row[0] if row else 0
+
+
+def find_writers(connection: psycopg.Connection) -> frozenset[str]:
+    """Name the senders' transactions that write messages now; any role may see them.
+
+    Asked after a switch was turned, these are all that may not have seen it; later ones have.
+
+    Raises:
+        psycopg.Error: The database does not answer.
+
+    """
+    found = connection.execute(_QUERIES["find_writers"].encode(), {"application": _CLAIMING})
+    return frozenset(name for (name,) in found)
 
 
 def pause(

@@ -29,12 +29,26 @@ SELECT c.channel,
            AND (%(org)s::text IS NULL OR m.org_id = %(org)s)) AS in_flight
   FROM unnest(%(channels)s::text[]) AS c (channel)
 
--- name: count_claims
--- Claims that began before the switch was turned and have not ended: they may not have seen it.
+-- name: count_in_flight
+-- As in count_load, without what is due, which may be very many.
 SELECT count(*)
-  FROM pg_stat_activity AS a
- WHERE a.datname = current_database() AND a.application_name = %(application)s
-   AND a.pid <> pg_backend_pid() AND a.xact_start <= %(turned_at)s
+  FROM outbound_message AS m
+  JOIN outbound_attempt AS a ON a.outbound_message_id = m.id AND a.attempt_no = m.attempt_seq
+ WHERE m.status = 'SENDING' AND m.channel = ANY (%(channels)s) AND a.settled_at IS NULL
+   AND a.outcome = 'IN_FLIGHT'
+   AND (%(org)s::text IS NULL OR m.org_id = %(org)s)
+
+-- name: find_writers
+-- The senders' transactions that write messages now. A claim locks the table before it takes the
+-- snapshot in which it sees the switch, so that all that may not have seen it are among these. Any
+-- role may see locks and names of sessions; when their transactions began, only a monitoring one.
+SELECT DISTINCT l.virtualtransaction
+  FROM pg_locks AS l
+  JOIN pg_stat_activity AS a ON a.pid = l.pid
+ WHERE l.locktype = 'relation' AND l.relation = 'outbound_message'::regclass
+   AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+   AND l.granted AND l.mode IN ('RowShareLock', 'RowExclusiveLock')
+   AND a.application_name = %(application)s AND l.pid <> pg_backend_pid()
 
 -- name: hold_switch
 SELECT s.paused AND COALESCE(s.until > now(), true), s.until, s.reason

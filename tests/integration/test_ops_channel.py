@@ -1,5 +1,7 @@
 """Switches turned by commands: what they say, what they hold, how they are taken back."""
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
@@ -165,7 +167,7 @@ def test_a_claim_that_has_not_seen_the_switch_is_waited_for(ops: Operator) -> No
         psycopg.connect(ops.database, application_name="outbound-slo sender") as sender,
         psycopg.connect(ops.database, autocommit=True) as mine,
     ):
-        sender.execute("SELECT 1")
+        sender.execute("SELECT FROM outbound_message FOR UPDATE SKIP LOCKED")
         looks: list[int] = []
         drain = wait_for_drain(mine, ["SMS"], 0.0, on_look=looks.append)
         assert (drain.in_flight, drain.claims, drain.done) == (0, 1, False)
@@ -174,3 +176,47 @@ def test_a_claim_that_has_not_seen_the_switch_is_waited_for(ops: Operator) -> No
         )
         assert drain.done
         assert looks == [0, 0, 0]
+
+
+@pytest.fixture
+def onlooker(ops: Operator) -> Iterator[str]:
+    """Give a role that may read and write the outbox, and see nothing of others' sessions."""
+    ops.execute("CREATE ROLE drainer")
+    ops.execute("GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO drainer")
+    yield "drainer"
+    ops.execute("DROP OWNED BY drainer")
+    ops.execute("DROP ROLE drainer")
+
+
+def test_a_claim_is_seen_by_a_role_without_rights_to_monitor(ops: Operator, onlooker: str) -> None:
+    with (
+        psycopg.connect(ops.database, application_name="outbound-slo sender") as sender,
+        psycopg.connect(ops.database, autocommit=True) as mine,
+    ):
+        mine.execute(f"SET ROLE {onlooker}".encode())
+        sender.execute("SELECT FROM outbound_message FOR UPDATE SKIP LOCKED")
+
+        def claim_anew(_seconds: float) -> None:
+            # The next one has seen the switch: it is not waited for.
+            sender.rollback()
+            sender.execute("SELECT FROM outbound_message FOR UPDATE SKIP LOCKED")
+
+        assert wait_for_drain(mine, ["SMS"], 0.0).claims == 1
+        assert wait_for_drain(mine, ["SMS"], 60.0, sleep=claim_anew).done
+        mine.execute("RESET ROLE")
+
+
+def test_a_drain_counts_no_longer_than_a_moment(
+    ops: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operations.switching._COUNT_MS", 100)
+    perform = "operations.channel_commands.perform"
+
+    class Done:
+        changed = 1
+
+    monkeypatch.setattr(perform, lambda *_: Done())
+    with psycopg.connect(ops.database) as other:
+        other.execute("LOCK outbound_attempt")
+        said = ops.run("stop", "--yes", OUTBOUND_REQUEST_TIMEOUT_SECONDS="0.1")
+    assert (said.code, "is not known: the database took too long" in said.err) == (3, True)
