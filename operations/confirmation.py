@@ -12,6 +12,7 @@ from rich.markup import escape
 from operations.change import Change, Outcome, Pace, Survey, bound_transaction, carry_out
 from operations.output import build_table, open_console, print_json, show_count
 from operations.progress import watch_progress
+from operations.ranges import refuse_nan
 from operations.reading import APPLICATION, told
 from outbound_slo.database import connect
 from outbound_slo.settings import DatabaseSettings, OperatorSettings
@@ -30,7 +31,14 @@ Operator = Annotated[
 Ticket = Annotated[str | None, typer.Option("--ticket", help="The incident's ticket.")]
 BatchSize = Annotated[int, typer.Option("--batch", min=1, max=5000, help="Rows per transaction.")]
 PerSecond = Annotated[
-    float, typer.Option("--per-second", min=0, help="Rows per second at most; 0: no limit.")
+    float,
+    typer.Option(
+        "--per-second",
+        min=0,
+        max=1_000_000,
+        callback=refuse_nan,
+        help="Rows per second at most; 0: no limit.",
+    ),
 ]
 
 

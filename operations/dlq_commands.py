@@ -32,6 +32,7 @@ from operations.exporting import (
 )
 from operations.files import check_place, write_whole
 from operations.output import AsJson, open_console, print_json, write_json
+from operations.ranges import TEN_YEARS_DAYS, TEN_YEARS_HOURS, refuse_nan
 from operations.reading import open_reading
 from operations.requeueing import Choice
 from operations.retry_commands import (
@@ -112,7 +113,13 @@ def export_dead_letters(
         list[str] | None, typer.Option(help="Only this template; may be given several times.")
     ] = None,
     hours: Annotated[
-        float, typer.Option(min=0, help="With --critical: made within so many hours.")
+        float,
+        typer.Option(
+            min=0,
+            max=TEN_YEARS_HOURS,
+            callback=refuse_nan,
+            help="With --critical: made within so many hours.",
+        ),
     ] = 2.0,
     channel: ChannelOption = None,
     org: Org = None,
@@ -157,7 +164,15 @@ def retry_dead_letters(
     codes: Codes = None,
     limit: Limit = 1000,
     age_hours: Annotated[
-        float, typer.Option("--age-hours", "-a", min=0, help="Not touched for so many hours.")
+        float,
+        typer.Option(
+            "--age-hours",
+            "-a",
+            min=0,
+            max=TEN_YEARS_HOURS,
+            callback=refuse_nan,
+            help="Not touched for so many hours.",
+        ),
     ] = 24.0,
     channel: ChannelOption = None,
     org: Org = None,
@@ -186,7 +201,12 @@ def retry_dead_letters(
 
 @app.command("archive")
 def archive_dead_letters(
-    days: Annotated[float, typer.Option(min=0, help="Not touched for so many days.")] = 7.0,
+    days: Annotated[
+        float,
+        typer.Option(
+            min=0, max=TEN_YEARS_DAYS, callback=refuse_nan, help="Not touched for so many days."
+        ),
+    ] = 7.0,
     codes: Codes = None,
     channel: ChannelOption = None,
     org: Org = None,
@@ -207,7 +227,12 @@ def archive_dead_letters(
 
 @app.command("purge")
 def purge_archive(
-    days: Annotated[float, typer.Option(min=0, help="Last touched so many days ago.")] = 30.0,
+    days: Annotated[
+        float,
+        typer.Option(
+            min=0, max=TEN_YEARS_DAYS, callback=refuse_nan, help="Last touched so many days ago."
+        ),
+    ] = 30.0,
     to: Annotated[
         Path | None, typer.Option("--to", help="Write them to this new file first, as CSV.")
     ] = None,

@@ -18,6 +18,7 @@ from operations.confirmation import (
 from operations.exporting import CRITICAL_TEMPLATES
 from operations.fallback import Fallback
 from operations.output import AsJson
+from operations.ranges import TEN_YEARS_HOURS, refuse_nan
 from operations.retry_commands import HOUR_S, RETRY_PER_SECOND, Codes, Limit, Org, read_codes
 from outbound_slo.vocabulary.mistakes import UserMistake
 from sender.content import SMS_TEXT
@@ -45,7 +46,12 @@ def send_sms_instead(
             "--waiting", help="Also what waits in QUEUED for another attempt; it ends as FAILED."
         ),
     ] = False,
-    hours: Annotated[float, typer.Option(min=0, help="Made within so many hours.")] = 2.0,
+    hours: Annotated[
+        float,
+        typer.Option(
+            min=0, max=TEN_YEARS_HOURS, callback=refuse_nan, help="Made within so many hours."
+        ),
+    ] = 2.0,
     codes: Codes = None,
     text: Annotated[
         str | None, typer.Option(help="What the SMS says; by default the message's subject.")

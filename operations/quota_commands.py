@@ -22,6 +22,7 @@ from operations.deferring import LONGEST_H, SPARED, Deferral, Release
 from operations.output import AsJson, build_table, open_console, print_json
 from operations.quota_changes import QuotaChange, Step, explain_absence
 from operations.quotas import Quota, QuotaReport, read_report
+from operations.ranges import refuse_nan
 from operations.reading import open_reading
 from outbound_slo.settings import ProviderSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -44,7 +45,10 @@ def register(parent: typer.Typer) -> None:
 def show_quotas(
     org: Annotated[str | None, typer.Option("--org", help="One organisation.")] = None,
     above: Annotated[
-        float, typer.Option(min=0, max=100, help="Percent used; 0 shows all organisations.")
+        float,
+        typer.Option(
+            min=0, max=100, callback=refuse_nan, help="Percent used; 0 shows all organisations."
+        ),
     ] = 70.0,
     top: Annotated[int, typer.Option(min=0, max=1000, help="Dossiers that send most.")] = 20,
     as_json: AsJson = False,
@@ -83,7 +87,9 @@ def lower_quota(
     ] = None,
     factor: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Share of the present limit, as 0.5 in 002."),
+        typer.Option(
+            min=0, max=1, callback=refuse_nan, help="Share of the present limit, as 0.5 in 002."
+        ),
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -116,7 +122,10 @@ def reset_quota(
 @app.command("defer")
 def defer_messages(
     org: Org = None,
-    hours: Annotated[float, typer.Option(min=0.1, max=LONGEST_H, help="How long, from now.")] = 4.0,
+    hours: Annotated[
+        float,
+        typer.Option(min=0.1, max=LONGEST_H, callback=refuse_nan, help="How long, from now."),
+    ] = 4.0,
     except_template: Annotated[
         list[str] | None,
         typer.Option(

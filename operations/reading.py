@@ -63,8 +63,31 @@ def told() -> Iterator[None]:
             f"The database is busy: {error.diag.message_primary}",
             "Another session holds these rows (pg_stat_activity): try again when it has ended",
         ) from error
-    except psycopg.OperationalError as error:
+    except psycopg.errors.ReadOnlySqlTransaction as error:
         raise UserMistake(
-            f"The database went away: {str(error).strip().splitlines()[0]}",
-            "Nothing of the last batch was changed; run the command again",
+            f"The database is a replica or read-only: {error.diag.message_primary}",
+            "Let DATABASE_URL name the primary",
         ) from error
+    except psycopg.Error as error:
+        if not _is_lost(error):
+            what = error.diag.message_primary or str(error).strip().splitlines()[0]
+            raise UserMistake(
+                f"The database refuses: {what}",
+                "Batches before this one stand ('outbound-slo ops log'); mend it, then try again",
+            ) from error
+        raise UserMistake(
+            f"The database went away: {(str(error).strip() or 'no answer').splitlines()[0]}",
+            "What was done is in 'outbound-slo ops log'; run the command again for the rest",
+        ) from error
+    except UnicodeEncodeError as error:
+        raise UserMistake(
+            f"An argument is not valid UTF-8: {error.object[:80]!a}", "Type it anew"
+        ) from error
+
+
+def _is_lost(error: psycopg.Error) -> bool:
+    """Tell whether the connection has ended: by the server's shutdown, or without a word."""
+    state = error.sqlstate
+    return isinstance(error, psycopg.OperationalError) and (
+        state is None or state.startswith(("08", "57P"))
+    )

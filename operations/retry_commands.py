@@ -17,6 +17,7 @@ from operations.confirmation import (
     perform,
 )
 from operations.output import AsJson
+from operations.ranges import LARGEST_ID, TEN_YEARS_HOURS, refuse_nan
 from operations.requeueing import Choice, Requeue
 from outbound_slo.settings import ProviderSettings, SenderSettings
 from outbound_slo.vocabulary.errors import PASSING_CODES
@@ -60,7 +61,10 @@ def register(app: typer.Typer) -> None:
 
 def retry_messages(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="These messages and no others.")
+        list[int] | None,
+        typer.Argument(
+            metavar="[ID]...", min=1, max=LARGEST_ID, help="These messages and no others."
+        ),
     ] = None,
     mode: Annotated[
         RetryMode, typer.Option(help="outage: fresh failures; dlq: dead letters that cooled.")
@@ -76,6 +80,8 @@ def retry_messages(
             "--age-hours",
             "-a",
             min=0,
+            max=TEN_YEARS_HOURS,
+            callback=refuse_nan,
             help="outage: created within (4); dlq: not touched for (24).",
         ),
     ] = None,

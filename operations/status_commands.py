@@ -13,6 +13,7 @@ from operations.facts import Facts, Unanswered
 from operations.judgement import Finding, judge_facts, top_level
 from operations.looking import look
 from operations.output import AsJson, open_console, print_json
+from operations.ranges import refuse_nan
 from operations.reading import open_reading
 from operations.status_screen import draw_status
 from outbound_slo.database import describe
@@ -33,7 +34,12 @@ def show_status(
     watch: Annotated[
         float | None,
         typer.Option(
-            "--watch", min=1, metavar="SECONDS", help="Look again so often, until Ctrl-C."
+            "--watch",
+            min=1,
+            max=3600,
+            callback=refuse_nan,
+            metavar="SECONDS",
+            help="Look again so often, until Ctrl-C.",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -17,6 +17,7 @@ from operations.confirmation import (
     perform,
 )
 from operations.output import AsJson
+from operations.ranges import LARGEST_ID, TEN_YEARS_MINUTES, refuse_nan
 from operations.requeueing import Choice
 from operations.retry_commands import (
     RETRY_PER_SECOND,
@@ -52,7 +53,10 @@ def register(parent: typer.Typer) -> None:
 @app.command("release")
 def release_messages(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[ID]...", help="These messages and no others.")
+        list[int] | None,
+        typer.Argument(
+            metavar="[ID]...", min=1, max=LARGEST_ID, help="These messages and no others."
+        ),
     ] = None,
     what: Annotated[
         StuckKind,
@@ -62,7 +66,12 @@ def release_messages(
     ] = StuckKind.SENDING,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Since when: 5 (sending), 30 (overdue), 60 (waiting)."),
+        typer.Option(
+            min=0,
+            max=TEN_YEARS_MINUTES,
+            callback=refuse_nan,
+            help="Since when: 5 (sending), 30 (overdue), 60 (waiting).",
+        ),
     ] = None,
     codes: Codes = None,
     limit: Limit = 1000,

@@ -10,6 +10,7 @@ from operations.holds import find_holds
 from operations.judgement import Finding, judge_facts
 from operations.looking import look
 from operations.output import AsJson, open_console, print_json
+from operations.ranges import LARGEST_ID
 from operations.reading import open_reading
 from operations.retry_commands import ChannelOption, Org, read_channel
 from operations.status_commands import write_answer
@@ -71,7 +72,12 @@ def list_messages(
 def explain_message(
     number: Annotated[
         int | None,
-        typer.Argument(metavar="[ID]", help="The message; without it, all that is stuck."),
+        typer.Argument(
+            metavar="[ID]",
+            min=1,
+            max=LARGEST_ID,
+            help="The message; without it, all that is stuck.",
+        ),
     ] = None,
     org: Org = None,
     as_json: AsJson = False,

@@ -7,6 +7,7 @@ import typer
 from operations.change import BATCH, Pace
 from operations.confirmation import BatchSize, DryRun, Manner, Operator, Ticket, Yes, perform
 from operations.output import AsJson, build_table, open_console, print_json
+from operations.ranges import LARGEST_ID
 from operations.reading import open_reading
 from operations.undo import Undo, read_operations
 
@@ -18,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def undo_operation(
-    number: Annotated[int, typer.Argument(metavar="ID", help="Number of the operation.")],
+    number: Annotated[
+        int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Number of the operation.")
+    ],
     batch: BatchSize = BATCH,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from operations.output import AsJson, build_table, open_console, print_json, show_age
+from operations.ranges import LARGEST_ID
 from operations.reading import open_reading
 from operations.retry_commands import ChannelOption, Org, read_channel
 from operations.verification import Finding, Scope, Verdict, verify
@@ -37,7 +38,10 @@ def verify_recovery(
         typer.Option(help="Look back 90s, 10m or 2h, in place of each criterion's own time."),
     ] = None,
     operation: Annotated[
-        int | None, typer.Option(help="Judge the messages of this operation (with 'retry').")
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST_ID, help="Judge the messages of this operation (with 'retry')."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
