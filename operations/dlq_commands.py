@@ -1,6 +1,7 @@
 """`outbound-slo ops dlq`: dead letters reported, exported, retried, archived, purged (001)."""
 
 import sys
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Annotated
@@ -250,7 +251,8 @@ def purge_archive(
 ) -> None:
     """Delete old messages from the archive; with --to, once they are on the disk as CSV.
 
-    If it is cut short, the file has what was deleted: name another one for the rest.
+    If it is cut short, the file has what was deleted: name another one for the rest. Only when it
+    is killed, or the database is gone, may the file's last rows be in the archive still.
     """
     leftovers = Leftovers(days * DAY_S, read_codes(codes), read_channel(channel), org, limit)
     pace = Pace(batch, per_second)
@@ -262,5 +264,9 @@ def purge_archive(
     keepsake = Keepsake(to)
     try:
         perform(Purge(leftovers, keepsake.save, str(to)), manner)
+    except BaseException:
+        with suppress(UserMistake), open_reading() as connection:
+            keepsake.settle(connection)
+        raise
     finally:
         keepsake.close()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -127,6 +128,8 @@ class Keepsake:
 
     path: Path
     _file: BinaryIO | None = field(default=None, init=False)
+    _whole: int = field(default=0, init=False)
+    _last: Sequence[int] = field(default=(), init=False)
 
     def save(self, connection: psycopg.Connection, ids: Sequence[int]) -> None:
         """Write rows and wait until they are on the disk.
@@ -135,9 +138,10 @@ class Keepsake:
             UserMistake: The file is there already, or can't be made or written.
 
         """
-        heading = self._file is None
         if self._file is None:
             self._file = open_lasting(self.path)
+        self.settle(connection)
+        heading = self._whole == 0
         statement = sql.SQL(
             "COPY (SELECT * FROM outbound_message_archive WHERE id = ANY (%(ids)s) ORDER BY id)"
             " TO STDOUT WITH (FORMAT csv, HEADER {heading})"
@@ -149,12 +153,44 @@ class Keepsake:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
+            self._cut()
             raise UserMistake(
                 f"{self.path} can't be written: {error.strerror}",
                 "Nothing of this batch was deleted; name a file on another disk",
             ) from error
 
+        self._last = list(ids)
+
+    def settle(self, connection: psycopg.Connection) -> None:
+        """Take the last rows out of the file again if they are still in the archive.
+
+        They are deleted in the transaction that saved them, which may be rolled back after that.
+
+        Raises:
+            psycopg.Error: The database does not answer; they stay in the file.
+
+        """
+        if self._file is None or not self._last:
+            return
+        statement = "SELECT EXISTS (SELECT FROM outbound_message_archive WHERE id = ANY (%s))"
+        row = connection.execute(statement, (list(self._last),)).fetchone()
+        if row == (True,):
+            self._cut()
+        else:
+            self._whole = self._file.tell()
+        self._last = ()
+
     def close(self) -> None:
-        """Close the file, if there was anything to write."""
+        """Close the file, and remove it if there is nothing in it."""
         if self._file is not None:
             self._file.close()
+            if self.path.stat().st_size == 0:
+                self.path.unlink()
+
+    def _cut(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                # What could not be written may still be in the buffer.
+                self._file.flush()
+            self._file.truncate(self._whole)
+            self._file.seek(self._whole)

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import psycopg
 import pytest
 
+from sender.audit import note_progress
 from tests.integration.ops_processes import kill_midway, start_ops
 from tests.ops_parts import Operator
 from tests.ops_schemas import check_printed
@@ -227,6 +228,41 @@ def test_nothing_is_purged_that_could_not_be_written(
         monkeypatch.undo()
     assert len(_archived(ops)) == 3
     assert ops.run("log", "--json").json()[0]["state"] == "failed"
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_what_was_written_and_not_deleted_is_not_left_in_the_file(
+    ops: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    numbers = ops.add(4, age="31 days")
+    ops.change("dlq", "archive")
+    calls: list[int] = []
+
+    def note_or_fail(*arguments: Any) -> None:  # noqa: ANN401 - passed on
+        calls.append(1)
+        if 1 < len(calls) <= 1 + failures:
+            raise psycopg.errors.DeadlockDetected("deadlock detected")
+        note_progress(*arguments)
+
+    monkeypatch.setattr("operations.change.note_progress", note_or_fail)
+    file = tmp_path / "purged.csv"
+    said = ops.run("dlq", "purge", "--to", file, "--batch", "2", "--yes")
+    assert said.code == (0 if failures == 1 else 2)
+    rows = csv.DictReader(file.read_text("utf-8").splitlines())
+    gone = [number for number in numbers if number not in _archived(ops)]
+    assert [int(row["id"]) for row in rows] == gone
+    assert len(gone) == (4 if failures == 1 else 2)
+
+
+def test_a_file_without_rows_is_not_left(
+    ops: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops.add(1, age="31 days")
+    ops.change("dlq", "archive")
+    failing = Mock(side_effect=psycopg.errors.DeadlockDetected("deadlock detected"))
+    monkeypatch.setattr("operations.change.note_progress", failing)
+    assert ops.run("dlq", "purge", "--to", tmp_path / "purged.csv", "--yes").code == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_purge_has_on_the_disk_what_it_has_deleted(ops: Operator, tmp_path: Path) -> None:
