@@ -11,11 +11,6 @@ from outbound_slo.vocabulary.statuses import AttemptOutcome, MessageStatus
 CEILING = 20_000
 """Rows are counted up to here, twice the highest line that is drawn through a number of them."""
 
-JUDGED = frozenset(
-    {AttemptOutcome.SENT.value, AttemptOutcome.FAILED.value, AttemptOutcome.UNKNOWN.value}
-)
-"""Outcomes that the provider decided; our own refusals and deferrals judge nobody (D3)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:

@@ -7,9 +7,6 @@
 SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true)
 
--- name: bound
-SELECT set_config('statement_timeout', %(patience_ms)s::text, true)
-
 -- name: instant
 SELECT now() AS now, to_regclass('outbound_rollup') IS NOT NULL AS rollup
 
