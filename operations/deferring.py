@@ -32,6 +32,7 @@ class Deferral:
     Attributes:
         hours: How long, from the start of the operation.
         spared: Templates that go on.
+        templates: These templates alone; None for all.
         org_id: One organisation; None for all.
         undoes: Nothing: it is no undo.
 
@@ -40,6 +41,7 @@ class Deferral:
     hours: float
     spared: tuple[str, ...] = SPARED
     org_id: str | None = None
+    templates: tuple[str, ...] | None = None
     undoes: int | None = None
 
     @property
@@ -50,7 +52,12 @@ class Deferral:
     @property
     def parameters(self) -> Mapping[str, object]:
         """See `Change`."""
-        return {"hours": self.hours, "except_template": list(self.spared), "org_id": self.org_id}
+        return {
+            "hours": self.hours,
+            "except_template": list(self.spared),
+            "org_id": self.org_id,
+            "template": self.templates and list(self.templates),
+        }
 
     def survey(self, connection: psycopg.Connection) -> Survey:
         """See `Change`."""
@@ -60,6 +67,7 @@ class Deferral:
                 {
                     "hours": self.hours,
                     "spared": list(self.spared),
+                    "templates": self.templates and list(self.templates),
                     "org_id": self.org_id,
                     "command": DEFER,
                 },
@@ -76,8 +84,7 @@ class Deferral:
         return Survey(
             [row["id"] for row in free],
             "messages",
-            f"to wait for {self.hours:g} hours; urgent ones, those without a template and "
-            f"{_list(self.spared)} go on",
+            f"to wait for {self.hours:g} hours; {self._tell_others()} go on",
             ("Org", "Template"),
             _group(free),
             tuple(warnings),
@@ -89,6 +96,11 @@ class Deferral:
         """See `Change`."""
         done = defer_messages(connection, operation, keys, self.hours)
         return Applied(done, {MOVED_ON: len(keys) - done} if done < len(keys) else {})
+
+    def _tell_others(self) -> str:
+        if self.templates:
+            return "urgent ones and those of other templates"
+        return f"urgent ones, those without a template and {_list(self.spared)}"
 
 
 @dataclass(frozen=True, slots=True)

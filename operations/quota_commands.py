@@ -133,6 +133,10 @@ def defer_messages(
             "unless any is given."
         ),
     ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this template, as a campaign's; may be given more than once."),
+    ] = None,
     end: Annotated[bool, typer.Option("--end", help="Let deferred messages go again.")] = False,
     batch: BatchSize = BATCH,
     dry_run: DryRun = False,
@@ -143,10 +147,17 @@ def defer_messages(
 ) -> None:
     """Let queued WhatsApp messages that are not urgent wait for some hours (002, option C)."""
     manner = Manner(dry_run, yes, operator, ticket, as_json, Pace(batch))
+    if template and (except_template or end):
+        raise UserMistake(
+            "--template goes with neither --except-template nor --end",
+            "Name the templates that wait, or those that go on; 'ops undo' takes one deferral back",
+        )
     if end:
         perform(Release(org), manner)
     else:
-        perform(Deferral(hours, tuple(except_template or SPARED), org), manner)
+        spared = () if template else tuple(except_template or SPARED)
+        only = tuple(dict.fromkeys(template)) if template else None
+        perform(Deferral(hours, spared, org, only), manner)
 
 
 def write_report(report: QuotaReport) -> dict[str, object]:

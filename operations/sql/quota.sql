@@ -116,6 +116,7 @@ SELECT m.id, m.org_id, m.template_code AS template,
         LIMIT 1) AS d ON true
  WHERE m.status = 'QUEUED' AND m.channel = 'WHATSAPP' AND m.priority > 0
    AND m.template_code <> ALL (%(spared)s::text[])
+   AND (%(templates)s::text[] IS NULL OR m.template_code = ANY (%(templates)s))
    AND COALESCE(m.scheduled_at < now() + %(hours)s * interval '1 hour', true)
    AND (%(org_id)s::text IS NULL OR m.org_id = %(org_id)s)
  ORDER BY m.id

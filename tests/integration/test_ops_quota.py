@@ -261,6 +261,24 @@ def test_deferring_leaves_alone_what_002_spares_and_what_cannot_wait(ops: Operat
     )
 
 
+def test_a_campaign_is_deferred_by_its_templates(ops: Operator) -> None:
+    numbers = {
+        name: ops.add(1, status="QUEUED", attempts=0, code=None, template=name)[0]
+        for name in ("autumn", "winter", "appointment_reminder", "news")
+    }
+    named = ("--template", "autumn", "--template", "appointment_reminder")
+    dry = ops.run("quota", "defer", *named, "--dry-run", "--json").json()
+    assert dry["keys"] == [numbers["autumn"], numbers["appointment_reminder"]]
+    assert dry["effect"].endswith("; urgent ones and those of other templates go on")
+    done = ops.change("quota", "defer", "--template", "winter", "--hours", "4")
+    assert done["changed"] == 1
+    waits = "SELECT id FROM outbound_message WHERE scheduled_at > now() + interval '3 hours'"
+    assert ops.execute(waits) == [(numbers["winter"],)]
+    for other in (("--except-template", "news"), ("--end",)):
+        refused = ops.run("quota", "defer", "--template", "winter", *other)
+        assert (refused.code, "goes with neither" in refused.err) == (2, True)
+
+
 def test_deferring_again_puts_nothing_off_further(ops: Operator) -> None:
     queue(ops, 2, template="newsletter")
     ops.change("quota", "defer", "--hours", 4)
