@@ -31,8 +31,8 @@ level 2 (001).
 - It asks, with the count; `--yes` where nobody can be asked.
 - `--operator` and `--ticket` go into the audit and into `updated_by`, as `ops-12-retry-ana-INC-7`.
   Without them it is `OUTBOUND_OPERATOR` and `OUTBOUND_TICKET`, or the login's name.
-- It works in batches: `--batch` rows in one transaction, `--per-second` rows at most, with a
-  progress bar and a rate.
+- It works in batches with a progress bar and a rate: `--batch` rows in one transaction and
+  `--per-second` rows at most, where a command that may change many rows has these options.
 - Ctrl-C ends it after the batch under way; a second one ends it at once and undoes that batch.
 - Killed, its whole batches stand and are counted; the same command again does the rest.
 - Rows are chosen by the state that the command ends, so a repeat finds nothing to do.
@@ -49,6 +49,22 @@ attempt is marked as a possible duplicate.
 
 ## Procedures
 
+"""
+
+_RESTORE = """## Restoring a backup
+
+As a superuser, into an empty database while no sender runs; `ops backup check FILE` before it says
+whether the file is whole. Its manifest names the newest migration, which the restoring version needs.
+
+```bash
+outbound-slo db migrate
+psql --dbname=NAME --command='TRUNCATE outbound_switch'
+pg_restore --data-only --disable-triggers --single-transaction --exit-on-error --dbname=NAME FILE
+outbound-slo exporter rollup verify --repair
+```
+
+The first and the last command use `DATABASE_URL`. Channels that were paused are paused again, and
+what was in flight at the backup waits in SENDING: see `ops stuck list` before senders start.
 """
 
 
@@ -71,6 +87,7 @@ def _write_page() -> Iterator[str]:
     yield ""
     yield from (f"- {each.title} ({each.place}): {each.note}" for each in noted)
     yield ""
+    yield _RESTORE
     yield "## The SQL that a command replaces"
     yield ""
     yield "Where no command can be run. These have no dry run, no undo and no caution."

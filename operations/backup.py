@@ -108,11 +108,12 @@ class Backup:
 
 
 @contextmanager
-def take_snapshot(connection: psycopg.Connection) -> Iterator[Snapshot]:
+def take_snapshot(connection: psycopg.Connection, *, estimated: bool = False) -> Iterator[Snapshot]:
     """Give one instant of the queue's tables, with their rows counted.
 
     Args:
         connection: Not in a transaction yet.
+        estimated: Give the planner's estimates in place of a count, which reads whole tables.
 
     """
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -127,8 +128,8 @@ def take_snapshot(connection: psycopg.Connection) -> Iterator[Snapshot]:
             _QUERIES["locate"].encode(), {"names": list(BACKED_UP)}
         ).fetchall()
         holdings = [
-            Holding(schema, table, _count(connection, schema, table), size)
-            for schema, table, size in located
+            Holding(schema, table, about if estimated else _count(connection, schema, table), size)
+            for schema, table, size, about in located
         ]
         newest = connection.execute(_QUERIES["newest_migrations"].encode()).fetchall()
         yield Snapshot(exported[0], exported[1], holdings, dict(newest))
@@ -159,6 +160,7 @@ def create_backup(
     snapshot: Snapshot,
     directory: Path,
     watch: Callable[[Path], None],
+    release: Callable[[], None],
 ) -> Backup:
     """Dump a snapshot, read the file back, and only then give it its name.
 
@@ -169,6 +171,7 @@ def create_backup(
         snapshot: What to dump.
         directory: Where the backup and its manifest go, readable by their owner alone.
         watch: Called twice a second with the file that grows.
+        release: Called after the dump, to end the snapshot: while it is open VACUUM removes nothing.
 
     Raises:
         UserMistake: pg_dump failed, or the file is not what it should be; nothing is left then.
@@ -186,6 +189,7 @@ def create_backup(
             partial,
             lambda: watch(partial),
         )
+        release()
         manifest = Manifest(
             format=FORMAT,
             file=path.name,

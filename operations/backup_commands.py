@@ -1,6 +1,7 @@
 """`outbound-slo ops backup`: the queue in a file that was checked (001)."""
 
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,8 @@ def create(
         reading = stack.enter_context(connect(url, application_name=APPLICATION))
         archiver = find_archiver(read_server_version(reading)[0])
         reading.rollback()
-        snapshot = stack.enter_context(take_snapshot(reading))
+        held = stack.enter_context(ExitStack())
+        snapshot = held.enter_context(take_snapshot(reading, estimated=dry_run))
         if dry_run:
             _print_plan(snapshot, archiver, to, manner)
             return
@@ -83,7 +85,7 @@ def create(
             with audited(
                 audit, "backup create", manner, parameters=parameters, planned=planned
             ) as operation:
-                backup = _create(archiver, reading, url, snapshot, to, console)
+                backup = _create(archiver, reading, url, snapshot, to, console, held.close)
                 note_progress(audit, operation, planned)
         except KeyboardInterrupt:
             console.print("Interrupted: no backup was made, and nothing is left of it.")
@@ -131,6 +133,7 @@ def _create(
     snapshot: Snapshot,
     to: Path,
     console: Console,
+    release: Callable[[], None],
 ) -> Backup:
     growing: list[Path] = []
 
@@ -143,7 +146,7 @@ def _create(
             growing[:] = [file]
             watch()
 
-        return create_backup(archiver, reading, url, snapshot, to, note)
+        return create_backup(archiver, reading, url, snapshot, to, note, release)
 
 
 def _tell_backup(backup: Backup, operation: int, manner: Manner) -> None:
@@ -186,8 +189,10 @@ def _print_plan(snapshot: Snapshot, archiver: Archiver, to: Path, manner: Manner
         return
     console = open_console()
     rows = [(each.table, each.rows, show_size(each.bytes)) for each in snapshot.holdings]
-    headings = ("Table", "Rows", "Size in the database")
-    console.print(build_table("ops backup create", headings, rows, right=", ".join(headings[1:])))
+    headings = ("Table", "Rows, about", "Size in the database")
+    console.print(
+        build_table("ops backup create", headings, rows, right="Rows, about, Size in the database")
+    )
     console.print(
         f"The file will have up to {show_size(size)}, mostly much less: it is compressed. "
         f"Free there: {show_size(free)}."

@@ -85,7 +85,9 @@ _DEFER = """UPDATE outbound_message
  WHERE id IN (
        SELECT id FROM outbound_message
         WHERE channel = 'WHATSAPP' AND status = 'QUEUED' AND priority > 0
-          AND COALESCE(template_code, '') NOT IN ('urgent_alert', 'appointment_reminder')
+          AND template_code NOT IN ('urgent_alert', 'appointment_reminder')
+          AND COALESCE(scheduled_at < now() + interval '4 hours', true)
+          AND COALESCE(expires_at > now() + interval '4 hours', true)
         ORDER BY id FOR UPDATE);"""
 
 _ARCHIVE = """WITH old AS (
@@ -174,7 +176,9 @@ PROCEDURES: tuple[Procedure, ...] = (
         ("ops fallback --critical",),
         "ops_fallback",
         _FALLBACK,
-        "Safe to repeat, unlike 001's. `--waiting` takes what still waits for a retry, too.",
+        "Safe to repeat, unlike 001's. `--waiting` takes what still waits for a retry, too. 001's own "
+        "INSERT makes keys with the time in them, which neither `ops fallback` nor `ops retry` "
+        "knows: do not mix the two, or one message goes out several times.",
     ),
     Procedure(
         "001:456",
@@ -231,7 +235,7 @@ PROCEDURES: tuple[Procedure, ...] = (
         "Queue: backup",
         ("ops backup create --to /backup",),
         "ops_backup",
-        note="Takes no CHECKPOINT, which a dump does not need.",
+        note="Takes no CHECKPOINT, which a dump does not need. How to restore one is below.",
     ),
     Procedure(
         "001:1258",

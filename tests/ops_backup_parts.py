@@ -81,6 +81,22 @@ def make_late_client(directory: Path, statement: str) -> dict[str, str]:
     return _make_wrapper(directory, f'{psql} -qc "{statement}" || exit 1')
 
 
+def make_watching_client(directory: Path, database: str, record: Path) -> dict[str, str]:
+    """Make a pg_restore that notes how many sessions of commands hold a snapshot, and does its work."""
+    real = find_client()
+    psql = Path(real["pg_dump"]).with_name("psql")
+    found = make_client(directory, dump=f'exec {real["pg_dump"]} "$@"')
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'outbound-slo ops' AND backend_xmin IS NOT NULL"
+    )
+    body = f'{psql} -Atc "{asked}" {database} >> {record}\nexec {real["pg_restore"]} "$@"'
+    (directory / "pg_restore").write_text(
+        _FAKE.format(name="pg_restore", version="99.1", body=body)
+    )
+    return found
+
+
 def make_lossy_client(directory: Path, table: str) -> dict[str, str]:
     """Make a pg_dump that leaves a table out and says nothing."""
     keep = f'case "$a" in *.\'"{table}"\') ;; *) set -- "$@" "$a";; esac'

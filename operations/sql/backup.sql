@@ -4,8 +4,11 @@
 SELECT pg_export_snapshot(), now()
 
 -- name: locate
--- Schema and name of the tables that are here, with their size without indexes in bytes.
-SELECT n.nspname AS schema_name, c.relname AS name, pg_table_size(c.oid) AS bytes
+-- Schema and name of the tables that are here, with their size without indexes in bytes, and about how
+-- many rows they have.
+SELECT n.nspname AS schema_name, c.relname AS name, pg_table_size(c.oid) AS bytes,
+       CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint
+            ELSE pg_stat_get_live_tuples(c.oid) END AS about
   FROM unnest(%(names)s::text[]) WITH ORDINALITY AS wanted (name, place)
   JOIN pg_class AS c ON c.oid = to_regclass(wanted.name)
   JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -33,6 +33,7 @@ from tests.ops_backup_parts import (
     make_late_client,
     make_lossy_client,
     make_recording_client,
+    make_watching_client,
 )
 from tests.ops_parts import Operator
 
@@ -189,6 +190,8 @@ def test_without_a_manifest_nothing_can_be_said(operator: Operator, copied: Path
 def test_a_dry_run_shows_tables_rows_and_size_and_writes_nothing(
     operator: Operator, tmp_path: Path
 ) -> None:
+    operator.execute("ANALYZE")
+
     printed = operator.run("backup", "create", "--to", tmp_path, "--dry-run")
     as_json = operator.run("backup", "create", "--to", tmp_path, "--dry-run", "--json")
 
@@ -197,6 +200,27 @@ def test_a_dry_run_shows_tables_rows_and_size_and_writes_nothing(
     assert {each["table"]: each["rows"] for each in as_json.json()["tables"]}["dossier"] == 2
     assert as_json.json()["bytes_at_most"] > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_no_snapshot_is_held_while_the_file_is_read_back(
+    operator: Operator, tmp_path: Path
+) -> None:
+    client = make_watching_client(tmp_path / "bin", operator.database, tmp_path / "held")
+
+    printed = operator.run("backup", "create", "--to", tmp_path, **client)
+
+    assert printed.code == 0, printed
+    assert set((tmp_path / "held").read_text().split()) == {"0"}
+
+
+def test_a_dry_run_counts_no_rows(operator: Operator, tmp_path: Path) -> None:
+    operator.execute("ANALYZE")
+    operator.execute("UPDATE pg_class SET reltuples = 77 WHERE relname = 'dossier'")
+
+    dry = operator.run("backup", "create", "--to", tmp_path, "--dry-run", "--json").json()
+
+    operator.execute("ANALYZE dossier")
+    assert {each["table"]: each["rows"] for each in dry["tables"]}["dossier"] == 77
 
 
 def test_the_password_is_no_argument(operator: Operator, tmp_path: Path) -> None:
