@@ -54,7 +54,7 @@ attempt is marked as a possible duplicate.
 _RESTORE = """## Restoring a backup
 
 As a superuser, into an empty database while no sender runs; `ops backup check FILE` before it says
-whether the file is whole. Its manifest names the newest migration, which the restoring version needs.
+whether the file is whole. Its manifest names the newest migration, which the new database needs.
 
 ```bash
 outbound-slo db migrate

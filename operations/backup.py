@@ -171,7 +171,7 @@ def create_backup(
         snapshot: What to dump.
         directory: Where the backup and its manifest go, readable by their owner alone.
         watch: Called twice a second with the file that grows.
-        release: Called after the dump, to end the snapshot: while it is open VACUUM removes nothing.
+        release: Ends the snapshot after the dump: while it is open VACUUM removes nothing.
 
     Raises:
         UserMistake: pg_dump failed, or the file is not what it should be; nothing is left then.

@@ -189,10 +189,8 @@ def _print_plan(snapshot: Snapshot, archiver: Archiver, to: Path, manner: Manner
         return
     console = open_console()
     rows = [(each.table, each.rows, show_size(each.bytes)) for each in snapshot.holdings]
-    headings = ("Table", "Rows, about", "Size in the database")
-    console.print(
-        build_table("ops backup create", headings, rows, right="Rows, about, Size in the database")
-    )
+    headings = ("Table", "About rows", "Size in the database")
+    console.print(build_table("ops backup create", headings, rows, right=", ".join(headings[1:])))
     console.print(
         f"The file will have up to {show_size(size)}, mostly much less: it is compressed. "
         f"Free there: {show_size(free)}."

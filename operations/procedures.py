@@ -176,8 +176,8 @@ PROCEDURES: tuple[Procedure, ...] = (
         ("ops fallback --critical",),
         "ops_fallback",
         _FALLBACK,
-        "Safe to repeat, unlike 001's. `--waiting` takes what still waits for a retry, too. 001's own "
-        "INSERT makes keys with the time in them, which neither `ops fallback` nor `ops retry` "
+        "Safe to repeat, unlike 001's. `--waiting` takes what still waits for a retry, too. 001's "
+        "own INSERT makes keys with the time in them, which neither `ops fallback` nor `ops retry` "
         "knows: do not mix the two, or one message goes out several times.",
     ),
     Procedure(

@@ -82,7 +82,7 @@ def make_late_client(directory: Path, statement: str) -> dict[str, str]:
 
 
 def make_watching_client(directory: Path, database: str, record: Path) -> dict[str, str]:
-    """Make a pg_restore that notes how many sessions of commands hold a snapshot, and does its work."""
+    """Make a pg_restore that notes how many of our sessions hold a snapshot, and works."""
     real = find_client()
     psql = Path(real["pg_dump"]).with_name("psql")
     found = make_client(directory, dump=f'exec {real["pg_dump"]} "$@"')
