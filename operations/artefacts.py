@@ -41,7 +41,7 @@ level 2 (001).
 - `ops log` says who did what, when, to how many rows; `killed` where a session died.
 - `--json` is for machines, together with `--yes` or `--dry-run`.
 - Exit codes: 0 done, or nothing to do; 1 declined, or not as it should be; 2 a mistake in what was
-  typed or set; 130 interrupted.
+  typed or set; 3 paused, but something is still in flight; 130 interrupted.
 
 Nothing that may have reached the provider is queued again before the recovery window is over, nor
 while webhooks are silent or refused, since one might tell (D12). `--force` takes the risk, and the
