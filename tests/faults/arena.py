@@ -1,9 +1,11 @@
 """The real processes of one scenario: PostgreSQL, the simulator and any number of senders."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from outbound_slo.embedded.processes import LOOPBACK, Supervisor, http_probe, pi
 from tests.faults.clock import skew
 from tests.faults.evidence import QUERIES
 from tests.faults.judge import OPERATOR
-from tests.faults.plan import ORG, Halt, Plan, SenderSpec, Service, phone_number
+from tests.faults.plan import LAST, ORG, Halt, Plan, SenderSpec, Service, phone_number
 from tests.faults.sinkhole import Sinkhole
 from tests.integration.sending import APP_SECRET, own_environment, use_simulator
 from tests.patience import wait_for
@@ -56,6 +58,7 @@ class Arena:
             Service.SILENT: sinkhole.address,
         }
         self._senders: dict[int, Child] = {}
+        self._operations: list[int] = []
         self._ports = [pick_port() for _ in plan.senders]
         self.simulator_url = f"http://{LOOPBACK}:{pick_port()}"
         with psycopg.connect(database) as connection:
@@ -181,6 +184,32 @@ class Arena:
                     return cursor.fetchall() if cursor.description else []
             except psycopg.errors.DeadlockDetected:
                 continue
+
+    def run_command(self, arguments: Sequence[str]) -> None:
+        """Run `outbound-slo ops` as an operator would, with the senders' own patience.
+
+        Raises:
+            AssertionError: It ended with an error.
+
+        """
+        if LAST in arguments and not self._operations:
+            return
+        words = [str(self._operations.pop()) if word == LAST else word for word in arguments]
+        done = subprocess.run(
+            [PROGRAM, "ops", *words, "--yes", "--json"],
+            env=self._sender_environment(0, self._plan.senders[0]),
+            capture_output=True,
+            text=True,
+            timeout=START_PATIENCE_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise AssertionError(
+                f"ops {' '.join(words)} ended with {done.returncode}: {done.stderr}"
+            )
+        told = json.loads(done.stdout)
+        if told.get("changed"):
+            self._operations.append(told["operation"])
 
     def set_faults(self, faults: tuple[Mapping[str, object], ...]) -> None:
         """Replace the provider's faults."""

@@ -16,6 +16,10 @@ from outbound_slo.vocabulary.statuses import AttemptOutcome, MessageStatus, may_
 from tests.faults.plan import Allowance
 
 OPERATOR = "operator"
+COMMAND = "outbound-slo ops"
+"""Commands have to wait for what may have been accepted; a person at psql does not."""
+
+_PEOPLE = frozenset({OPERATOR, COMMAND})
 """application_name of the connection that plays an operator: D17 lets only those reset."""
 
 _ACCEPTED = frozenset({MessageStatus.SENT, MessageStatus.DELIVERED})
@@ -180,7 +184,7 @@ def judge(evidence: Evidence, allowance: Allowance, *, resends: bool = False) ->
         duplicated=sum(1 for _ in case.find_repetitions()),
         marked=sum(attempt.possible_duplicate for attempt in evidence.attempts),
         unknown=len(case.unknown_attempts()),
-        by_hand=sum(change.application == OPERATOR for change in evidence.status_changes),
+        by_hand=sum(change.application in _PEOPLE for change in evidence.status_changes),
         violations=violations,
     )
 
@@ -201,7 +205,7 @@ class _Case:
         self.ordered = {
             (change.message_id, change.attempt)
             for change in evidence.status_changes
-            if change.application == OPERATOR and change.old in _FINISHED
+            if change.application in _PEOPLE and change.old in _FINISHED
         }
 
     def find_violations(self) -> Iterator[Violation]:
@@ -283,7 +287,7 @@ class _Case:
 
     def _judge_moves(self) -> Iterator[Violation]:
         for change in self.evidence.status_changes:
-            if change.application == OPERATOR and change.new is MessageStatus.QUEUED:
+            if change.application in _PEOPLE and change.new is MessageStatus.QUEUED:
                 continue
             if not may_move(change.old, change.new):
                 where = f"message {change.message_id}: {change.old.value} to {change.new.value}"

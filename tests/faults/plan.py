@@ -120,6 +120,18 @@ class ResetByHand:
     reset: Reset
 
 
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Run `outbound-slo ops` with these arguments, without being asked.
+
+    LAST stands for the last operation that changed something and was not undone.
+    """
+
+    arguments: tuple[str, ...]
+
+
+LAST = "LAST"
+
 ProcessBlow = StartSender | KillSender | FreezeSender | EndSender | EndSenderInOutage
 Blow = (
     ProcessBlow
@@ -129,6 +141,7 @@ Blow = (
     | SetBehaviour
     | ForgeWebhooks
     | ResetByHand
+    | RunCommand
 )
 
 

@@ -17,6 +17,7 @@ from tests.faults.plan import (
     KillSender,
     ProcessBlow,
     ResetByHand,
+    RunCommand,
     SetBehaviour,
     SetFaults,
     StartSender,
@@ -41,6 +42,8 @@ def strike(arena: Arena, blow: Blow) -> None:
             forge(arena, count)
         case ResetByHand(reset):
             arena.operate(f"reset_{reset.value}")
+        case RunCommand(arguments):
+            arena.run_command(arguments)
         case _:
             strike_process(arena, blow)
 

@@ -56,7 +56,7 @@ def test_once_prints_the_page_and_ends(database: str) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     numbers = read_text(told.stdout)
     assert total(numbers, "outbound_message_queue_depth", channel="whatsapp") == 0
-    assert total(numbers, "outbound_exporter_query_success") == 21
+    assert total(numbers, "outbound_exporter_query_success") == 22
     assert "outbound_message_dlq_size" in told.stdout
 
 
@@ -126,14 +126,14 @@ def test_check_validates_packs_without_a_database() -> None:
     told = run_exporter(NOWHERE, "check")
 
     assert told.returncode == 0
-    assert "outbound: 48 metrics from 21 queries, well formed" in told.stdout
+    assert "outbound: 49 metrics from 22 queries, well formed" in told.stdout
 
 
 def test_a_live_check_finds_nothing_on_a_migrated_database(database: str) -> None:
     told = run_exporter(database, "check", "--live", COLUMNS="200")
 
     assert told.returncode == 0
-    assert told.stdout.count("none") == 21
+    assert told.stdout.count("none") == 22
 
 
 def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) -> None:
@@ -232,7 +232,7 @@ def test_a_reader_without_the_right_to_compact_still_counts(
             connection.execute("DROP ROLE mere_reader")
 
     assert total(numbers, "outbound_attempts_total", channel="sms", outcome="sent") == 5
-    assert total(numbers, "outbound_exporter_query_success") == 21
+    assert total(numbers, "outbound_exporter_query_success") == 22
     complaints = [line for line in caplog.messages if "not compacted" in line]
     assert len(complaints) == 1
     assert "permission" in complaints[0]

@@ -126,6 +126,8 @@ def test_dry_runs_on_a_narrow_terminal(ops: Operator) -> None:
         "1,000 messages to get an SMS instead, which is due at once.",
         "Mind: the SMS says, for example: [WhatsApp Fallback] Your",
         "appointment",
+        "Mind: the limit of 1,000 is reached: run the command again",
+        "for the rest",
         "An undo does not bring back an SMS that a sender has taken",
         "meanwhile.",
         "Dry run: nothing was changed.",

@@ -1,11 +1,13 @@
-"""A person at psql, who does not wait for the senders."""
+"""People: one at psql, who does not wait for the senders, and one who uses the commands."""
 
 from tests.faults.plan import (
+    LAST,
     NO_FAULTS,
     Allowance,
     Plan,
     Reset,
     ResetByHand,
+    RunCommand,
     Scale,
     SenderSpec,
     SetFaults,
@@ -39,4 +41,39 @@ def operator(seed: int, scale: Scale) -> Plan:
     )
 
 
-SCENARIOS = [Scenario("operator", operator, mixture=True)]
+def commands(seed: int, scale: Scale) -> Plan:
+    """Release, retry, pause and undo with the commands, in any order, while senders work."""
+    rounds = int(pick(scale, small=6, whole=40))
+    rng = draw(seed)
+    refusal = {"kind": "error", "provider": "meta", "http_status": 400, "code": 131021}
+    dropped = {"kind": "drop", "provider": "meta", "rate": 0.1}
+    retry = RunCommand(("retry", "--codes", "131021", "--limit", "30", "--per-second", "0"))
+    choices = [
+        RunCommand(("stuck", "release", "--minutes", "0")),
+        RunCommand(("stuck", "release", "--what", "waiting", "--minutes", "0")),
+        retry,
+        RunCommand(("channel", "pause", "whatsapp", "--no-wait")),
+        RunCommand(("channel", "resume", "whatsapp")),
+        RunCommand(("undo", LAST)),
+    ]
+    steps = [Step(0, SetFaults(({**refusal, "rate": 0.2}, dropped)))]
+    steps += [Step(rng.uniform(0.0, 0.4), rng.choice(choices)) for _ in range(rounds)]
+    resume = RunCommand(("channel", "resume", "whatsapp"))
+    rest = RunCommand(("retry", "--codes", "131021", "--limit", "100000", "--per-second", "0"))
+    # What was refused while the first one ran is there for the second.
+    steps += [Step(0, resume), Step(0.5, SetFaults(NO_FAULTS)), Step(2.0, rest), Step(5.0, rest)]
+    return Plan(
+        f"ops stuck release, retry, channel pause and resume, undo: {rounds} at random; "
+        "a fifth refused for good, a tenth of answers lost",
+        seed,
+        tuple(steps),
+        senders=(SenderSpec(), SenderSpec()),
+        simulator_latency_ms=200,
+        allowance=Allowance(failed_codes=frozenset({str(refusal["code"])})),
+    )
+
+
+SCENARIOS = [
+    Scenario("operator", operator, mixture=True),
+    Scenario("commands", commands),
+]
