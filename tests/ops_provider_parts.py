@@ -6,12 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from operations.commands import app
@@ -22,8 +20,8 @@ from outbound_slo.simulator.server import serve_simulator
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tests.integration.simulator_stand import ACCOUNT, CREDENTIALS, NUMBER
 from tests.ops_parts import Printed
+from tests.ops_schemas import check_printed
 
-SCHEMAS = Path(__file__).parent / "ops_schemas"
 WABA = "102290129340398"
 KEY = "database-key"
 TEMPLATES = (
@@ -50,10 +48,8 @@ def run(*arguments: str, **environment: str) -> Printed:
 
 def read_json(done: Printed, schema: str) -> Any:  # noqa: ANN401 - any JSON
     """Decode what a command printed, once it fits its schema."""
-    rules = json.loads((SCHEMAS / f"{schema}.json").read_text("utf-8"))
-    Draft202012Validator.check_schema(rules)
-    body = json.loads(done.out)
-    Draft202012Validator(rules).validate(body)
+    body = done.json()
+    check_printed(schema, body)
     return body
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import validate
 
 from exporter.rollup.verification import verify
 from operations.tables import BACKED_UP
@@ -36,8 +35,8 @@ from tests.ops_backup_parts import (
     make_watching_client,
 )
 from tests.ops_parts import Operator
+from tests.ops_schemas import check_printed
 
-SCHEMAS = Path(__file__).parents[1] / "ops_schemas"
 RESTORE = ("--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error")
 
 
@@ -55,7 +54,7 @@ def made(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a backup of all that, once."""
     printed = operator.run("backup", "create", "--to", tmp_path_factory.mktemp("made"), "--json")
     assert printed.code == 0, printed
-    validate(printed.json(), json.loads((SCHEMAS / "backup-create.json").read_text("utf-8")))
+    check_printed("backup-create", printed.json())
     return Path(printed.json()["file"])
 
 
@@ -129,7 +128,7 @@ def test_a_good_backup_is_sound(operator: Operator, made: Path) -> None:
     assert printed.code == 0
     assert printed.out.startswith(f"Sound: {len(BACKED_UP)} tables, ")
     assert as_json.json()["sound"] is True
-    validate(as_json.json(), json.loads((SCHEMAS / "backup-check.json").read_text("utf-8")))
+    check_printed("backup-check", as_json.json())
 
 
 def test_a_truncated_file_is_refused(operator: Operator, copied: Path) -> None:

@@ -1,23 +1,19 @@
 """`outbound-slo ops stuck explain ID`: every hold by name, and what the real sender then does."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from jsonschema import Draft202012Validator
 
 from outbound_slo.database import parse_queries
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.embedded.processes import Supervisor
 from tests.integration.sending import NUMBER, Sending, template_message, wait_until
 from tests.ops_parts import Operator, Printed
+from tests.ops_schemas import check_printed
 
-SCHEMA = json.loads(
-    (Path(__file__).parents[1] / "ops_schemas" / "stuck_explain.json").read_text("utf-8")
-)
 CLOSED = '{"WHATSAPP": "closed", "SMS": "closed", "EMAIL": "closed"}'
 ORG = "org"
 
@@ -69,7 +65,7 @@ def explain(operator: Operator, number: int, **settings: str) -> tuple[Printed, 
     """Ask as a machine; the holds' names are given beside what was printed."""
     printed = operator.run("stuck", "explain", number, "--json", **settings)
     document = printed.json()
-    Draft202012Validator(SCHEMA).validate(document)
+    check_printed("stuck_explain", document)
     assert printed.code == (1 if document["needs_person"] else 0)
     return printed, [hold["kind"] for hold in document["holds"]]
 

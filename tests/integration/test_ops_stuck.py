@@ -1,6 +1,5 @@
 """`outbound-slo ops stuck list` and `explain`: the exporter's own rules, and what is printed."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -8,18 +7,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from jsonschema import Draft202012Validator
 
 from operations.stuck_looking import over_stuck
 from outbound_slo.database import load_queries
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from tests.integration.test_ops_status import check_transcript, revive, steady
 from tests.ops_parts import Operator
+from tests.ops_schemas import check_printed
 
 TROUBLE = Path(__file__).with_name("ops_trouble.sql").read_text("utf-8")
 EDGES = Path(__file__).with_name("ops_edges.sql").read_text("utf-8")
 PACK = load_queries("exporter", "packs/outbound/state.sql")
-SCHEMAS = Path(__file__).parents[1] / "ops_schemas"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +29,6 @@ def night(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator
         connection.execute(EDGES.encode())
     yield Operator(url)
     postgres_server.drop_database("ops_stuck")
-
-
-def validate(name: str, document: object) -> None:
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text("utf-8"))
-    Draft202012Validator(schema).validate(document)
 
 
 def test_the_rules_are_those_of_the_exporters_pack(night: Operator) -> None:
@@ -79,7 +72,7 @@ def test_the_list_to_the_letter(night: Operator, columns: int) -> None:
 def test_the_list_by_reason_channel_and_organisation(night: Operator) -> None:
     def pick(*options: str) -> set[str]:
         document = night.run("stuck", "list", *options, "--json").json()
-        validate("stuck_list", document)
+        check_printed("stuck_list", document)
         assert sum(one["messages"] for one in document["summary"]) >= len(document["messages"])
         return {one["template"] for one in document["messages"]}
 
@@ -116,8 +109,8 @@ def test_the_root_causes_as_a_document(night: Operator, database: str) -> None:
     document = printed.json()
     quiet = Operator(database).run("stuck", "explain", "--json")
 
-    validate("stuck_causes", document)
-    validate("stuck_causes", quiet.json())
+    check_printed("stuck_causes", document)
+    check_printed("stuck_causes", quiet.json())
     assert (printed.code, quiet.code) == (1, 0)
     assert document["resends_held"] == ["WHATSAPP"]
     assert {one["alert"] for one in document["causes"]} == {

@@ -1,13 +1,11 @@
 """`ops verify`: each recovery criterion on both sides of its line, and the screens."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from jsonschema import validate
 
 from operations.verification import Scope, find_block
 from outbound_slo.database import load_queries
@@ -16,10 +14,10 @@ from outbound_slo.embedded.processes import Supervisor
 from outbound_slo.vocabulary.recoveries import CRITERIA, RECOVERIES, RecoveryName
 from tests.integration.sending import NUMBER, Sending, template_message, wait_until
 from tests.ops_parts import Operator, Printed
+from tests.ops_schemas import check_printed
 from tests.ops_verify_parts import CASES, Case
 
 OUTAGE = {"kind": "error", "provider": "meta", "http_status": 500, "code": 131016}
-SCHEMAS = Path(__file__).parents[1] / "ops_schemas"
 TABLES = (
     "outbound_message, outbound_attempt, whatsapp_rate_limit, whatsapp_session_window, message,"
     " provider_webhook, provider_webhook_health, outbound_sender"
@@ -90,7 +88,7 @@ def find_recovery(key: str) -> RecoveryName:
 def measure(operator: Operator, key: str, *options: object) -> dict[str, Any]:
     printed = operator.run("verify", find_recovery(key), *options, "--json")
     found = printed.json()
-    validate(found, json.loads((SCHEMAS / "verify.json").read_text("utf-8")))
+    check_printed("verify", found)
     assert printed.code == (0 if found["met"] else 1)
     [criterion] = [each for each in found["criteria"] if each["key"] == key]
     return dict(criterion)
@@ -208,7 +206,7 @@ def test_without_an_argument_the_recoveries_are_listed(operator: Operator) -> No
     printed = operator.run("verify")
     as_json = operator.run("verify", "--json").json()
 
-    validate(as_json, json.loads((SCHEMAS / "verify-list.json").read_text("utf-8")))
+    check_printed("verify-list", as_json)
     assert printed.code == 0
     assert all(f" {name} " in printed.out for name in RecoveryName)
     assert [each["recovery"] for each in as_json] == list(RecoveryName)

@@ -1,7 +1,7 @@
 """Every SQL statement of runbooks 000 to 002 runs on our schema and does what it promises.
 
 The runbooks are read from beside the project, or from where OUTBOUND_SLO_SEEDS says. A clone that
-stands alone has none: then this module is skipped, which is the only skip in the project.
+stands alone has none: then this module is skipped, and so is what else needs their text.
 """
 
 import re
