@@ -83,8 +83,9 @@ def _write_labels(alert: Alert) -> dict[str, str]:
         "family": alert.family.value,
         "tier": str(alert.tier),
         "team": TEAM,
+        "slo": alert.slo.value,
     }
-    return labels | ({"channel": alert.channel} if alert.channel else {})
+    return labels | ({"channel": alert.channel} if alert.channel else {}) | dict(alert.labels)
 
 
 def _write_annotations(alert: Alert, runbooks: str, dashboards: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from outbound_slo.vocabulary.alerts import (
     Level,
     Priority,
     Severity,
+    Slo,
 )
 from outbound_slo.vocabulary.metrics import Metric
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, StuckReason
@@ -102,6 +103,8 @@ class Alert:
         hold_s: Seconds for which the condition must hold; None: as long as `line` says.
         keep_firing_s: Seconds for which it goes on firing after the condition has ended.
         dashboard: Where the page's link leads.
+        slo: The objective that it endangers.
+        labels: Further static labels, such as `burn_tier`.
 
     """
 
@@ -118,6 +121,8 @@ class Alert:
     hold_s: float | None = None
     keep_firing_s: float = KEEP_FIRING_S
     dashboard: Dashboard = Dashboard.SLA
+    slo: Slo = Slo.NONE
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def severity(self) -> Severity:

@@ -41,6 +41,33 @@ class AlertName(StrEnum):
     NO_DATA = "OutboundNoData"
     NO_TRAFFIC = "OutboundNoTraffic"
     SPANS_DROPPED = "OutboundSpansDropped"
+    ERROR_BUDGET_BURN = "OutboundErrorBudgetBurn"
+    ERROR_BUDGET_SPENT = "OutboundErrorBudgetSpent"
+    FEW_MESSAGES_FAIL = "OutboundFewMessagesFail"
+    QUEUE_GROWING = "OutboundQueueGrowing"
+    DLQ_GROWING = "OutboundDLQGrowing"
+    RETRY_STORM = "OutboundRetryStorm"
+    ORGANISATION_THROTTLED = "WhatsAppOrganisationThrottled"
+    BREAKER_OPEN = "OutboundBreakerOpen"
+    BREAKER_FLAPPING = "OutboundBreakerFlapping"
+    WEBHOOK_SILENCE = "OutboundWebhookSilence"
+    WEBHOOKS_UNPROCESSED = "OutboundWebhooksUnprocessed"
+    SESSION_WINDOW_CLOSED = "WhatsAppSessionWindowClosed"
+    WORKER_INACTIVE = "OutboundWorkerInactive"
+    PAUSE_LASTING = "OutboundPauseLasting"
+    TOKEN_EXPIRING = "WhatsAppTokenExpiring"  # noqa: S105 - an alert's name
+    API_VERSION_EXPIRING = "WhatsAppApiVersionExpiring"
+    TEMPLATE_PAUSED = "WhatsAppTemplatePaused"
+    ACCOUNT_RESTRICTED = "WhatsAppAccountRestricted"
+    EXPORTER_DOWN = "OutboundExporterDown"
+    RULES_FAILING = "OutboundRulesFailing"
+    NOTIFICATIONS_FAILING = "OutboundNotificationsFailing"
+    NOTIFICATIONS_DROPPED = "OutboundNotificationsDropped"
+    REPLICATION_LAG = "OutboundReplicationLag"
+    OLD_SNAPSHOT = "OutboundOldSnapshot"
+    AUTOVACUUM_LATE = "OutboundAutovacuumLate"
+    DATA_CORRUPTION = "OutboundDataCorruption"
+    PAGE_UNRESOLVED = "OutboundPageUnresolved"
     WATCHDOG = "Watchdog"
 
 
@@ -80,8 +107,24 @@ class Family(StrEnum):
     DEAD_LETTERS = "dead_letters"
     WEBHOOKS = "webhooks"
     QUOTA = "quota"
+    BUDGET = "budget"
+    ACCOUNT = "account"
+    WORKER = "worker"
+    DATABASE = "database"
+    CORRUPTION = "corruption"
+    ESCALATION = "escalation"
     OBSERVATION = "observation"
     WATCHDOG = "watchdog"
+
+
+class Slo(StrEnum):
+    """The objectives, by the names of their files in alerts/slos; value of the label `slo`."""
+
+    SEND_SUCCESS = "send-success"
+    SEND_LATENCY = "send-latency"
+    DELIVERY_LATENCY = "delivery-latency"
+    EXPORTER_AVAILABILITY = "exporter-availability"
+    NONE = "none"
 
 
 class Dashboard(StrEnum):
@@ -96,7 +139,7 @@ ALL_CHANNELS = "all"
 TEAM = "platform"
 """Value of the `team` label: 001's level 1 is Platform Engineering."""
 
-REQUIRED_LABELS = ("severity", "priority", "level", "family", "tier", "channel", "team")
+REQUIRED_LABELS = ("severity", "priority", "level", "family", "tier", "channel", "team", "slo")
 """Labels that every alert has; `tier` counts from 1, the mildest line of an alert."""
 
 REQUIRED_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")

@@ -26,6 +26,7 @@ class Origin(StrEnum):
     EXPORTER = "exporter"
     SENDER = "sender"
     RECORDING = "recording"
+    MONITORING = "monitoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ PROVIDER_CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
 _EXP, _SND, _REC = Origin.EXPORTER, Origin.SENDER, Origin.RECORDING
+_MON = Origin.MONITORING
 
 
 # --- house metrics from the database ------------------------------------------------------------
@@ -208,6 +210,65 @@ RECENT_NOTICES = Metric(
 TEMPLATES = Metric(
     "whatsapp_templates", _G, "Templates by the state and the quality that Meta last told.",
     ("status", "quality"), _EXP, "000 (template errors)",
+)  # fmt: skip
+
+SENDERS = Metric(
+    "outbound_senders", _G,
+    "Sender processes that gave a sign of life lately, by state: claiming, or idle (told not to).",
+    ("state",), _EXP, "002 (worker inactivity)",
+)  # fmt: skip
+SENDER_SEEN_AT = Metric(
+    "outbound_sender_last_seen_timestamp_seconds", _G,
+    "Unix time in seconds of the newest sign of life of any sender; absent before the first.",
+    (), _EXP, "002 (worker inactivity)",
+)  # fmt: skip
+PAUSED_SINCE = Metric(
+    "outbound_channel_paused_seconds", _G,
+    "Seconds for which the channel has been paused; 0 where it is not.",
+    ("channel",), _EXP, "002",
+)  # fmt: skip
+INTEGRITY = Metric(
+    "outbound_integrity_violations", _G,
+    "Rows that contradict themselves or each other, by check; checksum failures of the database.",
+    ("check",), _EXP, "001 (data corruption)",
+)  # fmt: skip
+OLDEST_SNAPSHOT = Metric(
+    "outbound_database_oldest_snapshot_seconds", _G,
+    "Age in seconds of the oldest snapshot that keeps dead rows, by holder: transaction, prepared.",
+    ("holder",), _EXP, "house (vacuum)",
+)  # fmt: skip
+AUTOVACUUM_AGE = Metric(
+    "outbound_table_autovacuum_age_seconds", _G,
+    "Seconds since a queue table was last vacuumed, by hand or by itself; absent before the first.",
+    ("table",), _EXP, "house (vacuum)",
+)  # fmt: skip
+DEAD_ROWS = Metric(
+    "outbound_table_dead_rows", _G, "Dead rows of a queue table, as PostgreSQL estimates them.",
+    ("table",), _EXP, "house (vacuum)",
+)  # fmt: skip
+DEAD_ROWS_RATIO = Metric(
+    "outbound_table_dead_rows_ratio", _G, "Share (0 to 1) of a queue table's rows that are dead.",
+    ("table",), _EXP, "house (vacuum)",
+)  # fmt: skip
+FROZEN_AGE_RATIO = Metric(
+    "outbound_table_frozen_age_ratio", _G,
+    "Age of a queue table's oldest row version over autovacuum_freeze_max_age.",
+    ("table",), _EXP, "house (vacuum)",
+)  # fmt: skip
+REPLICA_LAG = Metric(
+    "outbound_replica_lag_seconds", _G,
+    "Seconds by which a replica's replay lags behind, as the primary sees it, by its name.",
+    ("replica",), _EXP, "house (replication)",
+)  # fmt: skip
+SLOT_RETAINED = Metric(
+    "outbound_replication_slot_retained_bytes", _G,
+    "Bytes of write-ahead log that a replication slot keeps the primary from removing.",
+    ("slot", "active"), _EXP, "house (replication)",
+)  # fmt: skip
+ORGANISATION_FINISHED = Metric(
+    "outbound_organisation_messages_finished_total", _C,
+    "Messages of the organisations that are watched which reached an end of sending, by outcome.",
+    ("org_id", "channel", "outcome"), _EXP, "house (objectives per organisation)",
 )  # fmt: skip
 
 # --- the rollup about itself --------------------------------------------------------------------
@@ -478,6 +539,50 @@ SHARED_LIMIT_UP = Metric(
 API_VERSION_DAYS = Metric(
     "whatsapp_api_version_expires_days", _G, "Days until the configured Graph API version ends.",
     ("version",), _SND, "D13",
+)  # fmt: skip
+
+TOKEN_DAYS = Metric(
+    "whatsapp_access_token_expires_days", _G,
+    "Days until the access token ends; absent where WHATSAPP_ACCESS_TOKEN_EXPIRES_AT is not set.",
+    (), _SND, "001, 002 (token expired)",
+)  # fmt: skip
+
+# --- Prometheus and Alertmanager about themselves -----------------------------------------------
+UP = Metric(
+    "up", _G, "1 when Prometheus could scrape the target.", ("job", "instance"), _MON, "Prometheus",
+)  # fmt: skip
+RULE_FAILURES = Metric(
+    "prometheus_rule_evaluation_failures_total", _C, "Rules that could not be evaluated.",
+    ("rule_group",), _MON, "Prometheus",
+)  # fmt: skip
+RULE_ITERATIONS_MISSED = Metric(
+    "prometheus_rule_group_iterations_missed_total", _C,
+    "Evaluations that were left out because the one before still ran.",
+    ("rule_group",), _MON, "Prometheus",
+)  # fmt: skip
+ALERTS_DROPPED = Metric(
+    "prometheus_notifications_dropped_total", _C,
+    "Alerts that Prometheus could not hand to any Alertmanager.", (), _MON, "Prometheus",
+)  # fmt: skip
+ALERTMANAGERS_FOUND = Metric(
+    "prometheus_notifications_alertmanagers_discovered", _G,
+    "Alertmanagers that Prometheus knows of.", (), _MON, "Prometheus",
+)  # fmt: skip
+NOTIFICATIONS_FAILED = Metric(
+    "alertmanager_notifications_failed_total", _C, "Notifications that a receiver did not take.",
+    ("integration",), _MON, "Alertmanager",
+)  # fmt: skip
+NOTIFICATIONS = Metric(
+    "alertmanager_notifications_total", _C, "Notifications that Alertmanager tried to send.",
+    ("integration",), _MON, "Alertmanager",
+)  # fmt: skip
+CONFIG_RELOADED = Metric(
+    "alertmanager_config_last_reload_successful", _G,
+    "1 when Alertmanager took its configuration at the last reload.", (), _MON, "Alertmanager",
+)  # fmt: skip
+ALERTS = Metric(
+    "ALERTS", _G, "1 for each alert that is pending or firing.",
+    ("alertname", "alertstate"), _MON, "Prometheus",
 )  # fmt: skip
 
 # --- recorded by Prometheus ---------------------------------------------------------------------
