@@ -2,11 +2,10 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import add
 from typing import TypeAlias
 
 from exporter.failures import BadResultError, Reason
@@ -75,6 +74,7 @@ def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row])
         raise TypeError(f"{metric.name} is not fed by a query")
     cells = _Cells(metric, columns, (source.value, source.bucket, source.total))
     found: dict[LabelValues, list[float]] = {}
+    totals: dict[LabelValues, list[float]] = {}
     unknown: set[LabelValues] = set()
     seen: set[tuple[object, ...]] = set()
     for row in rows:
@@ -85,7 +85,7 @@ def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row])
             events, total = cells.value(row, source.value), cells.value(row, source.total)
             parts = found.setdefault(labels, [0.0] * metric.part_count)
             parts[bucket] += events or 0.0
-            parts[-1] += total or 0.0
+            totals.setdefault(labels, []).append(total or 0.0)
         else:
             key = labels
             number = 1.0 if source.value is None else cells.value(row, source.value)
@@ -99,6 +99,8 @@ def read_series(metric: PackMetric, columns: Sequence[str], rows: Sequence[Row])
                 Reason.DATA, f"{metric.name}: two rows for one series ({shown or 'no labels'})"
             )
         seen.add(key)
+    for labels, each in totals.items():
+        found[labels][-1] = _add_up(each)
     _refuse_negative(metric, found)
     zero = (0.0,) * metric.part_count
     # A row with NULL says that the number is not known: no zero stands in for it.
@@ -177,18 +179,20 @@ def sum_series(metric: PackMetric, base: PackMetric, series: Series) -> Series:
         return series
     kept = [base.labels.index(label) for label in metric.labels]
     wanted = [(base.labels.index(label), values) for label, values in source.where.items()]
-    sums: dict[LabelValues, Parts] = {}
+    summands: dict[LabelValues, list[Parts]] = {}
     if not metric.labels:
-        sums[()] = (0.0,) * metric.part_count
+        summands[()] = [(0.0,) * metric.part_count]
     for labels, parts in series.items():
         for position, values in wanted:
             if labels[position] not in values:
                 break
         else:
             key = tuple([labels[position] for position in kept])
-            so_far = sums.get(key)
-            sums[key] = parts if so_far is None else tuple(map(add, so_far, parts))
-    return sums
+            summands.setdefault(key, []).append(parts)
+    return {
+        key: each[0] if len(each) == 1 else tuple(map(_add_up, zip(*each, strict=True)))
+        for key, each in summands.items()
+    }
 
 
 class _Cells:
@@ -261,6 +265,17 @@ class _Cells:
         )
 
 
+def _add_up(summands: Iterable[float]) -> float:
+    """Add in a way that does not depend on the order, as rows come in any.
+
+    Seconds added in another order differ in their last digit, and a counter that falls by that much
+    is a restart to Prometheus, which then counts all of it again.
+    """
+    values = tuple(summands)
+    # fsum raises for infinities of both signs, and can't name the metric.
+    return math.fsum(values) if all(map(math.isfinite, values)) else sum(values)
+
+
 def _bucket(metric: PackMetric, edge: float | None) -> int:
     if edge is None:
         raise BadResultError(Reason.DATA, f"{metric.name}: a row has no bucket edge")
@@ -271,7 +286,7 @@ def _refuse_negative(metric: PackMetric, found: Mapping[LabelValues, Sequence[fl
     if metric.kind not in {MetricKind.COUNTER, MetricKind.HISTOGRAM}:
         return
     for parts in found.values():
-        if any(part < 0 or math.isinf(part) for part in parts):
+        if not all(0 <= part < math.inf for part in parts):
             raise BadResultError(
                 Reason.DATA, f"{metric.name}: a {metric.kind} is negative or infinite"
             )

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from types import MappingProxyType
 
 import pytest
@@ -211,6 +212,22 @@ def test_another_name_takes_only_the_values_that_it_asks_for() -> None:
 
 def test_another_name_without_labels_is_zero_when_nothing_matches() -> None:
     assert sum_series(make_alias((), outcome={"lost"}), BASE, NUMBERS) == {(): (0.0,)}
+
+
+def test_sums_do_not_depend_on_the_order_of_the_rows() -> None:
+    # Added from the left, these differ in the last digit from one order to another.
+    histogram = make_metric(MetricKind.HISTOGRAM)
+    rows = [("new", edge, 1, seconds) for edge, seconds in ((1, 0.1), (5, 0.2), (9, 0.3))]
+    columns = ["state", "edge", "n", "seconds"]
+
+    orders = [read_series(histogram, columns, order).series for order in permutations(rows)]
+
+    assert len({series["new",] for series in orders}) == 1
+    base = make_metric(MetricKind.HISTOGRAM, labels=("channel",))
+    total = make_metric(MetricKind.HISTOGRAM, labels=(), source=FromMetric("parcels", {}))
+    series = {(name,): (0.0, 0.0, 0.0, s) for name, s in (("a", 0.1), ("b", 0.2), ("c", 0.3))}
+    sums = [sum_series(total, base, dict(order)) for order in permutations(series.items())]
+    assert len({each[()] for each in sums}) == 1
 
 
 def test_histograms_add_up_bucket_by_bucket() -> None:
