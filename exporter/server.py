@@ -1,5 +1,6 @@
 """The exporter's HTTP face: /metrics, /healthz and /-/reload."""
 
+import errno
 import logging
 import socket
 from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ class MetricsServer(ThreadingHTTPServer):
         except OSError as error:
             raise UserMistake(
                 f"The exporter cannot listen on {host}:{port}: {(error.strerror or '').lower()}",
-                "Set OUTBOUND_EXPORTER_PORT to a free port (0 picks one), or stop what uses it",
+                _mend_of(error),
             ) from error
 
     @property
@@ -82,6 +83,12 @@ class MetricsServer(ThreadingHTTPServer):
         """Keep quiet about a client that went away: the base class prints a traceback."""
         del request
         _LOG.debug("Request from %s ended early", client_address, exc_info=True)
+
+
+def _mend_of(error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "Set OUTBOUND_EXPORTER_HOST to an address of this machine, or to 0.0.0.0 for all"
+    return "Set OUTBOUND_EXPORTER_PORT to a free port (0 picks one), or stop what uses it"
 
 
 class _Handler(BaseHTTPRequestHandler):

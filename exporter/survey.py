@@ -3,9 +3,11 @@
 Nothing is run: statements are planned (EXPLAIN without ANALYZE) and described.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import psycopg
 
@@ -15,7 +17,7 @@ from exporter.pack import Pack, PackMetric, Query
 from exporter.plan import Plan, advise, read_plan
 from exporter.session import Session
 from exporter.target import Target
-from outbound_slo.database import load_queries
+from outbound_slo.database import core_migrations, load_queries
 from outbound_slo.vocabulary.metrics import MetricKind
 
 _TIMEOUTS = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'"
@@ -169,11 +171,7 @@ class _Surveyor:
     def _missing_of_table(self, table: str, columns: Sequence[str]) -> Iterator[Trouble]:
         there, readable, present = self._ask("relation", name=table)
         if not there:
-            install = "Run 'outbound-slo exporter rollup install'"
-            yield Trouble(
-                f"there is no table {table}",
-                install if table in ROLLUP_RELATIONS else f"Create {table}, or use another pack",
-            )
+            yield Trouble(f"there is no table {table}", _mend_absence(table))
             return
         if not readable:
             mend = f"GRANT SELECT ON {table} TO the exporter's role"
@@ -232,6 +230,20 @@ class _Surveyor:
         described = line.describe_prepared(b"")
         names = [described.fname(position) or b"" for position in range(described.nfields)]
         return {name.decode(): described.ftype(at) for at, name in enumerate(names)}
+
+
+def _mend_absence(table: str) -> str:
+    if table in ROLLUP_RELATIONS:
+        return "Run 'outbound-slo exporter rollup install'"
+    if table in _core_relations():
+        return "Run 'outbound-slo db migrate'"
+    return f"Create {table}, or use another pack"
+
+
+@cache
+def _core_relations() -> frozenset[str]:
+    made = re.compile(r"^CREATE (?:TABLE|VIEW) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
+    return frozenset(name for step in core_migrations() for name in made.findall(step.text))
 
 
 def _numbers(metric: PackMetric) -> list[str]:

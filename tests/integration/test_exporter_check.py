@@ -230,6 +230,19 @@ def test_who_has_no_rollup_is_told_how_to_get_it(empty_database: str) -> None:
     assert (told.returncode, rolled.returncode, checked.returncode) == (1, 0, 0)
 
 
+def test_who_has_no_outbox_is_told_how_to_get_it(empty_database: str) -> None:
+    told = run_exporter(empty_database, "check", "--live", "--json")
+
+    (asked,) = json.loads(told.stdout)["databases"]
+    troubles = [trouble for query in asked["queries"] for trouble in query["troubles"]]
+    mends = {trouble["mend"] for trouble in troubles if "no table" in trouble["what"]}
+    assert mends == {
+        "Run 'outbound-slo db migrate'",
+        "Run 'outbound-slo exporter rollup install'",
+    }
+    assert told.returncode == 1
+
+
 def test_the_names_of_the_rollups_relations_are_those_that_it_makes(empty_database: str) -> None:
     def read() -> set[str]:
         with psycopg.connect(empty_database) as connection:

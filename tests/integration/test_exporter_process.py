@@ -122,6 +122,15 @@ def test_a_port_in_use_is_one_line_and_exit_code_two(database: str) -> None:
     assert f"cannot listen on 127.0.0.1:{port}: address already in use" in told.stderr
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_ours_is_not_blamed_on_the_port(host: str, database: str) -> None:
+    told = run_exporter(database, OUTBOUND_EXPORTER_HOST=host)
+
+    assert told.returncode == 2
+    assert f"cannot listen on {host}:" in told.stderr
+    assert "Set OUTBOUND_EXPORTER_HOST to an address of this machine" in told.stderr
+
+
 def test_check_validates_packs_without_a_database() -> None:
     told = run_exporter(NOWHERE, "check")
 
