@@ -238,7 +238,9 @@ def test_reading_passes_over_deltas_once_and_never_over_messages(
         connection.execute(f"SET enable_hashjoin = {setting}".encode())
         connection.execute(f"SET enable_mergejoin = {setting}".encode())
         plan = [str(row[0]) for row in connection.execute(explain + statement.encode())]
-        scans = [line for line in plan if re.search(r"(Seq|Heap|Only) Scan on outbound_event_", line)]
+        scans = [
+            line for line in plan if re.search(r"(Seq|Heap|Only) Scan on outbound_event_", line)
+        ]
         assert len(scans) == 2
         assert all("loops=1)" in line for line in scans)
         assert not any("on outbound_message" in line for line in plan)
