@@ -14,6 +14,11 @@ from exporter.complaint import show
 from exporter.loader import builtin_packs, load_packs
 from exporter.pack import Pack
 from exporter.rollup.commands import app as rollup_app
+from exporter.rollup.watching import (
+    list_organisations,
+    unwatch_organisations,
+    watch_organisations,
+)
 from exporter.scaffolding import write_scaffold
 from exporter.service import Service
 from exporter.survey import survey
@@ -26,6 +31,9 @@ _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 app = typer.Typer(help="Serve Prometheus metrics from SQL packs.", no_args_is_help=False)
 app.add_typer(rollup_app, name="rollup", no_args_is_help=True)
+app.command("watch")(watch_organisations)
+app.command("unwatch")(unwatch_organisations)
+app.command("watched")(list_organisations)
 
 PackOption = Annotated[
     list[str],

@@ -13,10 +13,12 @@ ROLLUP_RELATIONS = frozenset(
         "outbound_event_total",
         "outbound_latency_edge",
         "outbound_message_delta",
+        "outbound_organisation_finished",
         "outbound_rollup",
         "outbound_state",
         "outbound_state_sum",
         "outbound_state_total",
+        "outbound_watched_organisation",
     }
 )
 """Tables and views that these migrations make."""

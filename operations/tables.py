@@ -25,7 +25,7 @@ _HEAD = re.compile(
 class Role(StrEnum):
     """What a table is to the queue, and so whether a backup holds it.
 
-    QUEUE: without it the queue can't go on as it was; in every backup.
+    QUEUE: without it the queue, or the watch over it, can't go on as it was; in every backup.
     DERIVED: counted from the others, and counted again after a restore.
     PASSING: senders write it anew within seconds.
     SCHEMA: says which migrations there are; `db migrate` writes it.
@@ -58,6 +58,7 @@ TABLES: Mapping[str, Role] = MappingProxyType(
         "outbound_switch": Role.QUEUE,
         "outbound_operation": Role.QUEUE,
         "outbound_operation_row": Role.QUEUE,
+        "outbound_watched_organisation": Role.QUEUE,
         "outbound_sender": Role.PASSING,
         "outbound_idle_sender": Role.PASSING,
         "outbound_event_total": Role.DERIVED,

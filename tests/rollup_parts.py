@@ -11,7 +11,7 @@ def empty_rollup(connection: Connection) -> None:
     connection.execute(
         "TRUNCATE outbound_message, outbound_attempt, outbound_message_archive,"
         " outbound_event_total, outbound_event_delta, outbound_message_delta,"
-        " outbound_state_total, outbound_cohort_total"
+        " outbound_state_total, outbound_cohort_total, outbound_watched_organisation"
     )
 
 
@@ -35,12 +35,14 @@ def read_latency(connection: Connection, kind: str) -> dict[float, tuple[int, fl
     return {edge: (int(events), float(seconds)) for edge, events, seconds in rows}
 
 
-def add_messages(connection: Connection, count: int = 1, channel: str = "WHATSAPP") -> list[int]:
+def add_messages(
+    connection: Connection, count: int = 1, channel: str = "WHATSAPP", org: str = "org"
+) -> list[int]:
     """Queue messages, each with one attempt in flight."""
     rows = connection.execute(
         "INSERT INTO outbound_message (org_id, channel, to_recipient)"
-        " SELECT 'org', %s, '+' || gen_random_uuid() FROM generate_series(1, %s) RETURNING id",
-        (channel, count),
+        " SELECT %s, %s, '+' || gen_random_uuid() FROM generate_series(1, %s) RETURNING id",
+        (org, channel, count),
     ).fetchall()
     ids = [row[0] for row in rows]
     start_attempt(connection, ids)

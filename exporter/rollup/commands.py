@@ -2,16 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
-import psycopg
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from exporter.rollup.installation import Patience, install, remove
+from exporter.rollup.refusals import told
 from exporter.rollup.verification import Verdict, verify
 from outbound_slo.settings import DatabaseSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -33,7 +31,7 @@ _PAUSE_S = 1.0
 @app.command("install")
 def install_rollup(lock_timeout_ms: LockTimeout = 300, tries: Tries = 600) -> None:
     """Install the rollup under running senders, and count what is there already."""
-    with _told():
+    with told():
         done = install(DatabaseSettings.read().url, _make_patience(lock_timeout_ms, tries))
     for name in done.applied:
         typer.echo(f"applied {name}")
@@ -49,7 +47,7 @@ def verify_rollup(
     as_json: AsJson = False,
 ) -> None:
     """Recount every message and compare; exits with 1 where the rollup is wrong or will be."""
-    with _told():
+    with told():
         verdict = verify(DatabaseSettings.read().url, repair=repair)
     if as_json:
         typer.echo(json.dumps(_to_json(verdict)))
@@ -73,30 +71,13 @@ def remove_rollup(
             "Removing the rollup loses every counter and histogram that it holds",
             "Give --yes if that is meant",
         )
-    with _told():
+    with told():
         remove(DatabaseSettings.read().url, _make_patience(lock_timeout_ms, tries))
     typer.echo("The rollup is gone.")
 
 
 def _make_patience(lock_timeout_ms: int, tries: int) -> Patience:
     return Patience(lock_timeout_ms, tries, lambda: time.sleep(_PAUSE_S))
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn the database's refusals into mistakes of the user."""
-    try:
-        yield
-    except psycopg.errors.ReadOnlySqlTransaction as error:
-        raise UserMistake(
-            f"The database can't be written to: {error.diag.message_primary}",
-            "Ask the primary; verify notes what it found, too",
-        ) from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise UserMistake(
-            f"The role may not do this: {error.diag.message_primary}",
-            "Use the role that owns the outbox's tables",
-        ) from error
 
 
 def _to_json(verdict: Verdict) -> dict[str, object]:

@@ -18,7 +18,8 @@ SELECT wanted.name, wanted.column_name
                ('outbound_message', 'status'), ('outbound_message', 'attempt_count'),
                ('outbound_message', 'max_attempts'), ('outbound_message', 'error_code'),
                ('outbound_message', 'due_since'), ('outbound_message', 'sent_at'),
-               ('outbound_message', 'delivered_at'), ('outbound_attempt', 'id'),
+               ('outbound_message', 'delivered_at'), ('outbound_message', 'org_id'),
+               ('outbound_attempt', 'id'),
                ('outbound_attempt', 'outbound_message_id'), ('outbound_attempt', 'attempt_no'),
                ('outbound_attempt', 'channel'), ('outbound_attempt', 'outcome'),
                ('outbound_attempt', 'error_code'), ('outbound_attempt', 'started_at'),
@@ -131,12 +132,14 @@ DROP TRIGGER IF EXISTS outbound_message_truncation ON outbound_message
 
 -- name: remove_rest
 -- Nothing of the rollup remains, and `install` starts anew.
-DROP VIEW IF EXISTS outbound_event, outbound_state, outbound_state_sum;
+DROP VIEW IF EXISTS outbound_organisation_finished, outbound_event, outbound_state,
+     outbound_state_sum;
 DROP FUNCTION IF EXISTS
      outbound_attempt_count_events, outbound_message_count_events, outbound_message_count_arrivals,
      outbound_message_count_departures, outbound_message_count_truncation, outbound_events_of,
      outbound_cohorts_of, outbound_state_detail, outbound_error_label, outbound_send_edge,
      outbound_delivery_edge, outbound_attempt_edge, outbound_is_recent, outbound_matured_before;
 DROP TABLE IF EXISTS outbound_rollup, outbound_message_delta, outbound_event_delta,
-     outbound_state_total, outbound_event_total, outbound_cohort_total, outbound_latency_edge;
+     outbound_state_total, outbound_event_total, outbound_cohort_total, outbound_latency_edge,
+     outbound_watched_organisation;
 DELETE FROM outbound_slo_migration WHERE component = 'exporter'

@@ -28,6 +28,7 @@ def test_an_empty_outbox_has_every_series_and_nothing_in_them(service: Service) 
         "outbound_provider_notices_recent",
         "whatsapp_templates",
         "whatsapp_unique_recipients",
+        "outbound_organisation_messages_finished_total",
     }
 
     names = {name.removesuffix("_bucket") for name, _ in numbers}
@@ -43,7 +44,7 @@ def test_every_query_of_the_pack_works_on_the_migrated_schema(service: Service) 
     numbers = refresh_and_read(service)
 
     success = pick(numbers, "outbound_exporter_query_success")
-    assert len(success) == 22
+    assert len(success) == 23
     assert set(success.values()) == {1.0}
     assert total(numbers, "outbound_exporter_query_errors_total") == 0
 

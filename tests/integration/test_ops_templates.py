@@ -1,7 +1,11 @@
 """`ops templates`: what queued messages use, held against what Meta has."""
 
+import re
+
+import psycopg
 import pytest
 
+from outbound_slo.database import load_queries
 from tests.ops_parts import Printed
 from tests.ops_provider_parts import (
     KEY,
@@ -231,3 +235,35 @@ urgent_alert (en): a webhook told APPROVED at 2026-11-22
 visit_reminder (en): Meta has it in fr, not in en
 welcome (en): Meta has Welcome: names match exactly, with
 their case"""
+
+
+@pytest.mark.parametrize("org_ids", [None, ["org"]])
+def test_no_question_reads_messages_that_are_long_gone(
+    accounts: str, org_ids: list[str] | None
+) -> None:
+    """At size: of 60,000 messages, those that wait and those of the last days are read."""
+    with psycopg.connect(accounts, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "INSERT INTO outbound_message (org_id, channel, to_recipient, template_code, status,"
+            " created_at) SELECT 'org', 'WHATSAPP', '+' || n, 'hello',"
+            " CASE WHEN n % 100 = 0 THEN 'QUEUED' ELSE 'DELIVERED' END,"
+            " now() - n * interval '2 minutes' FROM generate_series(1, 60000) AS n"
+        )
+        connection.execute("VACUUM ANALYZE outbound_message")
+        statement = load_queries("operations", "sql/providers.sql")["read_used_templates"]
+        values = {"days": 2, "language": "en", "org_ids": org_ids}
+        explain = b"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "
+        rows = connection.execute(explain + statement.encode(), values).fetchall()
+        connection.execute("TRUNCATE outbound_message CASCADE")
+    plan = "\n".join(row[0] for row in rows)
+
+    assert "Seq Scan on outbound_message" not in plan
+    read = [
+        (int(rows), int(loops))
+        for rows, loops in re.findall(r"Scan.* on outbound_message.*rows=(\d+) loops=(\d+)", plan)
+    ]
+    assert len(read) >= 2
+    assert sum(rows * loops for rows, loops in read) < 5000
+    removed = re.findall(r"Rows Removed by (?:Filter|Index Recheck): (\d+)", plan)
+    assert sum(map(int, removed)) < 5000

@@ -40,6 +40,27 @@ SELECT lower(channel) AS channel,
  WHERE kind IN ('judged_sent', 'judged_reached')
  GROUP BY 1
 
+-- name: organisations
+-- Messages that reached an end of sending, of the organisations that are watched; 0 for each channel
+-- and outcome that none reached yet.
+WITH counted AS MATERIALIZED (
+    SELECT org_id, channel, outcome, sum(messages) AS messages
+      FROM outbound_organisation_finished
+     GROUP BY 1, 2, 3
+), listed AS (
+    SELECT org_id, channel, outcome, messages
+      FROM counted
+      JOIN outbound_watched_organisation USING (org_id)
+     UNION ALL
+    SELECT org_id, channel, outcome, 0
+      FROM outbound_watched_organisation
+     CROSS JOIN unnest(ARRAY['WHATSAPP', 'SMS', 'EMAIL']) AS c (channel)
+     CROSS JOIN unnest(ARRAY['SENT', 'FAILED', 'REFUSED']) AS o (outcome)
+)
+SELECT org_id, lower(channel) AS channel, lower(outcome) AS outcome, sum(messages) AS messages
+  FROM listed
+ GROUP BY 1, 2, 3
+
 -- name: attempt_examples
 -- Traces of the newest attempts: one per outcome and code, of those whose trace was kept. Rows that
 -- do not say so come from a sender that kept what it sampled, with 01 at the traceparent's end.
