@@ -159,6 +159,15 @@ class _Surveyor:
         for extension in needs.extensions:
             if not self._ask("extension", name=extension)[0]:
                 yield Trouble(f"no extension {extension}", f"CREATE EXTENSION {extension}")
+        for role in needs.roles:
+            (has,) = self._ask("role", name=role)
+            if has is None:
+                yield Trouble(f"there is no role {role}", f"CREATE ROLE {role}")
+            elif not has:
+                yield Trouble(
+                    f"no rights of {role}: what it alone may see is absent",
+                    f"GRANT {role} TO the exporter's role",
+                )
         for index, statement in needs.indexes.items():
             (valid,) = self._ask("index", name=index)
             if valid is None:
