@@ -59,9 +59,8 @@ _EXPORTERS_GONE = Alert(
     channel=ALL_CHANNELS,
     tier=2,
     lines={"line": t.ALERT_EXPORTERS_GONE},
-    expression="""\
-sum($UP{job="$exporter_job"}) == $line
-  or 0 * absent($UP{job="$exporter_job"})""",
+    # No target at all is none that answers.
+    expression='(sum($UP{job="$exporter_job"}) or vector(0)) == $line',
     keep_firing_s=0,
     summary='{{ $value | printf "%.0f" }} exporters can be scraped',
     description=(
