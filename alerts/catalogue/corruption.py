@@ -47,6 +47,4 @@ _UNREADABLE = Alert(
     ),
 )
 
-GROUP = RuleGroup(
-    name="outbound-corruption", recordings=(), alerts=(_CONTRADICTIONS, _UNREADABLE)
-)
+GROUP = RuleGroup(name="outbound-corruption", recordings=(), alerts=(_CONTRADICTIONS, _UNREADABLE))

@@ -11,7 +11,6 @@ from outbound_slo.vocabulary.errors import ErrorPolicy
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-
 def _read_instant(text: object) -> object:
     """Read a day or an instant in ISO 8601; without a zone it is UTC, a day its beginning."""
     if not isinstance(text, str):

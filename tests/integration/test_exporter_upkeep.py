@@ -28,6 +28,7 @@ from tests.exporter_parts import (
     total,
     write_pack,
 )
+from tests.integrity_parts import find_contradictions
 from tests.patience import wait_for
 from tests.standby_parts import make_standby
 
@@ -52,11 +53,6 @@ def ask_by(connection: psycopg.Connection[Any], query: str) -> Mapping[str, Any]
     rows = [tuple(row.values()) for row in ask(connection, query)]
     assert len(rows) == len(dict(rows))
     return dict(rows)
-
-
-def found(connection: psycopg.Connection[Any]) -> set[str]:
-    """Give the checks that find something."""
-    return {check for check, violations in ask_by(connection, "integrity").items() if violations}
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +195,7 @@ def test_the_frozen_age_is_of_the_limit_that_the_table_has(server: EmbeddedPostg
         for _ in range(50):
             connection.execute("SELECT pg_current_xact_id()")
         by_default = share()
-        connection.execute(
-            "ALTER TABLE provider_webhook SET (autovacuum_freeze_max_age = 100000)"
-        )
+        connection.execute("ALTER TABLE provider_webhook SET (autovacuum_freeze_max_age = 100000)")
         of_its_own = share()
         connection.execute("ALTER TABLE provider_webhook RESET (autovacuum_freeze_max_age)")
 
@@ -266,9 +260,9 @@ def test_each_contradiction_is_found_by_its_check_alone(
     outbox: Connection, check: str, damage: str
 ) -> None:
     with outbox.transaction(force_rollback=True):
-        assert found(outbox) == set()
+        assert find_contradictions(outbox) == set()
         outbox.execute(damage.encode())
-        assert found(outbox) == {check}
+        assert find_contradictions(outbox) == {check}
         assert ask_by(outbox, "integrity")[check] == 1
 
 
@@ -279,7 +273,7 @@ def test_two_rows_of_one_id_are_found(outbox: Connection) -> None:
             "INSERT INTO outbound_message (id, org_id, channel, to_recipient, idempotency_key)"
             " VALUES (7, 'o', 'SMS', '+1', 'a'), (7, 'o', 'SMS', '+2', 'b')"
         )
-        assert found(outbox) == {"duplicate_keys"}
+        assert find_contradictions(outbox) == {"duplicate_keys"}
 
 
 SOUND = [
@@ -301,7 +295,7 @@ def test_what_people_and_other_senders_may_do_is_no_contradiction(
     outbox: Connection, statement: str
 ) -> None:
     outbox.execute(statement.encode())
-    assert found(outbox) == set()
+    assert find_contradictions(outbox) == set()
 
 
 def test_the_checks_read_a_bounded_number_of_rows_of_a_long_table(database: str) -> None:
