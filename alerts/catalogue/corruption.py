@@ -1,4 +1,4 @@
-"""Is what the database holds what was written? 001's tree: nobody mends anything, level 2 is called."""
+"""Is what the database holds what was written? 001's tree: mend nothing, call level 2."""
 
 from alerts.rule import Alert, RuleGroup
 from alerts.timing import HOUR

@@ -102,7 +102,8 @@ _WRAPAROUND = Alert(
     lines={"line": t.ALERT_FROZEN_AGE},
     expression="max by (table) ($FROZEN_AGE_RATIO) > $line",
     summary=(
-        "{{ $labels.table }} is at {{ $value | humanizePercentage }} of the age that forces a vacuum"
+        "{{ $labels.table }} is at {{ $value | humanizePercentage }} of the age that forces a "
+        "vacuum"
     ),
     description=(
         "PostgreSQL vacuums a table of this age whatever the settings, and does not get through "

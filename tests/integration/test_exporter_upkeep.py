@@ -203,27 +203,28 @@ def test_the_frozen_age_is_of_the_limit_that_the_table_has(server: EmbeddedPostg
     assert of_its_own == pytest.approx(by_default * 2000, rel=0.1)
 
 
-def test_a_replica_that_lags_and_a_slot_that_nobody_reads_are_told(tmp_path: Path) -> None:
-    assert tmp_path
+def test_a_replica_that_lags_and_a_slot_that_nobody_reads_are_told() -> None:
     with EmbeddedPostgres(fsync=False) as primary:
         with psycopg.connect(primary.conninfo(), autocommit=True) as setting_up:
-            setting_up.execute("SELECT pg_create_physical_replication_slot('held')")
+            # One that has reserved nothing yet keeps nothing.
+            setting_up.execute("SELECT pg_create_physical_replication_slot('late')")
             setting_up.execute("SELECT pg_create_physical_replication_slot('unused', true)")
-        with make_standby(primary, cluster_name="west") as replica:
-            with psycopg.connect(primary.conninfo(), autocommit=True) as connection:
-                wait_for(lambda: ask_by(connection, "replicas") == {"west": 0}, "no lag")
-                with psycopg.connect(replica.conninfo(), autocommit=True) as standby:
-                    standby.execute("SELECT pg_wal_replay_pause()")
-                    connection.execute("CREATE TABLE parcel AS SELECT generate_series(1, 9999)")
-                    wait_for(lambda: ask_by(connection, "replicas")["west"] > 0, "the lag")
-                    standby.execute("SELECT pg_wal_replay_resume()")
-                wait_for(lambda: ask_by(connection, "replicas") == {"west": 0}, "it to catch up")
-                connection.execute("CREATE ROLE short_sighted LOGIN")
-                role = primary.conninfo().replace("postgres@", "short_sighted@")
-                with psycopg.connect(role) as reader:
-                    assert ask(reader, "replicas") == []
-                connection.execute("SELECT pg_create_physical_replication_slot('late')")
-                (slot,) = ask(connection, "slots")
+        with (
+            make_standby(primary, cluster_name="west") as replica,
+            psycopg.connect(primary.conninfo(), autocommit=True) as connection,
+        ):
+            wait_for(lambda: ask_by(connection, "replicas") == {"west": 0}, "no lag")
+            with psycopg.connect(replica.conninfo(), autocommit=True) as standby:
+                standby.execute("SELECT pg_wal_replay_pause()")
+                connection.execute("CREATE TABLE parcel AS SELECT generate_series(1, 9999)")
+                wait_for(lambda: ask_by(connection, "replicas")["west"] > 0, "the lag")
+                standby.execute("SELECT pg_wal_replay_resume()")
+            wait_for(lambda: ask_by(connection, "replicas") == {"west": 0}, "it to catch up")
+            connection.execute("CREATE ROLE short_sighted LOGIN")
+            role = primary.conninfo().replace("postgres@", "short_sighted@")
+            with psycopg.connect(role) as reader:
+                assert ask(reader, "replicas") == []
+            (slot,) = ask(connection, "slots")
     assert (slot["slot"], slot["active"]) == ("unused", "false")
     assert slot["bytes"] > 0
 
@@ -276,17 +277,17 @@ def test_two_rows_of_one_id_are_found(outbox: Connection) -> None:
         assert find_contradictions(outbox) == {"duplicate_keys"}
 
 
+_INSERT = (
+    "INSERT INTO outbound_message (org_id, channel, to_recipient, status, attempt_seq) VALUES "
+)
 SOUND = [
     # Another sender than ours leaves no attempt, and attempt_seq alone.
-    "INSERT INTO outbound_message (org_id, channel, to_recipient, status)"
-    " VALUES ('o', 'SMS', '+1', 'SENDING')",
+    _INSERT + "('o', 'SMS', '+1', 'SENDING', 0)",
     # The same recipient on another channel, and once more in the queue.
-    "INSERT INTO outbound_message (org_id, channel, to_recipient, status)"
-    " VALUES ('o', 'SMS', '+1', 'SENDING'), ('o', 'WHATSAPP', '+1', 'SENDING'),"
-    " ('o', 'SMS', '+1', 'QUEUED')",
+    _INSERT + "('o', 'SMS', '+1', 'SENDING', 0), ('o', 'WHATSAPP', '+1', 'SENDING', 0),"
+    " ('o', 'SMS', '+1', 'QUEUED', 0)",
     # Out of a table of archived messages, without their attempts, and reset by hand.
-    "INSERT INTO outbound_message (org_id, channel, to_recipient, status, attempt_seq)"
-    " VALUES ('o', 'SMS', '+1', 'QUEUED', 3)",
+    _INSERT + "('o', 'SMS', '+1', 'QUEUED', 3)",
 ]
 
 
