@@ -35,6 +35,9 @@ DEAD_MANS_SWITCH: Final = "dead-mans-switch"
 SYMPTOMS: Final = (Family.SUCCESS, Family.LATENCY, Family.QUEUE, Family.STUCK)
 """Families that follow from a provider that accepts nothing."""
 
+OBJECTS: Final = ("replica", "slot", "table", "holder", "check", "rule_group")
+"""Labels that tell what an alert is about: one's higher tier says nothing of another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
@@ -153,13 +156,13 @@ def _priority_route(priority: Priority, timing: Timing) -> dict[str, Any]:
 
 
 def _inhibitions() -> Sequence[dict[str, Any]]:
-    """Rules that silence; what observes the observers silences nothing."""
+    """Rules that silence; what observes the observers silences nothing but its own echo."""
     tiers = sorted({alert.tier for group in GROUPS for alert in group.alerts})
     lower_tiers = [
         {
             "source_matchers": [_equals("tier", str(tier))],
             "target_matchers": [_any_of("tier", [str(lower) for lower in tiers if lower < tier])],
-            "equal": ["alertname", "channel", "org_id", "reason"],
+            "equal": ["alertname", "channel", "org_id", "reason", *OBJECTS],
         }
         for _, tier in pairwise(tiers)
     ]
@@ -195,7 +198,12 @@ def _inhibitions() -> Sequence[dict[str, Any]]:
             (AlertName.DLQ_OVERFLOW, AlertName.TOTAL_DLQ_OVERFLOW),
         )
     ]
-    return [*lower_tiers, same_family, provider_down, outage, *totals]
+    # Without an exporter there is no data: one page for both, and it names the cause.
+    no_exporter = {
+        "source_matchers": [_equals("alertname", AlertName.EXPORTER_DOWN), _equals("tier", "2")],
+        "target_matchers": [_any_of("alertname", (AlertName.NO_DATA, AlertName.EXPORTER_STALE))],
+    }
+    return [*lower_tiers, same_family, provider_down, outage, *totals, no_exporter]
 
 
 def _write_receivers(receivers: Receivers) -> list[dict[str, Any]]:

@@ -22,6 +22,9 @@ from outbound_slo.vocabulary.thresholds import THRESHOLDS, Unit, Use
 ALWAYS_FIRING: Final = frozenset({AlertName.WATCHDOG.value})
 """Alerts that are meant to fire at all times."""
 
+ABOUT_ABSENCE: Final = frozenset({AlertName.NO_DATA.value, AlertName.EXPORTER_DOWN.value})
+"""Pages that end when the data is back: what they are about is that there is none."""
+
 _PARTS: Final = ("_bucket", "_count", "_sum")
 _LINES: Final = frozenset({0.0}) | {
     line.ratio if line.unit is Unit.PERCENT else line.value
@@ -125,8 +128,8 @@ def _check_lines(_: WrittenRule, reading: Reading) -> Iterator[str]:
 
 
 def _check_memory(rule: WrittenRule, _: Reading) -> Iterator[str]:
-    """Want a page to outlive its data; only one about absence ends when the data is back."""
-    if rule.labels.get("severity") != Severity.CRITICAL or rule.alert == AlertName.NO_DATA:
+    """Want a page to outlive its data, unless it is about their absence."""
+    if rule.labels.get("severity") != Severity.CRITICAL or rule.alert in ABOUT_ABSENCE:
         return
     if "keep_firing_for" not in rule.document:
         yield "pages without keep_firing_for: it would be taken back when its data goes away"

@@ -5,9 +5,7 @@ from typing import Final
 
 from alerts.generator import write_yaml
 from alerts.timing import Timing, format_duration
-
-EXPORTER_JOB: Final = "outbound-exporter"
-SENDER_JOB: Final = "outbound-sender"
+from outbound_slo.vocabulary.alerts import EXPORTER_JOB, SENDER_JOB
 
 COMPOSE_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     EXPORTER_JOB: ("exporter:9109",),

@@ -18,7 +18,9 @@ from typing import Final
 from alerts.timing import HOUR, MINUTE, SECOND, Timing
 from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary.alerts import (
+    EXPORTER_JOB,
     PRIORITIES,
+    RULE_GROUPS,
     AlertName,
     Dashboard,
     Family,
@@ -48,6 +50,9 @@ LABEL_VALUES: Final[Mapping[str, str]] = MappingProxyType(
             outcome.label
             for outcome in (AttemptOutcome.SENT, AttemptOutcome.FAILED, AttemptOutcome.UNKNOWN)
         ),
+        "exporter_job": EXPORTER_JOB,
+        # Prometheus names a group by its file and its name.
+        "our_groups": f".*;{RULE_GROUPS}",
         "sending_too_long": StuckReason.SENDING_TOO_LONG.value,
         "waiting_too_long": "|".join(
             reason for reason in StuckReason if reason is not StuckReason.SENDING_TOO_LONG

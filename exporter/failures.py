@@ -1,4 +1,4 @@
-"""Why a query failed, in the six words that the error counter uses.
+"""Why a query failed, in the seven words that the error counter uses.
 
 One table maps PostgreSQL's SQLSTATE to a reason, by full code first and by class (its first two
 characters) second; a test holds one real error to each line.
@@ -21,6 +21,7 @@ class Reason(StrEnum):
     CONNECTION = "connection"
     CARDINALITY = "cardinality"
     DATA = "data"
+    CORRUPTION = "corruption"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ REASON_BY_SQLSTATE: Mapping[str, Reason] = MappingProxyType(
         "53": Reason.CONNECTION,  # insufficient_resources: too many connections, disk full
         "57": Reason.CONNECTION,  # operator_intervention: shutdown
         "58": Reason.CONNECTION,  # system_error
+        "XX001": Reason.CORRUPTION,  # data_corrupted: a page or a TOAST value that can't be read
+        "XX002": Reason.CORRUPTION,  # index_corrupted
     }
 )
 

@@ -61,6 +61,7 @@ class Requirements:
         tables: Tables and views that it reads, each with the columns that it must have.
         privileges: By table the privileges beyond SELECT.
         extensions: Extensions that must be installed.
+        roles: Roles whose rights the exporter's own must have, such as pg_monitor.
         indexes: Indexes without which it is slow, each with the statement that makes it.
 
     """
@@ -68,6 +69,7 @@ class Requirements:
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     privileges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     extensions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     indexes: Mapping[str, str] = field(default_factory=dict)
 
 

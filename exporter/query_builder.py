@@ -164,6 +164,7 @@ def build_requirements(entry: Any) -> Requirements:  # noqa: ANN401 - a list or 
         tables=_columns_by_table(entry.get("tables", ())),
         privileges=_columns_by_table(entry.get("privileges", {})),
         extensions=tuple(entry.get("extensions", ())),
+        roles=tuple(entry.get("roles", ())),
         indexes=MappingProxyType(dict(entry.get("indexes", {}))),
     )
 

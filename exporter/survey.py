@@ -161,7 +161,22 @@ class _Surveyor:
         for extension in needs.extensions:
             if not self._ask("extension", name=extension)[0]:
                 yield Trouble(f"no extension {extension}", f"CREATE EXTENSION {extension}")
-        for index, statement in needs.indexes.items():
+        yield from self._missing_roles(needs.roles)
+        yield from self._missing_indexes(needs.indexes)
+
+    def _missing_roles(self, roles: Sequence[str]) -> Iterator[Trouble]:
+        for role in roles:
+            (has,) = self._ask("role", name=role)
+            if has is None:
+                yield Trouble(f"there is no role {role}", f"CREATE ROLE {role}")
+            elif not has:
+                yield Trouble(
+                    f"no rights of {role}: what it alone may see is absent",
+                    f"GRANT {role} TO the exporter's role",
+                )
+
+    def _missing_indexes(self, indexes: Mapping[str, str]) -> Iterator[Trouble]:
+        for index, statement in indexes.items():
             (valid,) = self._ask("index", name=index)
             if valid is None:
                 yield Trouble(f"no index {index}", statement)

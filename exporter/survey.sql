@@ -25,6 +25,10 @@ SELECT has_table_privilege(to_regclass(%(name)s), %(privilege)s)
 -- Whether an extension is installed in this database.
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = %(name)s)
 
+-- name: role
+-- Whether this role has a role's rights at once, without SET ROLE; NULL where that is not there.
+SELECT (SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %(name)s)
+
 -- name: index
 -- Whether an index is there and finished; NULL where it is not there.
 SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%(name)s))

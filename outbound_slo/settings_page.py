@@ -68,6 +68,7 @@ def _show_form(field: FieldInfo) -> str:
 
 _KINDS = (
     ("SecretStr", "secret text"),
+    ("datetime", "date or time in ISO 8601"),
     ("tuple", "seconds, comma between"),
     ("bool", "true or false"),
     ("int", "whole number"),

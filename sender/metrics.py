@@ -1,7 +1,7 @@
 """What this process counts about itself; everything about messages comes from the exporter."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -110,11 +110,30 @@ class SenderMetrics:
             for severity in NoticeSeverity:
                 self.provider_notices.labels(Caller.WHATSAPP.value, kind.value, severity.value)
 
-    def note_api_version(self, version: str, today: date) -> None:
-        """Show the days left to the configured Graph API version, where its end is known."""
+    def note_api_version(self, version: str, now: Callable[[], datetime]) -> None:
+        """Show the days left to the configured Graph API version, where its end is known.
+
+        Args:
+            version: As in the provider's address, such as `v25.0`.
+            now: The time of day, asked at every scrape: a sender runs for weeks.
+
+        """
         ends = API_VERSION_ENDS.get(version)
         if ends is not None:
-            self.version_days.labels(version).set((ends - today).days)
+            shown = self.version_days.labels(version)
+            shown.set_function(lambda: (ends - now().astimezone(UTC).date()).days)
+
+    def note_token(self, expires_at: datetime | None, now: Callable[[], datetime]) -> None:
+        """Show the days, and parts of one, until the access token ends; less than 0 afterwards.
+
+        Args:
+            expires_at: With its zone; None where nobody said, and then there is no series.
+            now: The time of day, asked at every scrape.
+
+        """
+        if expires_at is not None:
+            shown = _gauge(names.TOKEN_DAYS, self.registry)
+            shown.set_function(lambda: (expires_at - now()) / timedelta(days=1))
 
     def note_dropped_spans(self, total: int) -> None:
         """Bring the counter up to the tracing room's own count."""

@@ -155,6 +155,10 @@ def _build_pool(url: str, least: int, most: int, *, pause_s: float, patience_s: 
     )
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def _serve(
     configuration: SenderConfiguration,
     listener: socket.socket,
@@ -165,7 +169,8 @@ async def _serve(
 ) -> None:
     settings, known = configuration.sender, configuration.providers
     metrics = SenderMetrics()
-    metrics.note_api_version(known.whatsapp_api_version, datetime.now(UTC).date())
+    metrics.note_api_version(known.whatsapp_api_version, _now)
+    metrics.note_token(known.whatsapp_access_token_expires_at, _now)
     caller = HttpCaller(session, tracing, settings.request_timeout_s)
     tokens = TokenStore(pool, key=known.secrets_key.get_secret_value())
     providers = build_providers(known, caller, settings.public_url, tokens)

@@ -1,6 +1,15 @@
 """Every recording and alert, one module per subject."""
 
-from alerts.catalogue import backlog, exporter, limits, messages, observation, provider
+from alerts.catalogue import (
+    backlog,
+    corruption,
+    database,
+    exporter,
+    limits,
+    messages,
+    observation,
+    provider,
+)
 from alerts.rule import RuleGroup
 
 GROUPS: tuple[RuleGroup, ...] = (
@@ -10,5 +19,7 @@ GROUPS: tuple[RuleGroup, ...] = (
     limits.GROUP,
     observation.GROUP,
     exporter.GROUP,
+    database.GROUP,
+    corruption.GROUP,
 )
 """All rule groups."""

@@ -32,6 +32,80 @@ _STALE = Alert(
     ),
 )
 
+_EXPORTER_GONE = Alert(
+    name=AlertName.EXPORTER_DOWN,
+    family=Family.OBSERVATION,
+    priority=Priority.P3,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    lines={"line": t.ALERT_EXPORTER_GONE},
+    # The only one that is gone is the next tier's.
+    expression="""\
+count($UP{job="$exporter_job"} == 0) > $line
+  and sum($UP{job="$exporter_job"}) > 0""",
+    keep_firing_s=0,
+    summary='{{ $value | printf "%.0f" }} of the exporters cannot be scraped; another can',
+    description=(
+        "Numbers come as before, from the exporter that is left. When that one goes too, nobody "
+        "takes over."
+    ),
+)
+
+_EXPORTERS_GONE = Alert(
+    name=AlertName.EXPORTER_DOWN,
+    family=Family.OBSERVATION,
+    priority=Priority.P1,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    tier=2,
+    lines={"line": t.ALERT_EXPORTERS_GONE},
+    # No target at all is none that answers.
+    expression='(sum($UP{job="$exporter_job"}) or vector(0)) == $line',
+    keep_firing_s=0,
+    summary='{{ $value | printf "%.0f" }} exporters can be scraped',
+    description=(
+        "No exporter answers Prometheus, or Prometheus knows of none under the job "
+        "outbound-exporter. Every alert on messages is blind; those that were firing go on for a "
+        "few minutes and then end."
+    ),
+)
+
+_RULES_MISSED = Alert(
+    name=AlertName.RULES_FAILING,
+    family=Family.OBSERVATION,
+    priority=Priority.P3,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    lines={"line": t.ALERT_RULES_MISSED},
+    expression="""\
+sum by (rule_group) (increase($RULE_ITERATIONS_MISSED{rule_group=~"$our_groups"}[10m])) > $line""",
+    summary=(
+        '{{ $value | printf "%.0f" }} evaluations of {{ $labels.rule_group }} were left out in ten '
+        "minutes"
+    ),
+    description=(
+        "Prometheus is still at one evaluation when the next is due. Its alerts come late, and "
+        "their waits are longer than written."
+    ),
+)
+
+_RULES_FAILED = Alert(
+    name=AlertName.RULES_FAILING,
+    family=Family.OBSERVATION,
+    priority=Priority.P2,
+    level=Level.L1,
+    channel=ALL_CHANNELS,
+    tier=2,
+    lines={"line": t.ALERT_RULES_FAILED},
+    expression="""\
+sum by (rule_group) (increase($RULE_FAILURES{rule_group=~"$our_groups"}[10m])) > $line""",
+    summary='{{ $labels.rule_group }}: {{ $value | printf "%.0f" }} failures in ten minutes',
+    description=(
+        "A rule that cannot be evaluated neither records nor fires: what it watches is not "
+        "watched. Prometheus's log and its page of rules give the error."
+    ),
+)
+
 _NO_DATA = Alert(
     name=AlertName.NO_DATA,
     family=Family.OBSERVATION,
@@ -98,5 +172,15 @@ _WATCHDOG = Alert(
 GROUP = RuleGroup(
     name="outbound-observation",
     recordings=(_SNAPSHOT_AGE,),
-    alerts=(_STALE, _NO_DATA, _NO_TRAFFIC, _SPANS_DROPPED, _WATCHDOG),
+    alerts=(
+        _STALE,
+        _EXPORTER_GONE,
+        _EXPORTERS_GONE,
+        _NO_DATA,
+        _NO_TRAFFIC,
+        _RULES_MISSED,
+        _RULES_FAILED,
+        _SPANS_DROPPED,
+        _WATCHDOG,
+    ),
 )

@@ -15,7 +15,7 @@ import requests
 
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.generator import RUNBOOK_BASE_URL, render_rules
-from alerts.prometheus import EXPORTER_JOB, SENDER_JOB, render_prometheus
+from alerts.prometheus import render_prometheus
 from alerts.timing import Timing
 from exporter.migrations import rollup_migrations
 from outbound_slo.database import core_migrations, migrate
@@ -37,7 +37,7 @@ from outbound_slo.embedded.processes import (
 from outbound_slo.embedded.prometheus import start_prometheus
 from outbound_slo.embedded.prometheus_api import AlertState, PrometheusApi
 from outbound_slo.vocabulary import metrics
-from outbound_slo.vocabulary.alerts import AlertName
+from outbound_slo.vocabulary.alerts import EXPORTER_JOB, SENDER_JOB, AlertName
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 DATABASE = "outbox"

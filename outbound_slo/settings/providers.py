@@ -1,13 +1,32 @@
 """The providers' addresses, credentials and limits."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from outbound_slo.settings.environment import Environment, variable
 from outbound_slo.vocabulary.errors import ErrorPolicy
 
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _read_instant(text: object) -> object:
+    """Read a day or an instant in ISO 8601; without a zone it is UTC, a day its beginning."""
+    if not isinstance(text, str):
+        return text
+    if not text.strip():
+        return None
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no date or time in ISO 8601, such as 2027-01-31 or 2027-01-31T18:00Z"
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+Instant = Annotated[datetime | None, BeforeValidator(_read_instant)]
 
 _HTTP_ADDRESS = r"^https?://[^\s/?#]+"
 
@@ -36,6 +55,12 @@ class ProviderSettings(Environment):
     )
     whatsapp_access_token: SecretStr = Field(
         default=SecretStr(""), validation_alias=variable("WHATSAPP_ACCESS_TOKEN")
+    )
+    whatsapp_access_token_expires_at: Instant = Field(
+        default=None,
+        validation_alias=variable("WHATSAPP_ACCESS_TOKEN_EXPIRES_AT"),
+        description="When the token ends, in UTC unless it names a zone: 2027-01-31 or "
+        "2027-01-31T18:00Z; unset: not watched, as for a system user's that never ends.",
     )
     whatsapp_app_secret: SecretStr = Field(
         default=SecretStr(""), validation_alias=variable("WHATSAPP_APP_SECRET")

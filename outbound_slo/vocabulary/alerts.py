@@ -139,6 +139,15 @@ ALL_CHANNELS = "all"
 TEAM = "platform"
 """Value of the `team` label: 001's level 1 is Platform Engineering."""
 
+EXPORTER_JOB = "outbound-exporter"
+"""Value of the label `job` under which Prometheus scrapes the exporters."""
+
+SENDER_JOB = "outbound-sender"
+"""Value of the label `job` under which Prometheus scrapes the senders."""
+
+RULE_GROUPS = "outbound-.+"
+"""Names of our groups of rules, as a regular expression."""
+
 REQUIRED_LABELS = ("severity", "priority", "level", "family", "tier", "channel", "team", "slo")
 """Labels that every alert has; `tier` counts from 1, the mildest line of an alert."""
 

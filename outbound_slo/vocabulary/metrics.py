@@ -252,7 +252,7 @@ DEAD_ROWS_RATIO = Metric(
 )  # fmt: skip
 FROZEN_AGE_RATIO = Metric(
     "outbound_table_frozen_age_ratio", _G,
-    "Age of a queue table's oldest row version over autovacuum_freeze_max_age.",
+    "Age of a queue table's oldest transaction or multixact over the age that forces a vacuum.",
     ("table",), _EXP, "house (vacuum)",
 )  # fmt: skip
 REPLICA_LAG = Metric(
@@ -396,7 +396,8 @@ QUERY_LAST_SUCCESS = Metric(
 )  # fmt: skip
 QUERY_ERRORS = Metric(
     "outbound_exporter_query_errors_total", _C,
-    "Failed runs by reason: timeout, permission, schema, connection, cardinality, data.",
+    "Failed runs by reason: timeout, permission, schema, connection, cardinality, data or "
+    "corruption.",
     ("pack", "query", "reason"), _EXP, "house",
 )  # fmt: skip
 QUERY_DROPPED_SERIES = Metric(

@@ -42,6 +42,13 @@ class Subject(StrEnum):
     FROZEN_AGE = "frozen_age"
     TRANSACTION_AGE = "transaction_age"
     PREPARED_AGE = "prepared_age"
+    EXPORTERS = "exporters"
+    RULES = "rules"
+    REPLICA_LAG = "replica_lag"
+    SLOT = "slot"
+    VACUUM_AGE = "vacuum_age"
+    INTEGRITY = "integrity"
+    UNREADABLE = "unreadable"
 
 
 class Use(StrEnum):
@@ -77,6 +84,10 @@ class Unit(StrEnum):
     ORGANISATIONS = "organisations"
     WINDOWS = "windows"
     SENDERS = "senders"
+    EXPORTERS = "exporters"
+    EVALUATIONS = "evaluations"
+    GIGABYTES = "GB"
+    VIOLATIONS = "violations"
 
 
 class Comparison(StrEnum):
@@ -330,6 +341,28 @@ UPKEEP_DEAD_ROWS = _upkeep("rows", _S.DEAD_ROWS, Comparison.AT_LEAST, 10_000, Un
 UPKEEP_FROZEN_AGE = _upkeep("age", _S.FROZEN_AGE, Comparison.AT_LEAST, 100, _PCT)
 UPKEEP_TRANSACTION = _upkeep("age", _S.TRANSACTION_AGE, _A, 5 * _MINUTE, _SEC)
 UPKEEP_PREPARED = _upkeep("age", _S.PREPARED_AGE, _A, 5 * _MINUTE, _SEC)
+
+# --- the database and the observers themselves --------------------------------------------------
+ALERT_EXPORTER_GONE = _alert("some", _S.EXPORTERS, _A, 0, Unit.EXPORTERS, "house", 10)
+# Before missing data is told, which it explains.
+ALERT_EXPORTERS_GONE = _alert("none", _S.EXPORTERS, _E, 0, Unit.EXPORTERS, "house", 1)
+# One is missed now and then where the machine is busy; more, and alerts come late.
+ALERT_RULES_MISSED = _alert("missed", _S.RULES, _A, 3, Unit.EVALUATIONS, "house", 5)
+ALERT_RULES_FAILED = _alert("failed", _S.RULES, _A, 0, Unit.EVALUATIONS, "house", 2)
+ALERT_REPLICA_LAG = _alert("lag", _S.REPLICA_LAG, _A, _MINUTE, _SEC, "house", 5)
+ALERT_REPLICA_BEHIND = _alert("behind", _S.REPLICA_LAG, _A, 10 * _MINUTE, _SEC, "house", 5)
+ALERT_SLOT = _alert("retained", _S.SLOT, _A, 10, Unit.GIGABYTES, "house", 5)
+# A backup of a large database reads for an hour; nothing of ours takes longer than minutes.
+ALERT_SNAPSHOT = _alert("old", _S.TRANSACTION_AGE, _A, 30 * _MINUTE, _SEC, "house", 5)
+ALERT_SNAPSHOT_OLDER = _alert("older", _S.TRANSACTION_AGE, _A, 120 * _MINUTE, _SEC, "house", 5)
+ALERT_DEAD_SHARE = _alert("share", _S.DEAD_ROWS, _A, UPKEEP_DEAD_SHARE.value, _PCT, "house", 30)
+MINIMUM_DEAD_ROWS = _minimum("rows", _S.DEAD_ROWS, UPKEEP_DEAD_ROWS.value, Unit.ROWS, "house")
+ALERT_VACUUM_AGE = _alert("late", _S.VACUUM_AGE, _A, 60 * _MINUTE, _SEC, "house", 30)
+# At 100 % autovacuum is forced; a quarter beyond, it does not get through.
+ALERT_FROZEN_AGE = _alert("wraparound", _S.FROZEN_AGE, _A, 125, _PCT, "house", 30)
+ALERT_INTEGRITY = _alert("any", _S.INTEGRITY, _A, 0, Unit.VIOLATIONS, "001 (data corruption)", 1)
+ALERT_UNREADABLE = _alert("any", _S.UNREADABLE, _A, 0, Unit.ERRORS, "001 (data corruption)", 1)
+
 # --- who else is called (001, "Escalation Decision Tree") ---------------------------------------
 ESCALATE_OUTAGE_L2 = Threshold(
     "escalation.outage.l2", _S.OUTAGE, Use.ESCALATION, _A, 30 * _MINUTE, _SEC, "001 (to L2)"

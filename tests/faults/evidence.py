@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.faults.judge import (
     OutcomeChange,
     StatusChange,
 )
+from tests.integrity_parts import find_contradictions
 
 QUERIES: Mapping[str, str] = load_queries("tests.faults", "watch.sql")
 
@@ -36,6 +38,7 @@ def collect(
     lost_processes: Collection[int],
     logs: Iterable[Path],
     endings: tuple[str, ...],
+    contradictions: Collection[str],
 ) -> Evidence:
     """Read everything once nothing moves any more.
 
@@ -46,6 +49,7 @@ def collect(
         lost_processes: Ids of the senders that were killed or frozen.
         logs: The senders' logs.
         endings: Processes that did not end well, in words.
+        contradictions: What the exporter's checks for damage found on the way.
 
     """
     ledger = _read_ledger(simulator_url)
@@ -84,6 +88,7 @@ def collect(
             ),
             overlaps=_count_overlaps(ledger),
             endings=endings,
+            contradictions=tuple(sorted({*contradictions, *find_contradictions(connection)})),
             crashes=tuple(crash for log in logs for crash in find_crashes(log.read_text("utf-8"))),
         )
 
@@ -97,6 +102,13 @@ def count_unfinished(database: str) -> int:
         except psycopg.OperationalError:
             # It is on its way back: whoever halts it starts it again.
             time.sleep(_PAUSE_S)
+
+
+def look_for_damage(database: str) -> set[str]:
+    """Ask for damage as the exporter does; a database that does not answer has none to tell."""
+    with suppress(psycopg.OperationalError), psycopg.connect(database, connect_timeout=2) as asking:
+        return find_contradictions(asking)
+    return set()
 
 
 def find_crashes(log: str) -> list[str]:

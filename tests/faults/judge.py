@@ -45,6 +45,7 @@ class Fault(StrEnum):
     NEVER_RESENT = "no message was sent again, though some had to be"
     BAD_END = "a process that was asked to end did not end well"
     CRASH = "a process wrote a traceback"
+    FALSE_ALARM = "the exporter's checks call it damage"
 
 
 LOSSES = frozenset({Fault.NOT_STORED, Fault.UNFINISHED, Fault.NEVER_ACCEPTED, Fault.FAILED})
@@ -123,6 +124,7 @@ class Evidence:
         overlaps: Requests that met another one to the same recipient at the provider.
         endings: Processes that were asked to end and did not end well, in words.
         crashes: Tracebacks in the senders' logs, each by its last line.
+        contradictions: Checks of the exporter for damaged data that found something.
 
     """
 
@@ -135,6 +137,7 @@ class Evidence:
     overlaps: int = 0
     endings: tuple[str, ...] = ()
     crashes: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,7 @@ class _Case:
         if self.evidence.overlaps and not self.allowance.overlaps:
             yield Violation(Fault.OVERLAP, f"{self.evidence.overlaps} times")
         yield from (Violation(Fault.BAD_END, ending) for ending in self.evidence.endings)
+        yield from (Violation(Fault.FALSE_ALARM, c) for c in self.evidence.contradictions)
         for crash, times in Counter(self.evidence.crashes).items():
             yield Violation(Fault.CRASH, f"{crash} ({times} times)")
 

@@ -14,7 +14,7 @@ from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.embedded.processes import Supervisor
 from outbound_slo.schema import all_migrations
 from tests.faults.arena import Arena
-from tests.faults.evidence import collect, count_unfinished
+from tests.faults.evidence import collect, count_unfinished, look_for_damage
 from tests.faults.feeder import Feeder
 from tests.faults.judge import Verdict, judge
 from tests.faults.plan import NO_FAULTS, Plan
@@ -49,11 +49,13 @@ def run(plan: Plan, server: EmbeddedPostgres, directory: Path) -> Verdict:
         arena.start_simulator()
         for number in range(len(plan.senders)):
             arena.start_sender(number)
+        contradictions: set[str] = set()
         feeder = Feeder(database, plan.load, plan.seed)
         with feeder:
             for step in plan.steps:
                 time.sleep(step.after_s)
                 strike(arena, step.blow)
+                contradictions |= look_for_damage(database)
         _settle(arena, feeder)
         arena.end_senders()
         evidence = collect(
@@ -63,6 +65,7 @@ def run(plan: Plan, server: EmbeddedPostgres, directory: Path) -> Verdict:
             lost_processes=arena.lost_processes,
             logs=arena.logs(),
             endings=tuple(arena.endings),
+            contradictions=contradictions,
         )
     server.drop_database(name)
     (directory / "evidence.json").write_text(json.dumps(asdict(evidence), default=sorted))

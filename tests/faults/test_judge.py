@@ -129,6 +129,10 @@ BAD = {
     "two requests to one recipient at once": (replace(GOOD, overlaps=1), Fault.OVERLAP),
     "a sender that lingered": (replace(GOOD, endings=("sender-0 lingered",)), Fault.BAD_END),
     "a traceback": (replace(GOOD, crashes=("KeyError: 'x'",)), Fault.CRASH),
+    "a false alarm about damage": (
+        replace(GOOD, contradictions=("orphaned_attempts",)),
+        Fault.FALSE_ALARM,
+    ),
 }
 
 

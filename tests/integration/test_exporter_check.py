@@ -79,6 +79,7 @@ LACKS = [
     ("a_table", GOOD, "[parcel, van]", "no table van", "Create van"),
     ("a_column", GOOD, "{tables: {parcel: [mass]}}", "parcel has no column mass", "Add mass"),
     ("an_extension", GOOD, "{extensions: [pg_trgm]}", "no extension pg_trgm", "CREATE EXTENSION"),
+    ("a_role", GOOD, "{roles: [auditor]}", "there is no role auditor", "CREATE ROLE auditor"),
     (
         "an_index",
         GOOD,

@@ -12,8 +12,10 @@ import requests
 
 from exporter.collector import Clock
 from exporter.exposition import OPENMETRICS_TYPE, TEXT_TYPE
+from exporter.loader import load_pack
 from exporter.server import MetricsServer
 from exporter.service import Service
+from outbound_slo.vocabulary.errors import ErrorPolicy
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tests.exporter_parts import (
     open_service,
@@ -28,6 +30,7 @@ from tests.exporter_parts import (
 )
 from tests.patience import wait_for
 
+PACK = load_pack("outbound", ErrorPolicy.RUNBOOK)
 NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
 
 
@@ -56,7 +59,7 @@ def test_once_prints_the_page_and_ends(database: str) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     numbers = read_text(told.stdout)
     assert total(numbers, "outbound_message_queue_depth", channel="whatsapp") == 0
-    assert total(numbers, "outbound_exporter_query_success") == 22
+    assert total(numbers, "outbound_exporter_query_success") == len(PACK.queries)
     assert "outbound_message_dlq_size" in told.stdout
 
 
@@ -135,14 +138,15 @@ def test_check_validates_packs_without_a_database() -> None:
     told = run_exporter(NOWHERE, "check")
 
     assert told.returncode == 0
-    assert "outbound: 49 metrics from 22 queries, well formed" in told.stdout
+    counts = f"{len(PACK.metrics)} metrics from {len(PACK.queries)} queries"
+    assert f"outbound: {counts}, well formed" in told.stdout
 
 
 def test_a_live_check_finds_nothing_on_a_migrated_database(database: str) -> None:
     told = run_exporter(database, "check", "--live", COLUMNS="200")
 
     assert told.returncode == 0
-    assert told.stdout.count("none") == 22
+    assert told.stdout.count("none") == len(PACK.queries)
 
 
 def test_a_live_check_names_what_is_missing_and_how_to_mend_it(database: str) -> None:
@@ -185,6 +189,11 @@ def test_a_live_check_names_a_right_that_is_missing(database: str) -> None:
     assert told.returncode == 1
     assert "no right to read whatsapp_rate_limit" in told.stdout
     assert "GRANT SELECT ON whatsapp_rate_limit" in told.stdout
+    lines = {line.split()[1]: line for line in told.stdout.splitlines() if "outbound/" in line}
+    for query in ("snapshots", "replicas"):
+        assert "no rights of pg_monitor" in lines[f"outbound/{query}"]
+        assert "GRANT pg_monitor TO" in lines[f"outbound/{query}"]
+    assert "pg_monitor" not in lines["outbound/slots"]
 
 
 def test_the_process_serves_refreshes_and_ends_on_sigterm(database: str) -> None:
@@ -241,7 +250,7 @@ def test_a_reader_without_the_right_to_compact_still_counts(
             connection.execute("DROP ROLE mere_reader")
 
     assert total(numbers, "outbound_attempts_total", channel="sms", outcome="sent") == 5
-    assert total(numbers, "outbound_exporter_query_success") == 22
+    assert total(numbers, "outbound_exporter_query_success") == len(PACK.queries)
     complaints = [line for line in caplog.messages if "not compacted" in line]
     assert len(complaints) == 1
     assert "permission" in complaints[0]

@@ -2,11 +2,8 @@
 
 import logging
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -25,6 +22,7 @@ from tests.exporter_parts import (
     write_pack,
 )
 from tests.patience import wait_for
+from tests.standby_parts import make_standby
 
 LEADER = "outbound_exporter_leader"
 METRICS = """
@@ -185,7 +183,7 @@ def test_a_replica_is_known_with_its_lag_and_the_queries_that_run_there(both_kin
         with psycopg.connect(primary.conninfo(), autocommit=True) as connection:
             connection.execute("CREATE TABLE parcel ()")
         with (
-            _make_standby(primary) as replica,
+            make_standby(primary) as replica,
             open_service(primary.conninfo(), both_kinds) as of_primary,
             open_service(replica.conninfo(), both_kinds) as of_replica,
         ):
@@ -214,24 +212,3 @@ def test_a_replica_is_known_with_its_lag_and_the_queries_that_run_there(both_kin
 
 def _lag(numbers: Numbers) -> float:
     return total(numbers, "outbound_exporter_replication_lag_seconds")
-
-
-@contextmanager
-def _make_standby(primary: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
-    """Copy a cluster while it is stopped, and let the copy follow it."""
-    folder = Path(tempfile.mkdtemp(prefix="outbound-slo-standby-"))
-    try:
-        folder.chmod(0o755)
-        copy = folder / "cluster" / "data"
-        owner = primary.data_directory.stat()
-        primary.stop()
-        shutil.copytree(primary.data_directory, copy)
-        primary.start()
-        (copy / "standby.signal").touch()
-        for path in (copy, *copy.rglob("*")):
-            os.chown(path, owner.st_uid, owner.st_gid)
-        settings = {"primary_conninfo": primary.conninfo()}
-        with EmbeddedPostgres(copy.parent, fsync=False, settings=settings) as replica:
-            yield replica
-    finally:
-        shutil.rmtree(folder)

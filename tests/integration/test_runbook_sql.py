@@ -16,6 +16,7 @@ import pytest
 from outbound_slo.embedded.binaries import POSTGRESQL, find_tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.metrics import METRICS
+from tests.integrity_parts import find_contradictions
 from tests.runbooks.bench import Bench, fill_in, fill_world, seat
 from tests.runbooks.effects import EFFECTS, Effect
 from tests.runbooks.extraction import (
@@ -189,6 +190,8 @@ def test_the_statement_has_the_effect_that_the_runbook_promises(
     effect: Effect, bench: Bench
 ) -> None:
     effect.prove(bench)
+    # What a runbook may do is no damage to whoever looks for damage.
+    assert find_contradictions(bench.connection) == set()
 
 
 def test_every_statement_that_changes_something_has_its_effect_proved() -> None:

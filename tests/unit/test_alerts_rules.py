@@ -28,6 +28,7 @@ from outbound_slo.vocabulary.alerts import (
 from outbound_slo.vocabulary.metrics import METRICS, Origin
 from outbound_slo.vocabulary.statuses import Channel
 from outbound_slo.vocabulary.thresholds import (
+    ALERT_EXPORTERS_GONE,
     ALERT_FAILURE_HIGH,
     ALERT_SNAPSHOT_AGE,
     THRESHOLDS,
@@ -115,6 +116,10 @@ def test_every_name_of_the_runbooks_is_answered_by_a_tier_that_exists(alias: Ale
         (AlertName.QUEUE_BACKUP, 4, "critical", "P1", "L2"),
         (AlertName.QUEUE_BACKUP, 5, "critical", "P1", "L3"),
         (AlertName.SIGNATURE_FAILURES, 1, "warning", "P2", "L1"),
+        # 001's tree: level 1 escalates at once.
+        (AlertName.DATA_CORRUPTION, 1, "critical", "P1", "L2"),
+        (AlertName.DATA_CORRUPTION, 2, "critical", "P1", "L2"),
+        (AlertName.EXPORTER_DOWN, 2, "critical", "P1", "L1"),
         # 002: quota warnings are P3.
         (AlertName.QUOTA_HIGH, 1, "warning", "P3", "L1"),
     ],
@@ -161,11 +166,20 @@ def test_a_placeholder_that_nothing_fills_is_an_error() -> None:
         write_expression("$NO_SUCH_METRIC > $line", {"line": ALERT_FAILURE_HIGH}, Timing())
 
 
+def test_a_missing_exporter_is_told_before_the_missing_data_that_it_explains() -> None:
+    assert ALERT_EXPORTERS_GONE.hold_s < NO_DATA_HOLD_S
+
+
+def test_who_finds_damage_is_told_not_to_mend_it() -> None:
+    for tier in collect_tiers()[AlertName.DATA_CORRUPTION]:
+        assert "Call level 2 at once and do not attempt fixes" in tier.description
+
+
 def test_a_page_outlives_its_data_until_missing_data_has_been_told() -> None:
     assert NO_DATA_HOLD_S * 2 < KEEP_FIRING_S
     pages = [alert for alert in ALERTS if alert.severity == "critical"]
     short = {alert.name for alert in pages if alert.keep_firing_s < KEEP_FIRING_S}
-    assert short == {AlertName.NO_DATA}
+    assert short == {AlertName.NO_DATA, AlertName.EXPORTER_DOWN}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.tier}")

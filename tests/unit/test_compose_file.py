@@ -222,6 +222,8 @@ def test_without_secrets_compose_refuses_to_start() -> None:
         name for name in named_variables(text) if re.search("PASSWORD|TOKEN|SECRET|KEY", name)
     }
     assert secret - required == {
+        # An instant, and no secret at all.
+        "WHATSAPP_ACCESS_TOKEN_EXPIRES_AT",
         "WHATSAPP_PREVIOUS_APP_SECRET",
         "OUTBOUND_PREVIOUS_ADMIN_TOKEN",
         "SENDGRID_WEBHOOK_PUBLIC_KEY",

@@ -1,4 +1,4 @@
-"""Each of PostgreSQL's errors has one of the six reasons."""
+"""Each of PostgreSQL's errors has one of the seven reasons."""
 
 import psycopg
 import pytest
@@ -26,6 +26,9 @@ EXAMPLES = {
     "53300": Reason.CONNECTION,  # too many connections
     "57P01": Reason.CONNECTION,  # shutdown
     "58030": Reason.CONNECTION,
+    "XX001": Reason.CORRUPTION,  # invalid page
+    "XX002": Reason.CORRUPTION,  # an index that contradicts its table
+    "XX000": Reason.DATA,  # an internal error alone says nothing of damage
 }
 
 

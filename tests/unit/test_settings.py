@@ -1,3 +1,6 @@
+import re
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import AliasChoices
 
@@ -76,6 +79,33 @@ def test_a_providers_address_is_an_http_address(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(UserMistake, match=name):
+        ProviderSettings.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2027-01-31", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("2027-01-31T18:00Z", datetime(2027, 1, 31, 18, tzinfo=UTC)),
+        (" 2027-01-31T18:00+02:00 ", datetime(2027, 1, 31, 16, tzinfo=UTC)),
+        ("2027-01-31 18:00", datetime(2027, 1, 31, 18, tzinfo=UTC)),
+        ("", None),
+    ],
+)
+def test_the_end_of_the_token_is_a_day_or_an_instant(
+    text: str, instant: datetime | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ProviderSettings.read().whatsapp_access_token_expires_at is None
+    monkeypatch.setenv("WHATSAPP_ACCESS_TOKEN_EXPIRES_AT", text)
+    assert ProviderSettings.read().whatsapp_access_token_expires_at == instant
+
+
+@pytest.mark.parametrize("text", ["soon", "1700000000", "2027-02-30", "31.01.2027"])
+def test_an_end_of_the_token_that_is_no_instant_is_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHATSAPP_ACCESS_TOKEN_EXPIRES_AT", text)
+    with pytest.raises(UserMistake, match=f"EXPIRES_AT has a value .*{re.escape(text)}"):
         ProviderSettings.read()
 
 

@@ -79,5 +79,25 @@ SELECT lower(channel), 'sending', GREATEST(EXTRACT(EPOCH FROM now() - min(update
  GROUP BY channel
 
 -- name: pauses
--- Whether people have paused a channel (002, circuit breaker activation).
-SELECT lower(channel) AS channel, paused::integer AS paused FROM outbound_pause
+-- Whether people have paused a channel (002, circuit breaker activation), and for how long: since
+-- somebody last touched the oldest switch that pauses it, so that who renews a pause is not asked at
+-- once whether it was forgotten.
+SELECT lower(p.channel) AS channel, p.paused::integer AS paused,
+       CASE WHEN NOT p.paused THEN 0
+            ELSE GREATEST(EXTRACT(EPOCH FROM now() - (
+                 SELECT min(s.updated_at) FROM outbound_switch AS s
+                  WHERE s.channel IN (p.channel, 'ALL')
+                    AND s.paused AND COALESCE(s.until > now(), true))), 0) END AS seconds
+  FROM outbound_pause AS p
+
+-- name: senders
+-- Sender processes whose last sign of life is young enough (SILENT_S in sender/heartbeat.py), and the
+-- newest sign of any. One that stops in order takes its row away.
+SELECT s.state,
+       count(o.worker) FILTER (WHERE o.seen_at > now() - interval '20 seconds') AS senders
+  FROM (VALUES ('claiming', true), ('idle', false)) AS s (state, claiming)
+  LEFT JOIN outbound_sender AS o ON o.claiming = s.claiming
+ GROUP BY s.state
+
+-- name: sender_signs
+SELECT EXTRACT(EPOCH FROM max(seen_at)) AS seen FROM outbound_sender
