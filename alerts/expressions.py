@@ -49,7 +49,7 @@ class Token:
     """A word of an expression.
 
     Attributes:
-        kind: What it is: range, text, number, duration, name, comparison, open, close, brace, other.
+        kind: range, text, number, duration, name, comparison, open, close, brace or other.
         text: As written.
         start: Where it starts, in characters.
         in_braces: Whether it belongs to a selector's matchers, between the braces.

@@ -251,4 +251,3 @@ _FINDERS: Final[Mapping[str, _Finder]] = {
     "function": _change_word({name: (other,) for name, other in _FUNCTIONS.items()}, call=True),
     "wrapper": _remove_wrapper,
 }
-

@@ -89,17 +89,31 @@ class Bench:
     def names_judged(self) -> frozenset[str]:
         """Give the names of all rules whose change this case might notice."""
         named = frozenset[str]().union(*(names for _, _, names in self._assertions))
-        return self._reads.keys() if not self.is_shared else self.upstream(named)
+        return self.upstream(named) if self.is_shared else frozenset(self._reads)
+
+    def rules_for(self, name: str) -> Sequence[WrittenRule]:
+        """Give the rules on which the case's judgement of this name depends."""
+        if not self.is_shared:
+            return self.rules
+        needed = self._needed_for(self._touched_by(name))
+        return [rule for rule in self.rules if name_of(rule) in needed]
+
+    def _touched_by(self, name: str) -> frozenset[str]:
+        """Give the names that change with this one."""
+        return frozenset(each for each in self._reads if name in self.upstream([each]))
+
+    def _needed_for(self, touched: frozenset[str]) -> frozenset[str]:
+        """Give the names that the assertions on these names read."""
+        named = [names for _, _, names in self._assertions if names & touched]
+        return self.upstream(frozenset[str]().union(*named))
 
     def write_shared(self, mutants: Mapping[int, Mutant]) -> "WrittenBench":
         """Write rules and test for mutants of one name by their numbers, with the control."""
-        name = next(iter(mutants.values())).name
-        touched = frozenset(each for each in self._reads if name in self.upstream([each]))
+        touched = self._touched_by(next(iter(mutants.values())).name)
         assertions = [
             (kind, assertion) for kind, assertion, names in self._assertions if names & touched
         ]
-        named = [names for _, _, names in self._assertions if names & touched]
-        needed = self.upstream(frozenset[str]().union(*named))
+        needed = self._needed_for(touched)
         rules: list[Mapping[str, Any]] = []
         for rule, position in _with_positions(self.rules):
             if name_of(rule) not in needed:
@@ -112,16 +126,12 @@ class Bench:
                 ]
         copies: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in _ASSERTIONS}
         for kind, assertion in assertions:
-            copies[kind] += [
-                _rename(assertion, touched, number) for number in (CONTROL, *mutants)
-            ]
+            copies[kind] += [_rename(assertion, touched, number) for number in (CONTROL, *mutants)]
         return self._write(rules, copies)
 
     def write_alone(self, mutant: Mutant | None) -> "WrittenBench":
         """Write all rules and the case as it is, with one rule changed; None: with none."""
-        rules = [
-            _mutated(rule, position, mutant) for rule, position in _with_positions(self.rules)
-        ]
+        rules = [_mutated(rule, position, mutant) for rule, position in _with_positions(self.rules)]
         return self._write(rules, {})
 
     def _write(
