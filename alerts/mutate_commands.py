@@ -1,4 +1,4 @@
-"""`outbound-slo alerts mutate`: would the tests notice if a rule were wrong?"""
+"""`outbound-slo alerts mutate` asks whether the tests would notice a rule that is wrong."""
 
 import json
 from collections.abc import Mapping, Sequence
