@@ -58,7 +58,7 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
 
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - safe
+        document = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserMistake(f"{path} can't be read: {error.strerror}", "Check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -71,6 +71,13 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise UserMistake(f"{path} holds no mapping", "See docs/runbooks for what a rule file has")
     return document
+
+
+def _parse(text: str) -> Any:  # noqa: ANN401 - YAML
+    try:
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - one of the safe ones
+    except (yaml.YAMLError, RecursionError):
+        return yaml.safe_load(text)  # it names the right line
 
 
 def find_rule_files(directory: Path) -> Sequence[Path]:
