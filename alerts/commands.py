@@ -1,5 +1,6 @@
 """`outbound-slo alerts`: checks and tests for a build server, and files for a deployment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +11,20 @@ from rich.progress import track
 
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.amtool import check_alertmanager
-from alerts.cases import find_vacuous, read_cases
+from alerts.cases import Case, find_vacuous, read_cases
 from alerts.finding import Finding
 from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
 from alerts.junit import write_junit
 from alerts.lint import lint_rules
+from alerts.mutate_commands import mutate_alerts
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-app = typer.Typer(help="Check, test and write the alert rules.", no_args_is_help=True)
+app = typer.Typer(help="Check, test, mutate and write the alert rules.", no_args_is_help=True)
+app.command("mutate")(mutate_alerts)
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
@@ -51,11 +54,16 @@ def run_tests(
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write the results there as JUnit XML too.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Cases that name this alert; may be given several times."),
+    ] = None,
 ) -> None:
     """Run the rules' tests through promtool; exits with 1 when one fails or says nothing."""
     cases = read_cases(tests)
-    alerts = [rule.alert for rule in read_rules(find_rule_files(rules)) if rule.alert]
-    vacuous = find_vacuous(cases, alerts)
+    made = [rule.alert for rule in read_rules(find_rule_files(rules)) if rule.alert]
+    alerts, cases = _choose(only, made, cases) if only else (made, cases)
+    vacuous = find_vacuous(cases, alerts, made)
     progress = Console(stderr=True)
     results = list(
         track(
@@ -96,6 +104,24 @@ def write_files(
     for name, text in files.items():
         _write(directory / name, text)
         typer.echo(f"wrote {directory / name}")
+
+
+def _choose(
+    only: Sequence[str], alerts: Sequence[str], cases: Sequence[Case]
+) -> tuple[list[str], list[Case]]:
+    """Keep some alerts, and the cases that name one of them.
+
+    Raises:
+        UserMistake: No rule makes such an alert, or no case names any of them.
+
+    """
+    for name in only:
+        if name not in alerts:
+            raise UserMistake(f"No rule makes the alert {name}", "See its spelling in the rules")
+    kept = [case for case in cases if set(only) & (case.firing() | case.silent())]
+    if not kept:
+        raise UserMistake(f"No case names {', '.join(only)}", "Write its test, or leave it out")
+    return [alert for alert in alerts if alert in only], kept
 
 
 def _check_configurations(directory: Path) -> list[Finding]:

@@ -4,7 +4,7 @@ promtool says whether an expression is PromQL at all; this asks what a well-form
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -22,7 +22,8 @@ class _Kind(StrEnum):
 
 _TOKEN: Final = re.compile(
     r"""
-    (?P<skipped> \s+ | \#[^\n]* | \[[^\]]*\] )   # space, comment, range
+    (?P<skipped> \s+ | \#[^\n]* )
+  | (?P<range> \[[^\]]*\] )
   | (?P<text> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | `[^`]*` )
   | (?P<number> (?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w:]) )
   | (?P<duration> (?:\d+[a-z]+)+ )
@@ -35,12 +36,38 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 
-_LABEL_LISTS: Final = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
-_WORDS: Final = frozenset({"and", "or", "unless", "bool", "offset"}) | _LABEL_LISTS
-_AGGREGATORS: Final = frozenset(
+LABEL_LISTS: Final = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
+_WORDS: Final = frozenset({"and", "or", "unless", "bool", "offset"}) | LABEL_LISTS
+AGGREGATORS: Final = frozenset(
     {"sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "count_values"}
     | {"bottomk", "topk", "quantile"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of an expression.
+
+    Attributes:
+        kind: range, text, number, duration, name, comparison, open, close, brace or other.
+        text: As written.
+        start: Where it starts, in characters.
+        in_braces: Whether it belongs to a selector's matchers, between the braces.
+        in_list: Whether it belongs to a list of labels after `by`, `on` and the like; so do the
+            list's parentheses.
+
+    """
+
+    kind: str
+    text: str
+    start: int
+    in_braces: bool
+    in_list: bool
+
+    @property
+    def end(self) -> int:
+        """Where the next character is."""
+        return self.start + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +100,7 @@ def read_expression(expression: str) -> Reading:
         following = tokens[position + 1] if position + 1 < len(tokens) else None
         if kind is _Kind.NAME:
             is_call = following is not None and following[0] is _Kind.OPEN
-            if text in _WORDS or text in _AGGREGATORS or is_call:
+            if text in _WORDS or text in AGGREGATORS or is_call:
                 words.add(text)
             else:
                 metrics.add(text)
@@ -90,26 +117,32 @@ def read_expression(expression: str) -> Reading:
 
 def _without_labels(expression: str) -> Iterator[tuple[_Kind, str]]:
     """Tokens outside of `{…}` and of the label lists after `by`, `on` and the like."""
+    for token in tokenize(expression):
+        if token.kind not in {"range", "brace"} and not (token.in_braces or token.in_list):
+            yield _kind_of(token.kind), token.text
+
+
+def tokenize(expression: str) -> Sequence[Token]:
+    """Split an expression that promtool accepts; space and comments are left out."""
+    tokens: list[Token] = []
     in_braces = False
     list_depth = 0
     expects_list = False
     for match in _TOKEN.finditer(expression):
-        group, text = match.lastgroup, match.group()
-        if group == "skipped":
+        kind, text = str(match.lastgroup), match.group()
+        if kind == "skipped":
             continue
-        if group == "brace":
+        was_in_list = bool(list_depth)
+        if kind == "brace":
             in_braces = text == "{"
-            continue
-        if in_braces:
-            continue
-        if list_depth:
-            list_depth += {"open": 1, "close": -1}.get(group or "", 0)
-            continue
-        if expects_list and group == "open":
-            list_depth, expects_list = 1, False
-            continue
-        expects_list = group == "name" and text in _LABEL_LISTS
-        yield _kind_of(group), text
+        elif not in_braces and list_depth:
+            list_depth += {"open": 1, "close": -1}.get(kind, 0)
+        elif not in_braces and expects_list and kind == "open":
+            list_depth = 1
+        in_list = was_in_list or bool(list_depth)
+        expects_list = kind == "name" and text in LABEL_LISTS and not (in_braces or list_depth)
+        tokens.append(Token(kind, text, match.start(), in_braces, in_list))
+    return tokens
 
 
 def _kind_of(group: str | None) -> _Kind:

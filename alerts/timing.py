@@ -5,6 +5,7 @@ that a demonstration runs the production rules and differs in one number only.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -17,6 +18,8 @@ _SCRAPE_INTERVAL_S = 15.0
 _SHORTEST_SCRAPE_INTERVAL_S = 1.0
 _SCRAPES_PER_WINDOW = 4
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+_LONGER_UNITS_MS = {"ms": 1, "w": 7 * 86_400_000, "y": 365 * 86_400_000}
+_DURATION_PART = re.compile(r"(\d+)(ms|[smhdwy])")
 
 
 def format_duration(seconds: float) -> str:
@@ -34,6 +37,23 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as Prometheus writes it, in seconds; the inverse of `format_duration`.
+
+    >>> parse_duration("1m30s"), parse_duration("1500ms"), parse_duration("1w")
+    (90.0, 1.5, 604800.0)
+
+    Raises:
+        ValueError: It is none.
+
+    """
+    found = _DURATION_PART.findall(text)
+    if not found or "".join(count + unit for count, unit in found) != text:
+        raise ValueError(f"{text!r} is no duration")
+    sizes = dict(_UNITS_MS) | _LONGER_UNITS_MS
+    return sum(int(count) * sizes[unit] for count, unit in found) / 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,3 +341,26 @@ def test_write_says_where_it_cannot(tmp_path: Path) -> None:
 
     assert isinstance(told.exception, UserMistake)
     assert "can't be written" in str(told.exception)
+
+
+def test_the_cases_of_one_alert_can_be_run_alone(rules: Path, tests: Path) -> None:
+    told = run("test", "--rules", str(rules), "--tests", str(tests), "--only", "WhatsAppQuotaHigh")
+
+    assert told.exit_code == 0, told.stderr
+    assert told.stdout == "4 cases, 0 failed.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake"),
+    [
+        ("WhatsAppQuotaHi", "No rule makes the alert WhatsAppQuotaHi"),
+        ("WhatsAppProviderDown", "No case names WhatsAppProviderDown"),
+    ],
+)
+def test_an_alert_without_a_rule_or_a_case_is_refused(
+    name: str, mistake: str, rules: Path, tests: Path
+) -> None:
+    told = run("test", "--rules", str(rules), "--tests", str(tests), "--only", name)
+
+    assert isinstance(told.exception, UserMistake)
+    assert mistake in str(told.exception)

@@ -1,0 +1,88 @@
+"""Mutants: a written rule with one thing wrong in it, which its tests should notice."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alerts.mutated_expressions import change_expression
+from alerts.rule_files import WrittenRule
+from alerts.timing import format_duration, parse_duration
+
+_WAITS: Final = ("for", "keep_firing_for")
+_OTHER_LABEL_VALUE: Final = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A rule with one thing changed.
+
+    Attributes:
+        key: Its stable name: rule, kind of change, what was there and what is there now.
+        name: The alert or the recorded series.
+        position: Which of the rules of that name, from 0.
+        document: The rule after the change.
+
+    """
+
+    key: str
+    name: str
+    position: int
+    document: Mapping[str, Any]
+
+
+def name_of(rule: WrittenRule) -> str:
+    """Name what a rule makes: the alert or the recorded series."""
+    return str(rule.alert or rule.record)
+
+
+def make_mutants(rules: Sequence[WrittenRule]) -> Iterator[Mutant]:
+    """Make all mutants of the rules of one name, such as an alert's tiers; each key is unique."""
+    for position, rule in enumerate(rules):
+        place = f"{name_of(rule)}{_tell_apart(rule, rules)}"
+        seen = Counter[str]()
+        for kind, before, after, document in _change_rule(rule.document):
+            told = " ".join(f"{before or 'nothing'} -> {after or 'nothing'}".split())
+            key = f"{place} {kind}: {told}"
+            seen[key] += 1
+            numbered = key if seen[key] == 1 else f"{key} ({seen[key]})"
+            yield Mutant(numbered, name_of(rule), position, document)
+
+
+def _tell_apart(rule: WrittenRule, rules: Sequence[WrittenRule]) -> str:
+    """Write the labels in which rules of one name differ, those of an alert by its tier."""
+    if len(rules) == 1:
+        return ""
+    if rule.alert and "tier" in rule.labels:
+        return f"[{rule.labels['tier']}]"
+    return "[" + ",".join(f"{label}={text}" for label, text in sorted(rule.labels.items())) + "]"
+
+
+_Changed = tuple[str, str, str, dict[str, Any]]
+
+
+def _change_rule(document: Mapping[str, Any]) -> Iterator[_Changed]:
+    expression = str(document.get("expr", ""))
+    for change in change_expression(expression):
+        changed = {**document, "expr": change.expression}
+        yield change.kind, change.before, change.after, changed
+    if "alert" in document:
+        negated = f"vector(1) unless on () ({expression})"
+        yield "condition", "as it is", "negated", {**document, "expr": negated}
+    for wait in _WAITS:
+        yield from _change_wait(document, wait)
+    labels = document.get("labels") or {}
+    for label, text in labels.items():
+        changed = {**document, "labels": {**labels, label: _OTHER_LABEL_VALUE}}
+        yield f"label {label}", str(text), _OTHER_LABEL_VALUE, changed
+
+
+def _change_wait(document: Mapping[str, Any], wait: str) -> Iterator[_Changed]:
+    if wait not in document:
+        return
+    rest = {key: part for key, part in document.items() if key != wait}
+    seconds = parse_duration(str(document[wait]))
+    yield wait, str(document[wait]), "", rest
+    for other in (seconds / 2, seconds * 2):
+        written = format_duration(other)
+        yield wait, str(document[wait]), written, {**document, wait: written}
