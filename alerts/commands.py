@@ -12,8 +12,15 @@ from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import find_vacuous, read_cases
 from alerts.finding import Finding
-from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
+from alerts.generator import render_rules
 from alerts.junit import write_junit
+from alerts.links import (
+    DASHBOARD_BASE_URL,
+    RUNBOOK_BASE_URL,
+    TRACE_BASE_URL,
+    TRACED_SERVICE,
+    Addresses,
+)
 from alerts.lint import lint_rules
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
@@ -84,6 +91,10 @@ def write_files(
         str, typer.Option(help="Base URL under which docs/runbooks is published.")
     ] = RUNBOOK_BASE_URL,
     dashboards: Annotated[str, typer.Option(help="Base URL of Grafana.")] = DASHBOARD_BASE_URL,
+    traces: Annotated[str, typer.Option(help="Base URL of Jaeger's pages.")] = TRACE_BASE_URL,
+    service: Annotated[
+        str, typer.Option(help="Service name of the sender's traces.")
+    ] = TRACED_SERVICE,
     pager: Annotated[
         str, typer.Option(help="Base URL of the webhooks l1, l2, l3, tickets, dead-mans-switch.")
     ] = "http://pager:9095",
@@ -91,7 +102,8 @@ def write_files(
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
-    files = dict(render_rules(timing, runbook_base_url=runbooks, dashboard_base_url=dashboards))
+    addresses = Addresses(runbooks, dashboards, traces, service)
+    files = dict(render_rules(timing, addresses=addresses))
     files[_ALERTMANAGER_FILE] = render_alertmanager(timing, Receivers.at(pager))
     for name, text in files.items():
         _write(directory / name, text)

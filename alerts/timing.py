@@ -5,6 +5,7 @@ that a demonstration runs the production rules and differs in one number only.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -17,6 +18,9 @@ _SCRAPE_INTERVAL_S = 15.0
 _SHORTEST_SCRAPE_INTERVAL_S = 1.0
 _SCRAPES_PER_WINDOW = 4
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+_SIZES_MS = dict(_UNITS_MS) | {"y": 31_536_000_000, "w": 604_800_000, "ms": 1}
+_DURATION_PART = re.compile(r"(\d+)(ms|[ywdhms])")
+_DURATION = re.compile(r"0|(?:\d+(?:ms|[ywdhms]))+")
 
 
 def format_duration(seconds: float) -> str:
@@ -34,6 +38,24 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as Prometheus writes it; gives seconds.
+
+    Raises:
+        ValueError: It is none.
+
+    >>> parse_duration("1m30s"), parse_duration("1500ms")
+    (90.0, 1.5)
+    """
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        raise ValueError(f"{text!r} is no duration")
+    return (
+        sum(int(number) * _SIZES_MS[unit] for number, unit in _DURATION_PART.findall(text))
+        / _SIZES_MS["s"]
+    )
 
 
 @dataclass(frozen=True, slots=True)

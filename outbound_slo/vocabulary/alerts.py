@@ -183,6 +183,12 @@ PRIORITIES: Mapping[Priority, Urgency] = MappingProxyType(
 """Response times of 002; its severities follow from the priority (D24)."""
 
 
+DETECTED_WITHIN_S: Mapping[AlertName, int] = MappingProxyType(
+    {AlertName.OUTAGE: 3 * _MINUTE, AlertName.PROVIDER_DOWN: 3 * _MINUTE}
+)
+"""Seconds within which a full outage at one message per second has to page (house)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Escalation:
     """What a level is.
