@@ -1,5 +1,6 @@
 """`outbound-slo alerts`: checks and tests for a build server, and files for a deployment."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from rich.progress import track
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import find_vacuous, read_cases
+from alerts.detection import Pace, find_late, read_pace
+from alerts.explanation_commands import register
 from alerts.finding import Finding
 from alerts.generator import render_rules
 from alerts.junit import write_junit
@@ -19,16 +22,19 @@ from alerts.links import (
     RUNBOOK_BASE_URL,
     TRACE_BASE_URL,
     TRACED_SERVICE,
-    Addresses,
+    LinkBases,
 )
 from alerts.lint import lint_rules
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
+from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 app = typer.Typer(help="Check, test and write the alert rules.", no_args_is_help=True)
+
+register(app)
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
@@ -48,6 +54,7 @@ def check_alerts(rules: RulesOption = GENERATED, tests: TestsOption = TESTS) -> 
         findings = lint_rules(written)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
     findings += _check_configurations(rules)
+    findings += find_late(_read_pace(rules))
     _report(findings, f"{len(paths)} rule files are sound and tested.")
 
 
@@ -102,8 +109,8 @@ def write_files(
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
-    addresses = Addresses(runbooks, dashboards, traces, service)
-    files = dict(render_rules(timing, addresses=addresses))
+    bases = LinkBases(runbooks, dashboards, traces, service)
+    files = dict(render_rules(timing, bases=bases))
     files[_ALERTMANAGER_FILE] = render_alertmanager(timing, Receivers.at(pager))
     for name, text in files.items():
         _write(directory / name, text)
@@ -118,6 +125,15 @@ def _check_configurations(directory: Path) -> list[Finding]:
     if (directory / _ALERTMANAGER_FILE).is_file():
         findings += check_alertmanager(find_tools(ALERTMANAGER), directory / _ALERTMANAGER_FILE)
     return findings
+
+
+def _read_pace(directory: Path) -> Pace:
+    """Read the intervals of the configuration beside the rules, and the exporter's from here."""
+    refresh_s = ExporterSettings.read().refresh_interval_ms / 1000
+    path = directory / _PROMETHEUS_FILE
+    if path.is_file():
+        return read_pace(path, refresh_s)
+    return replace(Pace.production(), refresh_s=refresh_s)
 
 
 def _report(findings: list[Finding], success: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import yaml
 
 from alerts.catalogue import GROUPS
-from alerts.links import Addresses, write_dashboard_url, write_trace_url
+from alerts.links import LinkBases, write_dashboard_url, write_trace_url
 from alerts.reach import find_window_s
 from alerts.rule import Alert, Recording, RuleGroup, write_expression
 from alerts.timing import Timing
@@ -20,27 +20,27 @@ _HEADER: Final = """\
 def render_rules(
     timing: Timing | None = None,
     *,
-    addresses: Addresses | None = None,
+    bases: LinkBases | None = None,
 ) -> Mapping[str, str]:
     """Write all rule files.
 
     Args:
         timing: The clock; production's if None.
-        addresses: What the links in annotations begin with.
+        bases: What the links in annotations begin with.
 
     Returns:
         File name to YAML text, one file per group.
 
     """
     timing = timing or Timing()
-    addresses = addresses or Addresses()
-    return {f"{group.name}.yml": _write_group(group, timing, addresses) for group in GROUPS}
+    bases = bases or LinkBases()
+    return {f"{group.name}.yml": _write_group(group, timing, bases) for group in GROUPS}
 
 
-def _write_group(group: RuleGroup, timing: Timing, addresses: Addresses) -> str:
+def _write_group(group: RuleGroup, timing: Timing, bases: LinkBases) -> str:
     rules = [
         *(_write_recording(recording, timing) for recording in group.recordings),
-        *(_write_alert(alert, timing, addresses) for alert in group.alerts),
+        *(_write_alert(alert, timing, bases) for alert in group.alerts),
     ]
     return write_yaml({"groups": [{"name": group.name, "rules": rules}]}, _HEADER)
 
@@ -55,7 +55,7 @@ def _write_recording(recording: Recording, timing: Timing) -> dict[str, Any]:
     return rule
 
 
-def _write_alert(alert: Alert, timing: Timing, addresses: Addresses) -> dict[str, Any]:
+def _write_alert(alert: Alert, timing: Timing, bases: LinkBases) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "alert": alert.name.value,
         "expr": write_expression(alert.expression, alert.lines, timing),
@@ -65,7 +65,7 @@ def _write_alert(alert: Alert, timing: Timing, addresses: Addresses) -> dict[str
     if alert.keep_firing_s:
         rule["keep_firing_for"] = timing.duration(alert.keep_firing_s)
     rule["labels"] = _write_labels(alert)
-    rule["annotations"] = _write_annotations(alert, timing, addresses)
+    rule["annotations"] = _write_annotations(alert, timing, bases)
     return rule
 
 
@@ -82,21 +82,21 @@ def _write_labels(alert: Alert) -> dict[str, str]:
     return labels | ({"channel": alert.channel} if alert.channel else {}) | dict(alert.labels)
 
 
-def _write_annotations(alert: Alert, timing: Timing, addresses: Addresses) -> dict[str, str]:
+def _write_annotations(alert: Alert, timing: Timing, bases: LinkBases) -> dict[str, str]:
     line = f" (line: {alert.line.text})" if alert.line else ""
     # Two of its own windows: what the alert judged, and what was before.
     looks_back = find_window_s(alert) + alert.pending_s
     annotations = {
         "summary": alert.summary + line,
         "description": alert.description,
-        "runbook_url": f"{addresses.runbooks.rstrip('/')}/{alert.name}.md",
+        "runbook_url": f"{bases.runbooks.rstrip('/')}/{alert.name}.md",
         "dashboard_url": write_dashboard_url(
-            addresses, alert.dashboard, alert.channel, looks_back, timing
+            bases, alert.dashboard, alert.channel, looks_back, timing
         ),
     }
     if alert.traces is not None:
         annotations["trace_url"] = write_trace_url(
-            addresses, alert.traces, alert.channel, looks_back, timing
+            bases, alert.traces, alert.channel, looks_back, timing
         )
     return annotations
 

@@ -65,7 +65,7 @@ class TraceSearch:
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
+class LinkBases:
     """What the links begin with.
 
     Attributes:
@@ -83,7 +83,7 @@ class Addresses:
 
 
 def write_dashboard_url(
-    addresses: Addresses,
+    bases: LinkBases,
     dashboard: Dashboard,
     channel: str | None,
     looks_back_s: float,
@@ -92,7 +92,7 @@ def write_dashboard_url(
     """Write the link to a dashboard, with its time range, channel and organisation.
 
     Args:
-        addresses: Where Grafana is.
+        bases: Where Grafana is.
         dashboard: Which one.
         channel: The alert's channel; None where it is a label of the series.
         looks_back_s: Production seconds over which the alert judges; the range holds them.
@@ -103,11 +103,12 @@ def write_dashboard_url(
     # A panel shows one channel: where an alert is about their sum, the dashboard opens on its own.
     chosen = "" if channel == ALL_CHANNELS else f"&var-channel={_write_channel(channel)}"
     organisation = "{{ with $labels.org_id }}&var-org_id={{ . | urlquery }}{{ end }}"
-    return f"{addresses.dashboards.rstrip('/')}/d/{dashboard}?from={start}&to={end}{chosen}{organisation}"
+    page = f"{bases.dashboards.rstrip('/')}/d/{dashboard}"
+    return f"{page}?from={start}&to={end}{chosen}{organisation}"
 
 
 def write_trace_url(
-    addresses: Addresses,
+    bases: LinkBases,
     search: TraceSearch,
     channel: str | None,
     looks_back_s: float,
@@ -117,7 +118,7 @@ def write_trace_url(
     start, end = _write_range(looks_back_s, timing, _US)
     operation = _write_operation(search.operation, channel)
     given = (
-        f"service={quote(addresses.service, safe='')}",
+        f"service={quote(bases.service, safe='')}",
         *([f"operation={operation}"] if operation else ()),
         f"tags={_write_tags(search, channel)}",
         "lookback=custom",
@@ -125,7 +126,7 @@ def write_trace_url(
         f"end={end}",
         f"limit={_LIMIT}",
     )
-    return f"{addresses.traces.rstrip('/')}/search?{'&'.join(given)}"
+    return f"{bases.traces.rstrip('/')}/search?{'&'.join(given)}"
 
 
 def _write_range(looks_back_s: float, timing: Timing, per_second: int) -> tuple[str, str]:

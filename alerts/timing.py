@@ -48,6 +48,7 @@ def parse_duration(text: str) -> float:
 
     >>> parse_duration("1m30s"), parse_duration("1500ms")
     (90.0, 1.5)
+
     """
     found = _DURATION.fullmatch(text)
     if not text or found is None:

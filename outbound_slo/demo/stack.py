@@ -15,7 +15,7 @@ import requests
 
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.generator import render_rules
-from alerts.links import RUNBOOK_BASE_URL, Addresses
+from alerts.links import RUNBOOK_BASE_URL, LinkBases
 from alerts.prometheus import EXPORTER_JOB, SENDER_JOB, render_prometheus
 from alerts.timing import Timing
 from exporter.migrations import rollup_migrations
@@ -227,7 +227,7 @@ class Stack:
         rules = (self.directory / "prometheus" / "rules").absolute()
         rules.mkdir(parents=True)
         # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
-        texts = render_rules(self._timing, addresses=Addresses(runbooks=find_runbooks()))
+        texts = render_rules(self._timing, bases=LinkBases(runbooks=find_runbooks()))
         for name, text in texts.items():
             (rules / name).write_text(text, encoding="utf-8")
         return render_prometheus(

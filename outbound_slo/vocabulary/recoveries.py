@@ -271,7 +271,7 @@ _MEASURED: Mapping[RecoveryName, tuple[AlertName, ...]] = {
 }
 
 RECOVERED_BY: Mapping[AlertName, RecoveryName | None] = MappingProxyType(
-    {name: None for name in AlertName}
+    dict.fromkeys(AlertName)
     | {alert: recovery for recovery, alerts in _MEASURED.items() for alert in alerts}
 )
 """What is measured to say that an alert's trouble is over; None where the outbox can't tell."""

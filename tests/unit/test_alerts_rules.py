@@ -13,7 +13,7 @@ from alerts.artefacts import build_artefacts
 from alerts.catalogue import GROUPS
 from alerts.catalogue.observation import NO_DATA_HOLD_S
 from alerts.generator import render_rules
-from alerts.links import Addresses
+from alerts.links import LinkBases
 from alerts.lint import lint_rules
 from alerts.pages import collect_tiers
 from alerts.rule import KEEP_FIRING_S, Alert, write_expression
@@ -48,7 +48,7 @@ def rules_at(timing: Timing) -> list[dict[str, Any]]:
 
 @cache
 def linked_rules() -> list[dict[str, Any]]:
-    return read_rules(render_rules(addresses=Addresses("https://r/", "https://g/", "https://j/")))
+    return read_rules(render_rules(bases=LinkBases("https://r/", "https://g/", "https://j/")))
 
 
 def read_rules(texts: Mapping[str, str]) -> list[dict[str, Any]]:
