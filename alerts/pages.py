@@ -153,7 +153,8 @@ def _insert(page: str, name: str, body: str) -> str:
     if name == "tiers":
         # A table that was written by hand gives way to the generated one.
         after = _TABLE.sub("", after, count=1) if after.startswith("|") else after
-    return f"{before}{_write_block(name, body)}\n{after.lstrip()}".rstrip() + "\n"
+    part = _write_block(name, body)
+    return f"{before.rstrip()}\n\n{part}\n{after.lstrip()}".rstrip() + "\n"
 
 
 def _split(page: str, name: str) -> tuple[str, str]:
@@ -161,7 +162,7 @@ def _split(page: str, name: str) -> tuple[str, str]:
     pattern = {
         "tiers": r"\A# .+\n\n",
         "detection": r"(?s)\A.*?<!-- generated: tiers -->\n.*?<!-- end -->\n\n?",
-    }.get(name) or rf"(?m)^## {_PLACES[name]}\n\n"
+    }.get(name) or rf"(?m)^## {_PLACES[name]}\n\n?"
     found = re.search(pattern, page)
     if found is None:
         raise UserMistake(

@@ -68,7 +68,7 @@ _OUTAGE_REFUSED = Alert(
     channel=ALL_CHANNELS,
     lines={"line": t.ALERT_ALL_REFUSED, "open": t.ALERT_BREAKER},
     expression="""\
-sum(clamp_min($ATTEMPTS_5M - $ACCEPTED_5M, 0)) >= $line
+sum($ATTEMPTS_5M - $ACCEPTED_5M) >= $line
   and sum($ACCEPTED_1M) == 0
   and (sum($ATTEMPTS_1M) > 0 or max($BREAKER_STATE) > $open)
   unless sum($ACCEPTED_5M > 0 unless $ACCEPTED_5M < $ATTEMPTS_5M) > 0""",

@@ -16,8 +16,9 @@ from outbound_slo.embedded.binaries import Tools
 from outbound_slo.vocabulary.alerts import AlertName
 
 STEP_S = 5
-BEGINS_S = 600
-ENDS_S = 1200
+# Five minutes before it, for the longest window, and what the longest budget takes after it.
+BEGINS_S = 330
+ENDS_S = 810
 PACE = Pace.production()
 BUDGETS = {(each.alert, each.tier): each for each in list_budgets(PACE)}
 JUDGED = [
@@ -43,8 +44,7 @@ def shown(begins_s: int, refreshed_s: int, scraped_s: int) -> tuple[str, str]:
 
 def write_cases(budget: Budget, *, late_s: float) -> Iterator[dict[str, Any]]:
     """One case per position of the clocks to each other; each asks once."""
-    phases = product(range(0, 15, STEP_S), range(0, 10, STEP_S), range(0, 15, STEP_S))
-    for begins, refreshed, scraped in phases:
+    for begins, (refreshed, scraped) in product((0, 5, 10), ((0, 0), (5, 10))):
         accepted, failed = shown(BEGINS_S + begins, refreshed, scraped)
         attempts = 'outbound_attempts_total{channel="whatsapp",outcome='
         yield {
@@ -88,7 +88,7 @@ def test_an_outage_fires_within_its_budget_however_the_clocks_stand(
 ) -> None:
     cases = list(write_cases(budget, late_s=0))
 
-    assert len(cases) == 18
+    assert len(cases) == 6
     assert agrees(cases, tmp_path, prometheus_tools)
 
 

@@ -36,7 +36,7 @@ def test_alerts_and_pages_belong_together() -> None:
 def test_a_page_has_its_parts_and_the_tiers_of_its_alert(name: str) -> None:
     text = text_of(name)
 
-    assert text.startswith(f"# {name}\n\n{describe_tiers(name)}\n")
+    assert text.startswith(f"# {name}\n\n<!-- generated: tiers -->\n\n{describe_tiers(name)}\n")
     assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == SECTIONS
     parts = re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]
     assert all(part.strip() for part in parts)
