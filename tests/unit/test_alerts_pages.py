@@ -251,12 +251,7 @@ def test_a_page_restates_no_line_by_hand(name: AlertName) -> None:
     """Lines stand in the generated parts: a sentence that repeats one goes stale unseen."""
     page = (find_pages() / f"{name}.md").read_text("utf-8")
     by_hand = re.sub(r"<!-- generated.*?<!-- end -->|```.*?```", "", page, flags=re.DOTALL)
-    lines = {
-        line
-        for alert in TIERS[name]
-        for line in alert.lines.values()
-        if line.value
-    }
+    lines = {line for alert in TIERS[name] for line in alert.lines.values() if line.value}
 
     stated = {
         line.key
