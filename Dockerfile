@@ -13,6 +13,7 @@ COPY tracing tracing
 COPY alerts alerts
 COPY dashboards dashboards
 COPY operations operations
+COPY docs/runbooks docs/runbooks
 RUN /opt/outbound-slo/bin/pip install --constraint constraints.txt '.[grpc,sdk]'
 
 FROM python:3.11-slim-bookworm

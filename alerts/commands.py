@@ -1,6 +1,7 @@
 """`outbound-slo alerts`: checks and tests for a build server, and files for a deployment."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,19 +13,31 @@ from rich.progress import track
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import Case, find_vacuous, read_cases
+from alerts.detection import Pace, find_late, read_pace
+from alerts.explanation_commands import register
 from alerts.finding import Finding
-from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
+from alerts.generator import render_rules
 from alerts.junit import write_junit
+from alerts.links import (
+    DASHBOARD_BASE_URL,
+    RUNBOOK_BASE_URL,
+    TRACE_BASE_URL,
+    TRACED_SERVICE,
+    LinkBases,
+)
 from alerts.lint import lint_rules
 from alerts.mutate_commands import mutate_alerts
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
+from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 app = typer.Typer(help="Check, test, mutate and write the alert rules.", no_args_is_help=True)
 app.command("mutate")(mutate_alerts)
+
+register(app)
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
@@ -44,6 +57,7 @@ def check_alerts(rules: RulesOption = GENERATED, tests: TestsOption = TESTS) -> 
         findings = lint_rules(written)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
     findings += _check_configurations(rules)
+    findings += find_late(_read_pace(rules))
     _report(findings, f"{len(paths)} rule files are sound and tested.")
 
 
@@ -92,6 +106,10 @@ def write_files(
         str, typer.Option(help="Base URL under which docs/runbooks is published.")
     ] = RUNBOOK_BASE_URL,
     dashboards: Annotated[str, typer.Option(help="Base URL of Grafana.")] = DASHBOARD_BASE_URL,
+    traces: Annotated[str, typer.Option(help="Base URL of Jaeger's pages.")] = TRACE_BASE_URL,
+    service: Annotated[
+        str, typer.Option(help="Service name of the sender's traces.")
+    ] = TRACED_SERVICE,
     pager: Annotated[
         str, typer.Option(help="Base URL of the webhooks l1, l2, l3, tickets, dead-mans-switch.")
     ] = "http://pager:9095",
@@ -99,7 +117,8 @@ def write_files(
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
-    files = dict(render_rules(timing, runbook_base_url=runbooks, dashboard_base_url=dashboards))
+    bases = LinkBases(runbooks, dashboards, traces, service)
+    files = dict(render_rules(timing, bases=bases))
     files[_ALERTMANAGER_FILE] = render_alertmanager(timing, Receivers.at(pager))
     for name, text in files.items():
         _write(directory / name, text)
@@ -132,6 +151,15 @@ def _check_configurations(directory: Path) -> list[Finding]:
     if (directory / _ALERTMANAGER_FILE).is_file():
         findings += check_alertmanager(find_tools(ALERTMANAGER), directory / _ALERTMANAGER_FILE)
     return findings
+
+
+def _read_pace(directory: Path) -> Pace:
+    """Read the intervals of the configuration beside the rules, and the exporter's from here."""
+    refresh_s = ExporterSettings.read().refresh_interval_ms / 1000
+    path = directory / _PROMETHEUS_FILE
+    if path.is_file():
+        return read_pace(path, refresh_s)
+    return replace(Pace.production(), refresh_s=refresh_s)
 
 
 def _report(findings: list[Finding], success: str) -> None:

@@ -6,15 +6,11 @@ from typing import Any, Final
 import yaml
 
 from alerts.catalogue import GROUPS
+from alerts.links import LinkBases, write_dashboard_url, write_trace_url
+from alerts.reach import find_window_s
 from alerts.rule import Alert, Recording, RuleGroup, write_expression
 from alerts.timing import Timing
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, TEAM
-
-RUNBOOK_BASE_URL: Final = "https://runbooks.example.com/outbound-slo"
-"""Where docs/runbooks is published; every deployment has its own."""
-
-DASHBOARD_BASE_URL: Final = "http://localhost:3000"
-"""Where Grafana is; the compose file's by default."""
+from outbound_slo.vocabulary.alerts import TEAM
 
 _HEADER: Final = """\
 # Written by `outbound-slo generate` from alerts/catalogue; changes made here do not last.
@@ -24,29 +20,27 @@ _HEADER: Final = """\
 def render_rules(
     timing: Timing | None = None,
     *,
-    runbook_base_url: str = RUNBOOK_BASE_URL,
-    dashboard_base_url: str = DASHBOARD_BASE_URL,
+    bases: LinkBases | None = None,
 ) -> Mapping[str, str]:
     """Write all rule files.
 
     Args:
         timing: The clock; production's if None.
-        runbook_base_url: What comes before `/<AlertName>.md` in the link to an alert's page.
-        dashboard_base_url: What comes before `/d/<uid>` in the link to a dashboard.
+        bases: What the links in annotations begin with.
 
     Returns:
         File name to YAML text, one file per group.
 
     """
     timing = timing or Timing()
-    links = (runbook_base_url.rstrip("/"), dashboard_base_url.rstrip("/"))
-    return {f"{group.name}.yml": _write_group(group, timing, links) for group in GROUPS}
+    bases = bases or LinkBases()
+    return {f"{group.name}.yml": _write_group(group, timing, bases) for group in GROUPS}
 
 
-def _write_group(group: RuleGroup, timing: Timing, links: tuple[str, str]) -> str:
+def _write_group(group: RuleGroup, timing: Timing, bases: LinkBases) -> str:
     rules = [
         *(_write_recording(recording, timing) for recording in group.recordings),
-        *(_write_alert(alert, timing, links) for alert in group.alerts),
+        *(_write_alert(alert, timing, bases) for alert in group.alerts),
     ]
     return write_yaml({"groups": [{"name": group.name, "rules": rules}]}, _HEADER)
 
@@ -61,7 +55,7 @@ def _write_recording(recording: Recording, timing: Timing) -> dict[str, Any]:
     return rule
 
 
-def _write_alert(alert: Alert, timing: Timing, links: tuple[str, str]) -> dict[str, Any]:
+def _write_alert(alert: Alert, timing: Timing, bases: LinkBases) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "alert": alert.name.value,
         "expr": write_expression(alert.expression, alert.lines, timing),
@@ -71,7 +65,7 @@ def _write_alert(alert: Alert, timing: Timing, links: tuple[str, str]) -> dict[s
     if alert.keep_firing_s:
         rule["keep_firing_for"] = timing.duration(alert.keep_firing_s)
     rule["labels"] = _write_labels(alert)
-    rule["annotations"] = _write_annotations(alert, *links)
+    rule["annotations"] = _write_annotations(alert, timing, bases)
     return rule
 
 
@@ -88,17 +82,23 @@ def _write_labels(alert: Alert) -> dict[str, str]:
     return labels | ({"channel": alert.channel} if alert.channel else {}) | dict(alert.labels)
 
 
-def _write_annotations(alert: Alert, runbooks: str, dashboards: str) -> dict[str, str]:
+def _write_annotations(alert: Alert, timing: Timing, bases: LinkBases) -> dict[str, str]:
     line = f" (line: {alert.line.text})" if alert.line else ""
-    channel = alert.channel or "{{ $labels.channel }}"
-    # A panel shows one channel: where an alert is about their sum, the dashboard opens on its own.
-    chosen = "" if channel == ALL_CHANNELS else f"?var-channel={channel}"
-    return {
+    # Two of its own windows: what the alert judged, and what was before.
+    looks_back = find_window_s(alert) + alert.pending_s
+    annotations = {
         "summary": alert.summary + line,
         "description": alert.description,
-        "runbook_url": f"{runbooks}/{alert.name}.md",
-        "dashboard_url": f"{dashboards}/d/{alert.dashboard}{chosen}",
+        "runbook_url": f"{bases.runbooks.rstrip('/')}/{alert.name}.md",
+        "dashboard_url": write_dashboard_url(
+            bases, alert.dashboard, alert.channel, looks_back, timing
+        ),
     }
+    if alert.traces is not None:
+        annotations["trace_url"] = write_trace_url(
+            bases, alert.traces, alert.channel, looks_back, timing
+        )
+    return annotations
 
 
 class _Dumper(yaml.SafeDumper):

@@ -15,6 +15,7 @@ from string import Template
 from types import MappingProxyType
 from typing import Final
 
+from alerts.links import TraceSearch
 from alerts.timing import HOUR, MINUTE, SECOND, Timing
 from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary.alerts import (
@@ -91,6 +92,20 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Onset:
+    """How long a trouble lasts before an alert's expression has a value.
+
+    Attributes:
+        story: The trouble, and the traffic at which the seconds hold.
+        seconds: From its beginning, as seen in the database at that moment; production's.
+
+    """
+
+    story: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One tier of an alert.
 
@@ -108,6 +123,9 @@ class Alert:
         hold_s: Seconds for which the condition must hold; None: as long as `line` says.
         keep_firing_s: Seconds for which it goes on firing after the condition has ended.
         dashboard: Where the page's link leads.
+        traces: The search that its link to traces makes; None where traces do not help.
+        onset: The trouble that its detection budget is reckoned for; None: one that fills the
+            longest window of the expression.
         slo: The objective that it endangers.
         labels: Further static labels, such as `burn_tier`.
 
@@ -126,6 +144,8 @@ class Alert:
     hold_s: float | None = None
     keep_firing_s: float = KEEP_FIRING_S
     dashboard: Dashboard = Dashboard.SLA
+    traces: TraceSearch | None = None
+    onset: Onset | None = None
     slo: Slo = Slo.NONE
     labels: Mapping[str, str] = field(default_factory=dict)
 

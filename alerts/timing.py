@@ -18,8 +18,9 @@ _SCRAPE_INTERVAL_S = 15.0
 _SHORTEST_SCRAPE_INTERVAL_S = 1.0
 _SCRAPES_PER_WINDOW = 4
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
-_LONGER_UNITS_MS = {"ms": 1, "w": 7 * 86_400_000, "y": 365 * 86_400_000}
-_DURATION_PART = re.compile(r"(\d+)(ms|[smhdwy])")
+_SIZES_MS = dict(_UNITS_MS) | {"y": 31_536_000_000, "w": 604_800_000, "ms": 1}
+_DURATION_PART = re.compile(r"(\d+)(ms|[ywdhms])")
+_DURATION = re.compile(r"0|(?:\d+(?:ms|[ywdhms]))+")
 
 
 def format_duration(seconds: float) -> str:
@@ -40,20 +41,22 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration as Prometheus writes it, in seconds; the inverse of `format_duration`.
-
-    >>> parse_duration("1m30s"), parse_duration("1500ms"), parse_duration("1w")
-    (90.0, 1.5, 604800.0)
+    """Read a duration as Prometheus writes it; gives seconds.
 
     Raises:
         ValueError: It is none.
 
+    >>> parse_duration("1m30s"), parse_duration("1500ms")
+    (90.0, 1.5)
+
     """
-    found = _DURATION_PART.findall(text)
-    if not found or "".join(count + unit for count, unit in found) != text:
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
         raise ValueError(f"{text!r} is no duration")
-    sizes = dict(_UNITS_MS) | _LONGER_UNITS_MS
-    return sum(int(count) * sizes[unit] for count, unit in found) / 1000
+    return (
+        sum(int(number) * _SIZES_MS[unit] for number, unit in _DURATION_PART.findall(text))
+        / _SIZES_MS["s"]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ which can be chosen, and the alert inside the first panel, which is a rule in al
 
 from grafanalib import core
 
-from alerts.generator import RUNBOOK_BASE_URL
+from alerts.links import RUNBOOK_BASE_URL, TRACED_SERVICE
 from dashboards import expressions
 from dashboards.links import TraceSearch, link_runbook, link_traces
 from dashboards.panels import Frame, Json, Query, draw_lines, list_rows, show_dial, show_value
@@ -19,8 +19,6 @@ from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageSta
 from outbound_slo.vocabulary.thresholds import Subject, Threshold
 
 TITLE = "WhatsApp Messaging SLA Dashboard"
-TRACED_SERVICE = "backend"
-"""000's service name; the default of OTEL_SERVICE_NAME."""
 
 _QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 _FAILED_TRACES = TraceSearch(((Tag.STATUS, MessageStatus.FAILED),))

@@ -5,13 +5,15 @@ together. From 2,000 queued or 500 dead letters on it pages; the last two rungs 
 of 001's escalation tree.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from alerts.rule import Alert, Recording, RuleGroup
+from alerts.links import TraceSearch
+from alerts.rule import Alert, Onset, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
-from outbound_slo.vocabulary.statuses import Channel
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from outbound_slo.vocabulary.thresholds import Threshold
 
 _RECORDINGS = (
@@ -50,6 +52,14 @@ _DEAD_LADDER = (
     _Rung(t.ALERT_DEAD_2000, Priority.P1, Level.L3),
 )
 
+# A pile says nothing about how fast it grows: the budget begins where the line is crossed.
+_CROSSED = Onset("the line is crossed", 0)
+
+_DEAD_TRACES = TraceSearch(
+    SpanName.OUTBOUND_MESSAGE_PROCESS, {Tag.STATUS: MessageStatus.FAILED.value}
+)
+_WHATSAPP_DEAD_TRACES = replace(_DEAD_TRACES, labels={Tag.MESSAGE_CHANNEL: "channel"})
+
 _QUEUE_MEANING = (
     "Messages wait in QUEUED. Either less goes out than comes in, or the messages wait for a "
     "retry or a planned time: compare with the failure rate and the number in retry."
@@ -70,6 +80,7 @@ def _climb(
     channel: str,
     summary: str,
     description: str,
+    traces: TraceSearch | None = None,
 ) -> tuple[Alert, ...]:
     return tuple(
         Alert(
@@ -83,8 +94,19 @@ def _climb(
             expression=f"{pile} > $line",
             summary=summary,
             description=description,
+            traces=traces,
+            onset=_CROSSED,
         )
         for tier, rung in enumerate(ladder, start=1)
+    )
+
+
+def _stuck_traces(status: MessageStatus) -> TraceSearch:
+    """Find the attempts after which messages stayed as they are."""
+    return TraceSearch(
+        SpanName.OUTBOUND_MESSAGE_PROCESS,
+        {Tag.STATUS: status.value},
+        {Tag.MESSAGE_CHANNEL: "channel"},
     )
 
 
@@ -102,6 +124,7 @@ max by (channel) ($STUCK{channel="$whatsapp",reason="$sending_too_long"}) > $lin
         "Claimed more than 5 minutes ago and not settled: their answer was lost, or the process "
         "that had them is gone. The sweep takes them back after 10 minutes; these it did not."
     ),
+    traces=_stuck_traces(MessageStatus.SENDING),
 )
 
 _STUCK_IN_QUEUE = Alert(
@@ -120,6 +143,7 @@ max by (channel, reason) ($STUCK{reason=~"$waiting_too_long"}) > $line""",
         "Due and not claimed, or without progress for two hours; planned waits do not count. "
         "Either no sender takes this channel, or something holds these messages."
     ),
+    traces=_stuck_traces(MessageStatus.QUEUED),
 )
 
 GROUP = RuleGroup(
@@ -154,6 +178,7 @@ GROUP = RuleGroup(
             channel=Channel.WHATSAPP.label,
             summary='{{ $value | printf "%.0f" }} WhatsApp messages are dead letters',
             description=_DEAD_MEANING,
+            traces=_WHATSAPP_DEAD_TRACES,
         ),
         *_climb(
             _DEAD_LADDER,
@@ -163,6 +188,7 @@ GROUP = RuleGroup(
             channel=ALL_CHANNELS,
             summary='{{ $value | printf "%.0f" }} messages on all channels are dead letters',
             description=_DEAD_MEANING,
+            traces=_DEAD_TRACES,
         ),
     ),
 )

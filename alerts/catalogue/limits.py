@@ -1,10 +1,12 @@
 """What WhatsApp allows and what it must not be believed: quotas and webhook signatures."""
 
+from alerts.links import TraceSearch
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority
-from outbound_slo.vocabulary.statuses import Channel
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 
 _WHATSAPP = Channel.WHATSAPP.label
 
@@ -29,6 +31,11 @@ _QUOTA = tuple(
         description=(
             "At 100 % its further messages are put off until the quota resets. Raise the quota, "
             "or put off what is not urgent while there is some left for what is."
+        ),
+        traces=TraceSearch(
+            SpanName.OUTBOUND_MESSAGE_PROCESS,
+            {Tag.STATUS: MessageStatus.QUEUED.value},
+            {Tag.ORG_ID: "org_id"},
         ),
     )
     for tier, (line, priority) in enumerate(

@@ -5,11 +5,14 @@ retried has not ended (D3). Latencies are quantiles of the exporter's histograms
 names that 000's panels ask for.
 """
 
+from alerts.links import TraceSearch
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority
 from outbound_slo.vocabulary.metrics import Metric
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.statuses import MessageStatus
 from outbound_slo.vocabulary.thresholds import Threshold
 
 _QUANTILES = ("0.5", "0.95", "0.99")
@@ -81,6 +84,11 @@ $SUCCESS_RATIO < $line
         "Of the messages that ended in the last 5 minutes, sent or failed for good, too few were "
         "sent. The failed ones are dead letters: they wait for a person."
     ),
+    traces=TraceSearch(
+        SpanName.OUTBOUND_MESSAGE_PROCESS,
+        {Tag.STATUS: MessageStatus.FAILED.value},
+        {Tag.MESSAGE_CHANNEL: "channel"},
+    ),
 )
 
 
@@ -107,6 +115,7 @@ max by (channel) (${recorded}{{quantile="{quantile}"}}) > $line
   and on (channel) ${count} >= $minimum""",
         summary=f"{_CHANNEL}: {what} {line.statistic} is {_VALUE}",
         description=_MEANING[name],
+        traces=_TRACES[name],
     )
 
 
@@ -118,6 +127,18 @@ _MEANING = {
     AlertName.DELIVERY_LATENCY_HIGH: (
         "Time from the provider's acceptance until the device had the message, as the provider's "
         "webhooks tell it. Late webhooks do not raise it, a slow provider does."
+    ),
+}
+
+_TRACES = {
+    AlertName.SEND_LATENCY_HIGH: TraceSearch(
+        SpanName.OUTBOUND_MESSAGE_PROCESS,
+        {Tag.STATUS: MessageStatus.SENT.value},
+        {Tag.MESSAGE_CHANNEL: "channel"},
+    ),
+    # A receipt's spans know their status and not their channel.
+    AlertName.DELIVERY_LATENCY_HIGH: TraceSearch(
+        SpanName.STATUS_UPDATE, {Tag.NEW_STATUS: MessageStatus.DELIVERED.value}
     ),
 }
 

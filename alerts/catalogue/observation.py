@@ -1,6 +1,6 @@
 """Can the other alerts be believed? Old data, no data and no traffic are three different things."""
 
-from alerts.rule import Alert, Recording, RuleGroup
+from alerts.rule import Alert, Onset, Recording, RuleGroup
 from alerts.timing import MINUTE
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
@@ -25,6 +25,7 @@ _STALE = Alert(
     channel=ALL_CHANNELS,
     lines={"line": t.ALERT_SNAPSHOT_AGE},
     expression="$SNAPSHOT_AGE > $line",
+    onset=Onset("no refresh succeeds", t.ALERT_SNAPSHOT_AGE.value),
     summary="The exporter's numbers are {{ $value | humanizeDuration }} old",
     description=(
         "The exporter answers but could not refresh from the database. Queue, latency and failure "
@@ -114,6 +115,7 @@ _NO_DATA = Alert(
     channel=ALL_CHANNELS,
     expression="absent($QUEUE_DEPTH) or absent($ATTEMPTS)",
     hold_s=NO_DATA_HOLD_S,
+    onset=Onset("the exporter stops", 0),
     keep_firing_s=0,
     summary='No queue or attempt numbers in Prometheus: absent = {{ $value | printf "%.0f" }}',
     description=(

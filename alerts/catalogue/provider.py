@@ -8,13 +8,29 @@ An attempt that timed out counts as not accepted: whether the provider took it i
 for a page it is one more call without an answer.
 """
 
-from alerts.rule import Alert, Recording, RuleGroup
+from alerts.links import TraceSearch
+from alerts.rule import Alert, Onset, Recording, RuleGroup
+from alerts.timing import MINUTE
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.spans import Tag
 from outbound_slo.vocabulary.statuses import Channel
 
 _WHATSAPP = Channel.WHATSAPP.label
+
+# Jaeger answers this for every span that ended badly, whatever the code.
+_FAILED_CALLS = TraceSearch(tags={Tag.ERROR: "true"})
+
+# From the last accepted message on the last minute has to pass; at this pace twenty attempts, and
+# ten, have failed by then.
+_ACCEPTED_NO_MORE = Onset("nothing is accepted, at one message per second", MINUTE)
+
+# The share of five minutes that has to fail, and one message more.
+_ALL_FAIL = Onset(
+    "every attempt fails, at one message per second",
+    t.ALERT_FAILURE_HIGH.ratio * 5 * MINUTE + 1,
+)
 
 _RECORDINGS = (
     # Two exporters show the same rows: the larger number is the newer one.
@@ -41,21 +57,29 @@ clamp_min($ATTEMPTS_5M - $ACCEPTED_5M, 0) / ($ATTEMPTS_5M > 0)
     ),
 )
 
+# The last minute tells that it has begun, five minutes tell that it is worth a page at night: a
+# minute without traffic is no outage. A breaker that holds calls back makes no attempts: that is
+# the outage going on. A channel that had everything accepted, however little, is well.
 _OUTAGE_REFUSED = Alert(
     name=AlertName.OUTAGE,
     family=Family.PROVIDER,
     priority=Priority.P0,
     level=Level.L2,
     channel=ALL_CHANNELS,
-    lines={"line": t.ALERT_ALL_REFUSED},
+    lines={"line": t.ALERT_ALL_REFUSED, "open": t.ALERT_BREAKER},
     expression="""\
-sum($ATTEMPTS_5M) >= $line
-  and sum($ACCEPTED_5M) == 0""",
-    summary='No channel gets a message out: all of {{ $value | printf "%.0f" }} attempts failed',
+sum($ATTEMPTS_5M - $ACCEPTED_5M) >= $line
+  and sum($ACCEPTED_1M) == 0
+  and (sum($ATTEMPTS_1M) > 0 or max($BREAKER_STATE) > $open)
+  unless sum($ACCEPTED_5M > 0 unless $ACCEPTED_5M < $ATTEMPTS_5M) > 0""",
+    summary='No channel gets a message out: {{ $value | printf "%.0f" }} attempts failed',
     description=(
-        "Nothing was accepted by any provider for 5 minutes, though attempts were made. "
-        "Look for what the channels share: network, credentials, the last deployment."
+        "Nothing was accepted by any provider for a minute, and every channel in use has failed "
+        "attempts in the last 5. Look for what the channels share: network, credentials, the last "
+        "deployment."
     ),
+    traces=_FAILED_CALLS,
+    onset=_ACCEPTED_NO_MORE,
 )
 
 _OUTAGE_STOPPED = Alert(
@@ -77,6 +101,7 @@ max(
         "Messages are due and none was accepted for 5 minutes: no sender works, or all that are "
         "due are refused. Check that the sender runs and reaches the database."
     ),
+    onset=Onset("no sender works, while messages become due", t.ALERT_DUE_AGE.value),
 )
 
 # The breaker has judged a minimum of calls already. While it holds calls back, a minute has only
@@ -102,6 +127,8 @@ and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
         "No WhatsApp message was accepted for a minute, though attempts were made or the circuit "
         "breaker holds them back. Queued messages wait and are tried again."
     ),
+    traces=_FAILED_CALLS,
+    onset=_ACCEPTED_NO_MORE,
 )
 
 # With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum.
@@ -129,6 +156,8 @@ and (
         "Share of the attempts of the last 5 minutes that WhatsApp did not accept, time-outs "
         "included. Failed attempts are retried; messages are lost only when their attempts end."
     ),
+    traces=_FAILED_CALLS,
+    onset=_ALL_FAIL,
 )
 
 _ELEVATED = Alert(
@@ -145,6 +174,7 @@ $FAILURE_RATIO > $line
         "Fewer than 95 % of the attempts on this channel are accepted. Find the error code that "
         "dominates; one code or one organisation is a different story from all of them."
     ),
+    traces=_FAILED_CALLS,
 )
 
 _HIGH_ELSEWHERE = Alert(
@@ -162,6 +192,8 @@ $FAILURE_RATIO{channel!="$whatsapp"} > $line
         "Share of the attempts of the last 5 minutes that the channel's provider did not accept, "
         "time-outs included. Treat it as an outage of this provider."
     ),
+    traces=_FAILED_CALLS,
+    onset=_ALL_FAIL,
 )
 
 GROUP = RuleGroup(

@@ -14,7 +14,8 @@ from typing import Self
 import requests
 
 from alerts.alertmanager import Receivers, render_alertmanager
-from alerts.generator import RUNBOOK_BASE_URL, render_rules
+from alerts.generator import render_rules
+from alerts.links import RUNBOOK_BASE_URL, LinkBases
 from alerts.prometheus import render_prometheus
 from alerts.timing import Timing
 from exporter.migrations import rollup_migrations
@@ -225,7 +226,8 @@ class Stack:
     def _configure_prometheus(self) -> str:
         rules = (self.directory / "prometheus" / "rules").absolute()
         rules.mkdir(parents=True)
-        texts = render_rules(self._timing, runbook_base_url=find_runbooks())
+        # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
+        texts = render_rules(self._timing, bases=LinkBases(runbooks=find_runbooks()))
         for name, text in texts.items():
             (rules / name).write_text(text, encoding="utf-8")
         return render_prometheus(

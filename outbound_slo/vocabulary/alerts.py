@@ -192,6 +192,12 @@ PRIORITIES: Mapping[Priority, Urgency] = MappingProxyType(
 """Response times of 002; its severities follow from the priority (D24)."""
 
 
+DETECTED_WITHIN_S: Mapping[AlertName, int] = MappingProxyType(
+    {AlertName.OUTAGE: 3 * _MINUTE, AlertName.PROVIDER_DOWN: 3 * _MINUTE}
+)
+"""Seconds within which a full outage at one message per second has to page (house)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Escalation:
     """What a level is.
@@ -299,5 +305,67 @@ ALIASES: tuple[AlertAlias, ...] = (
     ),
     AlertAlias("Stuck Messages Alert", "002", AlertName.STUCK_IN_QUEUE, 1, "D23"),
     AlertAlias("High Delivery Latency Alert", "002", AlertName.DELIVERY_LATENCY_HIGH, 1, "D5"),
+    AlertAlias("whatsapp_message_stuck_alert > 0", "000", AlertName.STUCK_IN_SENDING, 1, "D23"),
+    AlertAlias(
+        'outbound_message_queue_depth{status="QUEUED"} > 2000',
+        "001",
+        AlertName.QUEUE_BACKUP,
+        3,
+        "of WhatsApp; OutboundQueueBackup has the same line for all channels (D1, D22)",
+    ),
+    AlertAlias(
+        'outbound_message_dlq_messages{channel="WHATSAPP"} > 500',
+        "001",
+        AlertName.DLQ_OVERFLOW,
+        2,
+        "label values are lower case (D1)",
+    ),
+    AlertAlias(
+        "rate(whatsapp_webhook_signature_failures_total[5m]) > 0.05",
+        "001",
+        AlertName.SIGNATURE_FAILURES,
+        1,
+        "a count and a share of ten minutes: few failures among many webhooks are no trouble (D25)",
+    ),
+    AlertAlias("Data Corruption", "001", AlertName.DATA_CORRUPTION, None, "escalation tree"),
+    AlertAlias(
+        "DLQ Size with Alerting Thresholds",
+        "002",
+        AlertName.TOTAL_DLQ_OVERFLOW,
+        None,
+        "four tiers; OutboundDLQGrowing looks at the growth (D10)",
+    ),
+    AlertAlias(
+        "Create alerts for specific error codes",
+        "002",
+        AlertName.TEMPLATE_PAUSED,
+        None,
+        "codes that a person must act on: templates here, the account in "
+        "WhatsAppAccountRestricted; all others are in the failure rate, by code on the panels",
+    ),
+    AlertAlias(
+        "Set up provider account monitoring",
+        "002",
+        AlertName.ACCOUNT_RESTRICTED,
+        None,
+        "what Meta says of the account by webhook",
+    ),
+    AlertAlias(
+        "Set up quota alerts at 70%, 85%, 95%", "002", AlertName.QUOTA_HIGH, None, "D21, D39"
+    ),
+    AlertAlias(
+        "Set up alerts for worker inactivity",
+        "002",
+        AlertName.WORKER_INACTIVE,
+        None,
+        "a pause that somebody ordered is none",
+    ),
+    AlertAlias(
+        "Set up provider API latency alerts",
+        "002",
+        AlertName.SEND_LATENCY_HIGH,
+        1,
+        "a slow provider shows in the send latency, which its page takes apart",
+    ),
 )
 """Every alert that 000 to 002 name or write as an expression under another name."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from outbound_slo.vocabulary import thresholds as t
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.thresholds import Threshold
 
 _MINUTE_S = 60
@@ -231,6 +232,49 @@ _ALL = (
 
 RECOVERIES: Mapping[RecoveryName, Recovery] = MappingProxyType({each.name: each for each in _ALL})
 """Every recovery by its name."""
+
+
+_MEASURED: Mapping[RecoveryName, tuple[AlertName, ...]] = {
+    RecoveryName.OUTAGE: (
+        AlertName.OUTAGE,
+        AlertName.PROVIDER_DOWN,
+        AlertName.BREAKER_OPEN,
+        AlertName.BREAKER_FLAPPING,
+        AlertName.ACCOUNT_RESTRICTED,
+    ),
+    RecoveryName.FAILURE_RATE: (
+        AlertName.HIGH_FAILURE_RATE,
+        AlertName.ELEVATED_FAILURE_RATE,
+        AlertName.SUCCESS_RATE_LOW,
+        AlertName.FEW_MESSAGES_FAIL,
+        AlertName.RETRY_STORM,
+    ),
+    RecoveryName.LATENCY: (AlertName.SEND_LATENCY_HIGH, AlertName.DELIVERY_LATENCY_HIGH),
+    RecoveryName.QUEUE: (
+        AlertName.QUEUE_BACKUP,
+        AlertName.TOTAL_QUEUE_BACKUP,
+        AlertName.QUEUE_GROWING,
+        AlertName.WORKER_INACTIVE,
+    ),
+    RecoveryName.STUCK: (AlertName.STUCK_IN_SENDING, AlertName.STUCK_IN_QUEUE),
+    RecoveryName.DLQ: (
+        AlertName.DLQ_OVERFLOW,
+        AlertName.TOTAL_DLQ_OVERFLOW,
+        AlertName.DLQ_GROWING,
+    ),
+    RecoveryName.QUOTA: (AlertName.QUOTA_HIGH, AlertName.ORGANISATION_THROTTLED),
+    RecoveryName.WEBHOOKS: (
+        AlertName.SIGNATURE_FAILURES,
+        AlertName.WEBHOOK_SILENCE,
+        AlertName.WEBHOOKS_UNPROCESSED,
+    ),
+}
+
+RECOVERED_BY: Mapping[AlertName, RecoveryName | None] = MappingProxyType(
+    dict.fromkeys(AlertName)
+    | {alert: recovery for recovery, alerts in _MEASURED.items() for alert in alerts}
+)
+"""What is measured to say that an alert's trouble is over; None where the outbox can't tell."""
 
 
 def _index(recoveries: Iterable[Recovery]) -> Mapping[str, Criterion]:

@@ -3,6 +3,7 @@
 import re
 import shlex
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 
 import psycopg
@@ -12,12 +13,13 @@ from typer.testing import CliRunner
 from alerts.pages import SECTIONS, describe_tiers
 from operations.procedures import PROCEDURES
 from outbound_slo.cli import app
+from outbound_slo.settings import known_variables
 from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.metrics import METRICS
 from tests.patience import wait_for
 
 PAGES = Path(__file__).parents[2] / "docs/runbooks"
-NAMES = [name.value for name in AlertName]
+NAMES = sorted(path.stem for path in PAGES.glob("*.md"))
 
 
 def text_of(name: str) -> str:
@@ -29,14 +31,14 @@ def blocks_of(name: str, language: str) -> list[str]:
 
 
 def test_alerts_and_pages_belong_together() -> None:
-    assert {path.stem for path in PAGES.glob("*.md")} == set(NAMES)
+    assert set(NAMES) == {name.value for name in AlertName}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_has_its_parts_and_the_tiers_of_its_alert(name: str) -> None:
     text = text_of(name)
 
-    assert text.startswith(f"# {name}\n\n{describe_tiers(name)}\n")
+    assert text.startswith(f"# {name}\n\n<!-- generated: tiers -->\n\n{describe_tiers(name)}\n")
     assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == SECTIONS
     parts = re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]
     assert all(part.strip() for part in parts)
@@ -135,3 +137,22 @@ def test_commands_of_a_page_exist(command: str) -> None:
 
     assert told.exit_code == 0, told.output
     assert words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_that_a_page_gives_to_commands_exist(name: str) -> None:
+    for line in re.findall(r"outbound-slo [a-z][^`\n]*(?:\n {2,}[^`\n]+)?(?=[`\n])", text_of(name)):
+        words = shlex.split(line.split(" > ")[0])[1:]
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        if options:
+            before = takewhile(lambda word: not word.startswith("--"), words)
+            command = [word for word in before if word.isalpha() and word.islower()]
+            told = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+            assert not {option for option in options if option not in told.output}, line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_that_a_page_names_exist(name: str) -> None:
+    named = re.findall(r"\b(?:OUTBOUND|WHATSAPP)_[A-Z_]+\b", text_of(name))
+
+    assert set(named) <= known_variables()

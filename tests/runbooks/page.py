@@ -214,6 +214,8 @@ def _describe_source(metric: Metric) -> str:
             return f"recording rule over `{metric.alias_of}`"
         case Source.SENDER:
             return "sender"
+        case Source.MONITORING:
+            return "Prometheus or Alertmanager about itself"
 
 
 def _correction_table() -> str:

@@ -13,6 +13,7 @@ from alerts.artefacts import build_artefacts
 from alerts.catalogue import GROUPS
 from alerts.catalogue.observation import NO_DATA_HOLD_S
 from alerts.generator import render_rules
+from alerts.links import LinkBases
 from alerts.lint import lint_rules
 from alerts.pages import collect_tiers
 from alerts.rule import KEEP_FIRING_S, Alert, write_expression
@@ -48,7 +49,7 @@ def rules_at(timing: Timing) -> list[dict[str, Any]]:
 
 @cache
 def linked_rules() -> list[dict[str, Any]]:
-    return read_rules(render_rules(runbook_base_url="https://r/", dashboard_base_url="https://g/"))
+    return read_rules(render_rules(bases=LinkBases("https://r/", "https://g/", "https://j/")))
 
 
 def read_rules(texts: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -195,13 +196,17 @@ def test_links_lead_to_the_given_addresses(alert: Alert) -> None:
 
 
 def test_every_link_opens_a_dashboard_that_exists_on_a_channel_that_it_can_show() -> None:
-    shown = {channel.label for channel in Channel} | {"{{ $labels.channel }}"}
+    shown = {channel.label for channel in Channel} | {"{{ $labels.channel | urlquery }}"}
     for each in rules_at(Timing()):
         if "alert" not in each:
             continue
-        address, _, choice = each["annotations"]["dashboard_url"].partition("?var-channel=")
+        address, _, query = each["annotations"]["dashboard_url"].partition("?")
         assert (ROOT / "dashboards/generated" / f"{address.rpartition('/')[2]}.json").is_file()
-        assert choice in shown if choice else each["labels"]["channel"] == ALL_CHANNELS
+        chosen = re.search(r"&var-channel=(.*?)\{\{ with \$labels.org_id", query)
+        if chosen is None:
+            assert each["labels"]["channel"] == ALL_CHANNELS
+        else:
+            assert chosen[1] in shown
 
 
 def test_our_own_rules_pass_our_own_lint() -> None:
