@@ -1,13 +1,30 @@
 """Every recording and alert, one module per subject."""
 
-from alerts.catalogue import backlog, exporter, limits, messages, observation, provider
+from alerts.catalogue import (
+    account,
+    backlog,
+    calls,
+    exporter,
+    growth,
+    limits,
+    messages,
+    observation,
+    provider,
+    webhooks,
+    worker,
+)
 from alerts.rule import RuleGroup
 
 GROUPS: tuple[RuleGroup, ...] = (
     provider.GROUP,
     messages.GROUP,
     backlog.GROUP,
+    growth.GROUP,
+    calls.GROUP,
     limits.GROUP,
+    webhooks.GROUP,
+    account.GROUP,
+    worker.GROUP,
     observation.GROUP,
     exporter.GROUP,
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.statuses import Channel
 from outbound_slo.vocabulary.thresholds import Threshold
 
@@ -50,6 +50,8 @@ _DEAD_LADDER = (
     _Rung(t.ALERT_DEAD_2000, Priority.P1, Level.L3),
 )
 
+_SLO = {Family.QUEUE: Slo.SEND_LATENCY, Family.DEAD_LETTERS: Slo.SEND_SUCCESS}
+
 _QUEUE_MEANING = (
     "Messages wait in QUEUED. Either less goes out than comes in, or the messages wait for a "
     "retry or a planned time: compare with the failure rate and the number in retry."
@@ -75,6 +77,7 @@ def _climb(
         Alert(
             name=name,
             family=family,
+            slo=_SLO[family],
             priority=rung.priority,
             level=rung.level,
             channel=channel,
@@ -91,6 +94,7 @@ def _climb(
 _STUCK_IN_SENDING = Alert(
     name=AlertName.STUCK_IN_SENDING,
     family=Family.STUCK,
+    slo=Slo.SEND_LATENCY,
     priority=Priority.P2,
     level=Level.L1,
     channel=Channel.WHATSAPP.label,
@@ -107,6 +111,7 @@ max by (channel) ($STUCK{channel="$whatsapp",reason="$sending_too_long"}) > $lin
 _STUCK_IN_QUEUE = Alert(
     name=AlertName.STUCK_IN_QUEUE,
     family=Family.STUCK,
+    slo=Slo.SEND_LATENCY,
     priority=Priority.P2,
     level=Level.L1,
     lines={"line": t.ALERT_STUCK_QUEUED},

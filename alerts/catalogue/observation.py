@@ -10,6 +10,7 @@ from outbound_slo.vocabulary.alerts import (
     Family,
     Level,
     Priority,
+    Slo,
 )
 
 NO_DATA_HOLD_S = 2 * MINUTE
@@ -20,6 +21,7 @@ _SNAPSHOT_AGE = Recording(m.SNAPSHOT_AGE, "time() - max($EXPORTER_SNAPSHOT_AGE)"
 _STALE = Alert(
     name=AlertName.EXPORTER_STALE,
     family=Family.OBSERVATION,
+    slo=Slo.EXPORTER_AVAILABILITY,
     priority=Priority.P1,
     level=Level.L1,
     channel=ALL_CHANNELS,
@@ -35,6 +37,7 @@ _STALE = Alert(
 _NO_DATA = Alert(
     name=AlertName.NO_DATA,
     family=Family.OBSERVATION,
+    slo=Slo.EXPORTER_AVAILABILITY,
     priority=Priority.P1,
     level=Level.L1,
     channel=ALL_CHANNELS,
