@@ -39,7 +39,7 @@ _BREAKER_OPEN = Alert(
     expression="""\
 sum by (channel) ($BREAKER_HOLDS) > $line
   and on (channel) $QUEUED_SUM > 0
-  unless on (channel) max by (channel) ($CHANNEL_PAUSED) > 0""",
+  unless on (channel) $CHANNEL_PAUSED > 0""",
     summary=(
         '{{ $labels.channel }}: {{ $value | printf "%.0f" }} senders hold their calls back '
         "(circuit breaker)"

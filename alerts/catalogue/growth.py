@@ -33,8 +33,8 @@ _QUEUE_GROWING = tuple(
         expression="""\
 $QUEUED_SUM - min_over_time($QUEUED_SUM[30m]) > $line
   and deriv($QUEUED_SUM[10m]) > 0
-  and on (channel) max by (channel) ($OLDEST_AGE{state="due"}) >= $late
-  unless on (channel) max by (channel) ($CHANNEL_PAUSED) > 0""",
+  and on (channel) $OLDEST_AGE{state="due"} >= $late
+  unless on (channel) $CHANNEL_PAUSED > 0""",
         summary=(
             '{{ $labels.channel }}: {{ $value | printf "%.0f" }} messages more are queued than '
             "half an hour ago"

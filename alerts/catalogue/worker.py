@@ -19,7 +19,7 @@ _UNSERVED = Alert(
     expression="""\
 max(
   $OLDEST_AGE{state="due"}
-  unless on (channel) max by (channel) ($CHANNEL_PAUSED) > 0
+  unless on (channel) $CHANNEL_PAUSED > 0
 ) > $line
   and max($SENDERS{state="claiming"}) == 0""",
     summary="No sender takes messages; one has been due for {{ $value | humanizeDuration }}",
@@ -43,7 +43,7 @@ _SILENT = Alert(
 time() - max($SENDER_SEEN_AT) > $line
   and max(
     $OLDEST_AGE{state="due"}
-    unless on (channel) max by (channel) ($CHANNEL_PAUSED) > 0
+    unless on (channel) $CHANNEL_PAUSED > 0
   ) > $due""",
     summary="No sign of life of any sender for {{ $value | humanizeDuration }}",
     description=(
