@@ -30,7 +30,9 @@ from outbound_slo.vocabulary.alerts import (
     Severity,
     Slo,
 )
+from outbound_slo.vocabulary.errors import WINDOW_CODES, WISH_CODES
 from outbound_slo.vocabulary.metrics import Metric
+from outbound_slo.vocabulary.notices import NoticeKind, NoticeSeverity
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, StuckReason
 from outbound_slo.vocabulary.thresholds import Subject, Threshold, Unit
 
@@ -40,6 +42,12 @@ KEEP_FIRING_S: Final = 5 * MINUTE
 Longer than `OutboundNoData` needs to fire, so that a page whose data went away is not taken back
 before somebody has been told that we are blind.
 """
+
+_ACCOUNT_KINDS: Final = (
+    NoticeKind.ACCOUNT_UPDATE,
+    NoticeKind.ACCOUNT_ALERT,
+    NoticeKind.ACCOUNT_REVIEW,
+)
 
 LABEL_VALUES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -54,6 +62,18 @@ LABEL_VALUES: Final[Mapping[str, str]] = MappingProxyType(
         "exporter_job": EXPORTER_JOB,
         # Prometheus names a group by its file and its name.
         "our_groups": f".*;{RULE_GROUPS}",
+        "refused": AttemptOutcome.REFUSED.label,
+        "failed": AttemptOutcome.FAILED.label,
+        "window_codes": "|".join(WINDOW_CODES),
+        "wish_codes": "|".join(WISH_CODES),
+        "sms": Channel.SMS.label,
+        "email": Channel.EMAIL.label,
+        "template_quality": NoticeKind.TEMPLATE_QUALITY.value,
+        # What an account may do, and what its numbers may; templates have an alert of their own.
+        "account_kinds": "|".join(_ACCOUNT_KINDS),
+        "number_kinds": f"{NoticeKind.NUMBER_QUALITY}|{NoticeKind.NUMBER_NAME}",
+        "critical": NoticeSeverity.CRITICAL.value,
+        "warning": NoticeSeverity.WARNING.value,
         "sending_too_long": StuckReason.SENDING_TOO_LONG.value,
         "waiting_too_long": "|".join(
             reason for reason in StuckReason if reason is not StuckReason.SENDING_TOO_LONG
@@ -70,7 +90,9 @@ _METRIC_NAMES: Final = {
 _WINDOW: Final = re.compile(r"\[(\d+)([smh])\]")
 _UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR}
 # Ages that our own clock makes shrink with it; a latency that was promised to people does not.
-_SCALED_SUBJECTS: Final = frozenset({Subject.DUE_AGE, Subject.SNAPSHOT_AGE})
+_SCALED_SUBJECTS: Final = frozenset(
+    {Subject.DUE_AGE, Subject.SNAPSHOT_AGE, Subject.RECEIPT_SILENCE, Subject.UNPROCESSED}
+)
 # Below this a refresh that a busy machine delays by a few seconds would count as stale.
 _SHORTEST_AGE_S: Final = 10.0
 

@@ -1,14 +1,19 @@
 """Every recording and alert, one module per subject."""
 
 from alerts.catalogue import (
+    account,
     backlog,
+    calls,
     corruption,
     database,
     exporter,
+    growth,
     limits,
     messages,
     observation,
     provider,
+    webhooks,
+    worker,
 )
 from alerts.rule import RuleGroup
 
@@ -16,7 +21,12 @@ GROUPS: tuple[RuleGroup, ...] = (
     provider.GROUP,
     messages.GROUP,
     backlog.GROUP,
+    growth.GROUP,
+    calls.GROUP,
     limits.GROUP,
+    webhooks.GROUP,
+    account.GROUP,
+    worker.GROUP,
     observation.GROUP,
     exporter.GROUP,
     database.GROUP,

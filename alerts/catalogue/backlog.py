@@ -11,7 +11,7 @@ from alerts.links import TraceSearch
 from alerts.rule import Alert, Onset, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 from outbound_slo.vocabulary.thresholds import Threshold
@@ -59,6 +59,7 @@ _DEAD_TRACES = TraceSearch(
     SpanName.OUTBOUND_MESSAGE_PROCESS, {Tag.STATUS: MessageStatus.FAILED.value}
 )
 _WHATSAPP_DEAD_TRACES = replace(_DEAD_TRACES, labels={Tag.MESSAGE_CHANNEL: "channel"})
+_SLO = {Family.QUEUE: Slo.SEND_LATENCY, Family.DEAD_LETTERS: Slo.SEND_SUCCESS}
 
 _QUEUE_MEANING = (
     "Messages wait in QUEUED. Either less goes out than comes in, or the messages wait for a "
@@ -86,6 +87,7 @@ def _climb(
         Alert(
             name=name,
             family=family,
+            slo=_SLO[family],
             priority=rung.priority,
             level=rung.level,
             channel=channel,
@@ -113,6 +115,7 @@ def _stuck_traces(status: MessageStatus) -> TraceSearch:
 _STUCK_IN_SENDING = Alert(
     name=AlertName.STUCK_IN_SENDING,
     family=Family.STUCK,
+    slo=Slo.SEND_LATENCY,
     priority=Priority.P2,
     level=Level.L1,
     channel=Channel.WHATSAPP.label,
@@ -130,6 +133,7 @@ max by (channel) ($STUCK{channel="$whatsapp",reason="$sending_too_long"}) > $lin
 _STUCK_IN_QUEUE = Alert(
     name=AlertName.STUCK_IN_QUEUE,
     family=Family.STUCK,
+    slo=Slo.SEND_LATENCY,
     priority=Priority.P2,
     level=Level.L1,
     lines={"line": t.ALERT_STUCK_QUEUED},

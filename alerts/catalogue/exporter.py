@@ -9,11 +9,13 @@ from outbound_slo.vocabulary.alerts import (
     Family,
     Level,
     Priority,
+    Slo,
 )
 
 _QUERY_FAILING = Alert(
     name=AlertName.QUERY_FAILING,
     family=Family.OBSERVATION,
+    slo=Slo.EXPORTER_AVAILABILITY,
     priority=Priority.P2,
     level=Level.L1,
     channel=ALL_CHANNELS,
@@ -94,6 +96,7 @@ _ROLLUP_DRIFT = Alert(
 _ROLLUP_UNCOMPACTED = Alert(
     name=AlertName.ROLLUP_UNCOMPACTED,
     family=Family.OBSERVATION,
+    slo=Slo.EXPORTER_AVAILABILITY,
     priority=Priority.P3,
     level=Level.L1,
     channel=ALL_CHANNELS,

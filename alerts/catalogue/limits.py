@@ -1,10 +1,10 @@
-"""What WhatsApp allows and what it must not be believed: quotas and webhook signatures."""
+"""What WhatsApp allows and what it must not be believed: quotas, windows, webhook signatures."""
 
 from alerts.links import TraceSearch
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus
 
@@ -53,6 +53,7 @@ _QUOTA = tuple(
 _SIGNATURES = Alert(
     name=AlertName.SIGNATURE_FAILURES,
     family=Family.WEBHOOKS,
+    slo=Slo.DELIVERY_LATENCY,
     priority=Priority.P2,
     level=Level.L1,
     channel=_WHATSAPP,
@@ -68,4 +69,70 @@ sum(increase($SIGNATURE_FAILURES[10m])) > $line
     ),
 )
 
-GROUP = RuleGroup(name="outbound-limits", recordings=(_QUOTA_RATIO,), alerts=(*_QUOTA, _SIGNATURES))
+# A rest after a rate limit lasts minutes; one that goes on is for a person to look at.
+_THROTTLED = tuple(
+    Alert(
+        name=AlertName.ORGANISATION_THROTTLED,
+        family=Family.QUOTA,
+        priority=priority,
+        level=Level.L1,
+        channel=_WHATSAPP,
+        tier=tier,
+        lines={"line": line},
+        expression="max($THROTTLED_ORGS) > $line",
+        summary=(
+            '{{ $value | printf "%.0f" }} organisations have been throttled for a quarter of an '
+            "hour"
+        ),
+        description=(
+            "The provider asked them to slow down and goes on asking. Their messages wait, without "
+            "using up attempts; others are not held up."
+        ),
+    )
+    for tier, (line, priority) in enumerate(
+        ((t.ALERT_THROTTLED, Priority.P3), (t.ALERT_THROTTLED_MANY, Priority.P2)), start=1
+    )
+)
+
+# A code that was never seen has no series yet: the sum starts at zero with the attempts' (T4).
+_WINDOW_REFUSALS = Recording(
+    m.WINDOW_REFUSALS,
+    """\
+sum by (channel) (
+  max by (channel, outcome, error_code) (
+    $ATTEMPTS{channel="$whatsapp",outcome=~"$refused|$failed",error_code=~"$window_codes"}
+  )
+)
+  or 0 * $ATTEMPTS_SUM{channel="$whatsapp"}""",
+)
+
+_WINDOW_CLOSED = tuple(
+    Alert(
+        name=AlertName.SESSION_WINDOW_CLOSED,
+        family=Family.SUCCESS,
+        priority=priority,
+        level=Level.L1,
+        channel=_WHATSAPP,
+        tier=tier,
+        lines={"line": line},
+        expression="$WINDOW_REFUSALS - min_over_time($WINDOW_REFUSALS[10m]) > $line",
+        summary=(
+            '{{ $value | printf "%.0f" }} WhatsApp messages met a closed 24-hour window in ten '
+            "minutes"
+        ),
+        description=(
+            "Free text to people who have not written for a day, without a template: these "
+            "messages have failed. Either replies no longer reach us, or an application forgot "
+            "its template."
+        ),
+    )
+    for tier, (line, priority) in enumerate(
+        ((t.ALERT_WINDOW_10, Priority.P3), (t.ALERT_WINDOW_100, Priority.P2)), start=1
+    )
+)
+
+GROUP = RuleGroup(
+    name="outbound-limits",
+    recordings=(_QUOTA_RATIO, _WINDOW_REFUSALS),
+    alerts=(*_QUOTA, *_THROTTLED, *_WINDOW_CLOSED, _SIGNATURES),
+)

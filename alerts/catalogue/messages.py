@@ -9,7 +9,7 @@ from alerts.links import TraceSearch
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.metrics import Metric
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import MessageStatus
@@ -73,6 +73,7 @@ clamp_max($SENT_5M / ($FINISHED_5M > 0), 1)
 _SUCCESS_LOW = Alert(
     name=AlertName.SUCCESS_RATE_LOW,
     family=Family.SUCCESS,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P2,
     level=Level.L1,
     lines={"line": t.ALERT_SUCCESS_LOW, "minimum": t.MINIMUM_FINISHED},
@@ -106,6 +107,7 @@ def _latency(
     return Alert(
         name=name,
         family=Family.LATENCY,
+        slo=_SLO[name],
         priority=priority,
         level=Level.L1,
         tier=tier,
@@ -118,6 +120,11 @@ max by (channel) (${recorded}{{quantile="{quantile}"}}) > $line
         traces=_TRACES[name],
     )
 
+
+_SLO = {
+    AlertName.SEND_LATENCY_HIGH: Slo.SEND_LATENCY,
+    AlertName.DELIVERY_LATENCY_HIGH: Slo.DELIVERY_LATENCY,
+}
 
 _MEANING = {
     AlertName.SEND_LATENCY_HIGH: (

@@ -10,6 +10,7 @@ from outbound_slo.vocabulary.alerts import (
     Family,
     Level,
     Priority,
+    Slo,
 )
 
 NO_DATA_HOLD_S = 2 * MINUTE
@@ -20,6 +21,7 @@ _SNAPSHOT_AGE = Recording(m.SNAPSHOT_AGE, "time() - max($EXPORTER_SNAPSHOT_AGE)"
 _STALE = Alert(
     name=AlertName.EXPORTER_STALE,
     family=Family.OBSERVATION,
+    slo=Slo.EXPORTER_AVAILABILITY,
     priority=Priority.P1,
     level=Level.L1,
     channel=ALL_CHANNELS,
@@ -110,6 +112,7 @@ sum by (rule_group) (increase($RULE_FAILURES{rule_group=~"$our_groups"}[10m])) >
 _NO_DATA = Alert(
     name=AlertName.NO_DATA,
     family=Family.OBSERVATION,
+    slo=Slo.EXPORTER_AVAILABILITY,
     priority=Priority.P1,
     level=Level.L1,
     channel=ALL_CHANNELS,

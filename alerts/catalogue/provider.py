@@ -13,7 +13,7 @@ from alerts.rule import Alert, Onset, Recording, RuleGroup
 from alerts.timing import MINUTE
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.spans import Tag
 from outbound_slo.vocabulary.statuses import Channel
 
@@ -63,6 +63,7 @@ clamp_min($ATTEMPTS_5M - $ACCEPTED_5M, 0) / ($ATTEMPTS_5M > 0)
 _OUTAGE_REFUSED = Alert(
     name=AlertName.OUTAGE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P0,
     level=Level.L2,
     channel=ALL_CHANNELS,
@@ -85,6 +86,7 @@ sum($ATTEMPTS_5M - $ACCEPTED_5M) >= $line
 _OUTAGE_STOPPED = Alert(
     name=AlertName.OUTAGE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_LATENCY,
     priority=Priority.P0,
     level=Level.L2,
     channel=ALL_CHANNELS,
@@ -109,6 +111,7 @@ max(
 _PROVIDER_DOWN = Alert(
     name=AlertName.PROVIDER_DOWN,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P1,
     level=Level.L2,
     channel=_WHATSAPP,
@@ -135,6 +138,7 @@ and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
 _HIGH_FAILURE_RATE = Alert(
     name=AlertName.HIGH_FAILURE_RATE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P1,
     level=Level.L2,
     channel=_WHATSAPP,
@@ -163,6 +167,7 @@ and (
 _ELEVATED = Alert(
     name=AlertName.ELEVATED_FAILURE_RATE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P2,
     level=Level.L1,
     lines={"line": t.ALERT_FAILURE_ELEVATED, "minimum": t.MINIMUM_ATTEMPTS},
@@ -180,6 +185,7 @@ $FAILURE_RATIO > $line
 _HIGH_ELSEWHERE = Alert(
     name=AlertName.ELEVATED_FAILURE_RATE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P1,
     level=Level.L2,
     tier=2,

@@ -20,6 +20,7 @@ class AlertName(StrEnum):
     PROVIDER_DOWN = "WhatsAppProviderDown"
     HIGH_FAILURE_RATE = "WhatsAppHighFailureRate"
     ELEVATED_FAILURE_RATE = "OutboundHighFailureRate"
+    PROVIDER_SLOW = "OutboundProviderSlow"
     SUCCESS_RATE_LOW = "OutboundSuccessRateLow"
     SEND_LATENCY_HIGH = "OutboundSendLatencyHigh"
     DELIVERY_LATENCY_HIGH = "OutboundDeliveryLatencyHigh"
@@ -363,9 +364,26 @@ ALIASES: tuple[AlertAlias, ...] = (
     AlertAlias(
         "Set up provider API latency alerts",
         "002",
-        AlertName.SEND_LATENCY_HIGH,
+        AlertName.PROVIDER_SLOW,
         1,
-        "a slow provider shows in the send latency, which its page takes apart",
+        "over 1 s, which 000 calls slow",
+    ),
+    AlertAlias(
+        "Provider success rate < 50% for 10+ minutes",
+        "002",
+        AlertName.BREAKER_OPEN,
+        2,
+        "when a channel is to be taken out by hand; more than 50 % of attempts fail (D3)",
+    ),
+    AlertAlias(
+        "Dashboard shows growing DLQ size over time", "001", AlertName.DLQ_GROWING, 1, "per hour"
+    ),
+    AlertAlias(
+        "Dashboard shows increasing queue size",
+        "002",
+        AlertName.QUEUE_GROWING,
+        1,
+        "planned waits do not count",
     ),
 )
 """Every alert that 000 to 002 name or write as an expression under another name."""

@@ -120,6 +120,16 @@ class HouseCode(StrEnum):
     FELL_BACK = "fell_back"
 
 
+WINDOW_CODES = (HouseCode.SESSION_EXPIRED.value, "131047", "470")
+"""Codes of a closed 24-hour window: our own check's, Meta's, and its older API's.
+
+The runbook's 132015 and 132016 are left out: what Meta sends under them is a paused template.
+"""
+
+WISH_CODES = (HouseCode.OPTED_OUT.value, HouseCode.CONSENT_MISSING.value)
+"""Codes of refusals that respect what the recipient wants: nobody has anything to mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorMeaning:
     """One catalogue's word on one code.

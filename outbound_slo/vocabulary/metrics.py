@@ -675,6 +675,48 @@ DEAD_TOTAL = Metric(
     "outbound:dead_letters:sum", _G, "Dead letters on all channels together.",
     (), _REC, "001, 002; D2", DEAD_LETTERS.name,
 )  # fmt: skip
+DEAD_UNWANTED = Metric(
+    "channel:outbound_dead_letters_unwanted:sum", _G,
+    "Dead letters per channel but those of recipients who want no messages.",
+    ("channel",), _REC, "001, 002; D3", DEAD_LETTERS.name,
+)  # fmt: skip
+BREAKER_HOLDS = Metric(
+    "instance:outbound_breaker_not_closed:bool", _G,
+    "1 while a sender's breaker is open or half-open, else 0.",
+    ("instance", "channel"), _REC, "000", BREAKER_STATE.name,
+)  # fmt: skip
+RECEIPT_SILENCE = Metric(
+    "channel:outbound_webhook_accepted:age_seconds", _G,
+    "Seconds since a webhook of the channel's provider was last accepted.",
+    ("channel",), _REC, "001; D25", WEBHOOK_ACCEPTED_AT.name,
+)  # fmt: skip
+WEBHOOKS_WAITING = Metric(
+    "channel:outbound_webhooks_waiting:age_seconds", _G,
+    "Seconds since the oldest webhook was received that waits to be applied.",
+    ("channel",), _REC, "001; D25", OLDEST_WEBHOOK.name,
+)  # fmt: skip
+WEBHOOKS_GIVEN_UP = Metric(
+    "channel:outbound_webhooks_given_up:sum", _G, "Webhooks that nobody tries to apply any more.",
+    ("channel",), _REC, "001; D25", WEBHOOKS_OPEN.name,
+)  # fmt: skip
+WINDOW_REFUSALS = Metric(
+    "channel:outbound_window_refusals:sum", _G,
+    "Attempts that a closed 24-hour window forbade, by our own check or the provider's.",
+    ("channel",), _REC, "000", ATTEMPTS.name,
+)  # fmt: skip
+TEMPLATES_STOPPED = Metric(
+    "outbound:whatsapp_templates_stopped:sum", _G, "Templates that Meta has paused or disabled.",
+    (), _REC, "000 (template errors)", TEMPLATES.name,
+)  # fmt: skip
+PROVIDER_CALL_5M = Metric(
+    "channel:outbound_provider_call:count5m", _G, "Calls to the provider within 5 minutes.",
+    ("channel",), _REC, "002", PROVIDER_CALL.name,
+)  # fmt: skip
+PROVIDER_CALL_P95 = Metric(
+    "channel:outbound_provider_call:p95_5m", _G,
+    "95th percentile of the seconds of a call to the provider within 5 minutes; 0 without calls.",
+    ("channel",), _REC, "002", PROVIDER_CALL.name,
+)  # fmt: skip
 QUOTA_RATIO = Metric(
     "org:whatsapp_quota_used:ratio", _G, "Share (0 to 1) of its quota that an organisation used.",
     ("org_id",), _REC, "000, 002", QUOTA_USED.name,

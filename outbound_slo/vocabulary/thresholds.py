@@ -34,6 +34,18 @@ class Subject(StrEnum):
     TEMPORARY_ERRORS = "temporary_errors"
     RATE_LIMIT_ERRORS = "rate_limit_errors"
     THROTTLE = "throttle"
+    QUEUE_GROWTH = "queue_growth"
+    DEAD_GROWTH = "dead_growth"
+    PROVIDER_CALL = "provider_call"
+    RECEIPT_SILENCE = "receipt_silence"
+    UNPROCESSED = "unprocessed"
+    WINDOW_REFUSALS = "window_refusals"
+    TEMPLATE = "template"
+    ACCOUNT = "account"
+    TOKEN = "token"  # noqa: S105 - what is measured
+    API_VERSION = "api_version"
+    PAUSE = "pause"
+    WORKER = "worker"
     INBOUND = "inbound"
     SNAPSHOT_AGE = "snapshot_age"
     ROLLUP_DELTAS = "rollup_deltas"
@@ -88,6 +100,10 @@ class Unit(StrEnum):
     EVALUATIONS = "evaluations"
     GIGABYTES = "GB"
     VIOLATIONS = "violations"
+    CLOSINGS = "closings"
+    TEMPLATES = "templates"
+    NOTICES = "notices"
+    DAYS = "days"
 
 
 class Comparison(StrEnum):
@@ -288,10 +304,54 @@ ALERT_DELTAS = _alert("deltas", _S.ROLLUP_DELTAS, _A, 200_000, Unit.ROWS, "house
 # One is enough: a story with a hole misleads whoever reads it.
 ALERT_DROPPED_SPANS = _alert("any", _S.DROPPED_SPANS, _A, 0, Unit.SPANS, "house", 5)
 
+ALERT_QUEUE_GROWTH = _alert("100", _S.QUEUE_GROWTH, _A, 100, _MSG, "002; house", 10)
+ALERT_QUEUE_SURGE = _alert("1000", _S.QUEUE_GROWTH, _A, 1000, _MSG, "002; house", 10)
+ALERT_DEAD_GROWTH = _alert("20", _S.DEAD_GROWTH, _A, 20, _MSG, "001, 002; house", 5)
+ALERT_DEAD_SURGE = _alert("100", _S.DEAD_GROWTH, _A, 100, _MSG, "001, 002; house", 5)
+# A large sender has wrong numbers every hour; twenty of them are no trouble of its.
+ALERT_DEAD_GROWTH_SHARE = _alert("share", _S.DEAD_GROWTH, _A, 1, _PCT, "house", 5)
+ALERT_RETRIES_100 = _alert("100", _S.RETRY_COUNT, _A, 100, _MSG, "000 (red on the panel)", 10)
+ALERT_RETRIES_1000 = _alert("1000", _S.RETRY_COUNT, _A, 1000, _MSG, "house", 10)
+# Above 1 s is slow (000); five times that is most of what a call may take.
+ALERT_CALL_SLOW = _alert("slow", _S.PROVIDER_CALL, _A, 1, _SEC, "000, 002", 10, "p95")
+ALERT_CALL_CRAWLS = _alert("crawls", _S.PROVIDER_CALL, _A, 5, _SEC, "house", 10, "p95")
+ALERT_THROTTLED = _alert("any", _S.THROTTLE, _A, 0, Unit.ORGANISATIONS, "001, 002", 15)
+# That many at once is no campaign of one customer's: the app or the number is held back.
+ALERT_THROTTLED_MANY = _alert("many", _S.THROTTLE, _A, 3, Unit.ORGANISATIONS, "house", 15)
+# An open breaker tries again after 60 s (000); what closes then needs nobody.
+ALERT_BREAKER_OPEN = _alert("open", _S.BREAKER, _A, 0, Unit.SENDERS, "000", 3)
+ALERT_BREAKER_BY_HAND = _alert(
+    "half", _S.FAILURE_RATE, _A, 50, _PCT, "002 (success below 50 %), D3", 10
+)
+ALERT_BREAKER_FLAPS = _alert("flaps", _S.BREAKER, _A, 3, Unit.CLOSINGS, "house", 2)
+ALERT_RECEIPTS_SILENT = _alert("10m", _S.RECEIPT_SILENCE, _A, 10 * _MINUTE, _SEC, "001; house", 5)
+ALERT_RECEIPTS_GONE = _alert("1h", _S.RECEIPT_SILENCE, _A, 60 * _MINUTE, _SEC, "001; house", 5)
+ALERT_GIVEN_UP = _alert("given_up", _S.UNPROCESSED, _A, 0, Unit.WEBHOOKS, "001; house", 2)
+ALERT_UNPROCESSED = _alert("waiting", _S.UNPROCESSED, _A, 5 * _MINUTE, _SEC, "001; house", 2)
+ALERT_WINDOW_10 = _alert("10", _S.WINDOW_REFUSALS, _A, 10, _MSG, "000; house", 2)
+ALERT_WINDOW_100 = _alert("100", _S.WINDOW_REFUSALS, _A, 100, _MSG, "000; house", 2)
+ALERT_TEMPLATE_QUALITY = _alert("quality", _S.TEMPLATE, _A, 0, Unit.NOTICES, "000; house", 2)
+ALERT_TEMPLATE_STOPPED = _alert("stopped", _S.TEMPLATE, _A, 0, Unit.TEMPLATES, "000", 2)
+ALERT_ACCOUNT_WARNED = _alert("warned", _S.ACCOUNT, _A, 0, Unit.NOTICES, "002; house", 2)
+ALERT_ACCOUNT_RESTRICTED = _alert("restricted", _S.ACCOUNT, _A, 0, Unit.NOTICES, "002", 2)
+ALERT_TOKEN_14 = _alert("14", _S.TOKEN, _L, 14, Unit.DAYS, "001, 002; house", 15)
+ALERT_TOKEN_3 = _alert("3", _S.TOKEN, _L, 3, Unit.DAYS, "001, 002; house", 15)
+ALERT_TOKEN_1 = _alert("1", _S.TOKEN, _L, 1, Unit.DAYS, "001, 002; house", 15)
+ALERT_API_VERSION_60 = _alert("60", _S.API_VERSION, _L, 60, Unit.DAYS, "D13; house", 15)
+ALERT_API_VERSION_14 = _alert("14", _S.API_VERSION, _L, 14, Unit.DAYS, "D13; house", 15)
+ALERT_PAUSE_4H = _alert("4h", _S.PAUSE, _A, 240 * _MINUTE, _SEC, "002; house", 2)
+ALERT_PAUSE_24H = _alert("24h", _S.PAUSE, _A, 1440 * _MINUTE, _SEC, "002; house", 2)
+ALERT_UNSERVED = _alert("unserved", _S.DUE_AGE, _A, _MINUTE, _SEC, "002; house", 2)
+# A sender gives a sign of life every five seconds, and takes its name off when it stops in order.
+ALERT_WORKER_SILENT = _alert("silent", _S.WORKER, _A, 2 * _MINUTE, _SEC, "002; house", 2)
+
 # --- how much there must be before a share means anything (T3) ----------------------------------
 MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")
 MINIMUM_FINISHED = _minimum("finished", _S.SUCCESS_RATE, 20, _MSG, "T3")
 MINIMUM_TIMED = _minimum("timed", _S.SEND_LATENCY, 20, _MSG, "T3")
+MINIMUM_CALLS = _minimum("calls", _S.PROVIDER_CALL, 20, Unit.ATTEMPTS, "T3")
+MINIMUM_RECEIPTED = _minimum("receipted", _S.RECEIPT_SILENCE, 5, _MSG, "T3; house")
+MINIMUM_LATE = _minimum("late", _S.DUE_AGE, _MINUTE, _SEC, "house")
 
 # --- when a repair has worked -------------------------------------------------------------------
 _E, _NONE, _WEB = Comparison.EQUAL, 0, Unit.WEBHOOKS

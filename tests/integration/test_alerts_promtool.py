@@ -112,6 +112,36 @@ SUMMARIES = [
         "13 WhatsApp webhooks with a wrong signature in 10 minutes (line: > 10 webhooks)",
     ),
     (
+        "OutboundQueueGrowing",
+        "1",
+        "140",
+        "sms: 140 messages more are queued than half an hour ago (line: > 100 messages)",
+    ),
+    (
+        "OutboundBreakerOpen",
+        "2",
+        "0.6",
+        "sms: 60% of attempts have failed for ten minutes: take the channel out (line: > 50 %)",
+    ),
+    (
+        "OutboundWebhookSilence",
+        "2",
+        "4000",
+        "sms: no webhook for 1h 6m 40s (line: > 3600 s)",
+    ),
+    (
+        "WhatsAppTokenExpiring",
+        "3",
+        "0.42",
+        "The WhatsApp access token ends in 0.4 days (line: < 1 days)",
+    ),
+    (
+        "OutboundPauseLasting",
+        "1",
+        "20000",
+        "sms has been paused for 5h 33m 20s (line: > 14400 s)",
+    ),
+    (
         "OutboundExporterStale",
         "1",
         "95",

@@ -23,7 +23,7 @@ SOUND: dict[str, Any] = {
         "tier": "1",
         "channel": "whatsapp",
         "team": "platform",
-        "slo": "none",
+        "slo": "send-latency",
     },
     "annotations": {
         "summary": "{{ $value }} messages",
