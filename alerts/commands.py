@@ -8,13 +8,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from alerts.alertmanager import Receivers, render_alertmanager
+from alerts.alertmanager import render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import find_vacuous, read_cases
+from alerts.contacts import Contacts, read_contacts
+from alerts.drill import drill_paging
 from alerts.finding import Finding
 from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
 from alerts.junit import write_junit
 from alerts.lint import lint_rules
+from alerts.notifications import TEMPLATES_FILE, render_templates
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
@@ -28,6 +31,9 @@ TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtoo
 
 _PROMETHEUS_FILE = "prometheus.yml"
 _ALERTMANAGER_FILE = "alertmanager.yml"
+_PAGER = "http://pager:9095"
+
+app.command("drill")(drill_paging)
 
 
 @app.command("check")
@@ -85,17 +91,33 @@ def write_files(
     ] = RUNBOOK_BASE_URL,
     dashboards: Annotated[str, typer.Option(help="Base URL of Grafana.")] = DASHBOARD_BASE_URL,
     pager: Annotated[
-        str, typer.Option(help="Base URL of the webhooks l1, l2, l3, tickets, dead-mans-switch.")
-    ] = "http://pager:9095",
+        str | None,
+        typer.Option(
+            help="Base URL of the webhooks l1, l2, l3, l4, tickets, dead-mans-switch;"
+            " http://pager:9095 if neither this nor --paging is given."
+        ),
+    ] = None,
+    paging: Annotated[
+        Path | None, typer.Option(help="File that says who is told and how: docs/paging.md.")
+    ] = None,
     time_scale: Annotated[float, typer.Option(help="Divide every wait by this number.")] = 1.0,
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
     files = dict(render_rules(timing, runbook_base_url=runbooks, dashboard_base_url=dashboards))
-    files[_ALERTMANAGER_FILE] = render_alertmanager(timing, Receivers.at(pager))
+    files[_ALERTMANAGER_FILE] = render_alertmanager(timing, _choose_contacts(pager, paging))
+    files[TEMPLATES_FILE] = render_templates()
     for name, text in files.items():
         _write(directory / name, text)
         typer.echo(f"wrote {directory / name}")
+
+
+def _choose_contacts(pager: str | None, paging: Path | None) -> Contacts:
+    if paging is None:
+        return Contacts.at(_PAGER if pager is None else pager)
+    if pager is not None:
+        raise UserMistake("--pager and --paging both say who is told", "Give one of them")
+    return read_contacts(paging)
 
 
 def _check_configurations(directory: Path) -> list[Finding]:

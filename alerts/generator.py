@@ -8,7 +8,7 @@ import yaml
 from alerts.catalogue import GROUPS
 from alerts.rule import Alert, Recording, RuleGroup, write_expression
 from alerts.timing import Timing
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, TEAM
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, INSTRUCTIONS, TEAM
 
 RUNBOOK_BASE_URL: Final = "https://runbooks.example.com/outbound-slo"
 """Where docs/runbooks is published; every deployment has its own."""
@@ -93,12 +93,15 @@ def _write_annotations(alert: Alert, runbooks: str, dashboards: str) -> dict[str
     channel = alert.channel or "{{ $labels.channel }}"
     # A panel shows one channel: where an alert is about their sum, the dashboard opens on its own.
     chosen = "" if channel == ALL_CHANNELS else f"?var-channel={channel}"
-    return {
+    annotations = {
         "summary": alert.summary + line,
         "description": alert.description,
         "runbook_url": f"{runbooks}/{alert.name}.md",
         "dashboard_url": f"{dashboards}/d/{alert.dashboard}{chosen}",
     }
+    if alert.family in INSTRUCTIONS:
+        annotations["instruction"] = INSTRUCTIONS[alert.family]
+    return annotations
 
 
 class _Dumper(yaml.SafeDumper):
