@@ -21,7 +21,7 @@ _RECORDINGS = (
     Recording(
         m.PAGES_FIRING,
         """\
-max by (page, page_family, level, channel, org_id) (
+group by (page, page_family, level, channel, org_id) (
   label_replace(
     label_replace(
       $ALERTS{alertstate="firing",severity="$critical",family!~"$escalation_family|"},
@@ -38,7 +38,7 @@ max by (page, page_family, level, channel, org_id) (
 last_over_time($PAGE_SINCE[5m])
   and on (page, page_family, channel, org_id) $PAGES_FIRING
 or on (page, page_family, channel, org_id)
-  max by (page, page_family, channel, org_id) ($PAGES_FIRING) * time()""",
+  group by (page, page_family, channel, org_id) ($PAGES_FIRING) * time()""",
     ),
 )
 

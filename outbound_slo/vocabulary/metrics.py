@@ -685,7 +685,7 @@ SNAPSHOT_AGE = Metric(
     (), _REC, "house", EXPORTER_SNAPSHOT_AGE.name,
 )  # fmt: skip
 PAGES_FIRING = Metric(
-    "page:outbound_alerts_critical:max", _G,
+    "page:outbound_alerts_critical:group", _G,
     "1 for each page that fires, by the level that it calls.",
     ("page", "page_family", "level", "channel", "org_id"), _REC, "001", ALERTS.name,
 )  # fmt: skip
