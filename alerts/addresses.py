@@ -4,6 +4,7 @@ Stricter than Go's parser, which lets quotes and angle brackets through: what pa
 by Alertmanager, and that is tested on the real one.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -46,7 +47,7 @@ def check_address(address: str, where: str) -> str:
             "Leave them out, and name a file with the token in token_file",
         )
     found = _ADDRESS.fullmatch(address)
-    if found is None or not _is_port(found["port"]):
+    if found is None or not _is_port(found["port"]) or not _is_host(found["host"]):
         raise UserMistake(f"{where} {address!r} is no address of a web service", _EXAMPLE)
     names = {name.lower() for name, _ in parse_qsl(urlsplit(address).query)}
     secrets = sorted(names & _SECRET_PARAMETERS)
@@ -66,7 +67,7 @@ def check_host_and_port(text: str, where: str) -> str:
 
     """
     found = _HOST_AND_PORT.fullmatch(text)
-    if found is None or not _is_port(found["port"]):
+    if found is None or not _is_port(found["port"]) or not _is_host(found["host"]):
         raise UserMistake(f"{where} {text!r} is no host:port", "Write it as smtp.example.com:587")
     return text
 
@@ -91,6 +92,17 @@ def check_independence(address: str, where: str, monitored: Iterable[str]) -> No
             f"{where} pages over {authority}, which is what the pages are about",
             "Use a way that still works when no message leaves the house",
         )
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether what stands in brackets is an IPv6 address; names are the pattern's affair."""
+    if not text.startswith("["):
+        return True
+    try:
+        ipaddress.IPv6Address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_port(text: str | None) -> bool:
