@@ -1,4 +1,4 @@
-"""The generated files of this room: rules, and the two configurations that compose mounts."""
+"""The generated files of this room: rules, the files that compose mounts, the page on paging."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,6 +7,7 @@ from alerts.alertmanager import render_alertmanager
 from alerts.contacts import Contacts
 from alerts.generator import render_rules
 from alerts.notifications import TEMPLATES_FILE, render_templates
+from alerts.paging_page import build_paging_page
 from alerts.prometheus import COMPOSE_ALERTMANAGER, COMPOSE_TARGETS, render_prometheus
 from alerts.timing import Timing
 
@@ -31,4 +32,5 @@ def build_artefacts() -> Mapping[str, str]:
         rule_files=[RULE_PATTERN],
         alertmanager=COMPOSE_ALERTMANAGER,
     )
-    return {f"{GENERATED}/{name}": text for name, text in files.items()}
+    generated = {f"{GENERATED}/{name}": text for name, text in files.items()}
+    return {**generated, **build_paging_page()}
