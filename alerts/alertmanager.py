@@ -4,16 +4,25 @@ Priority decides how soon and how often, level decides who: a page for level 2 o
 levels below as well, since its lower tiers are silenced by then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
-from alerts.catalogue import GROUPS
+from alerts.contacts import Contacts, WorkingHours
 from alerts.generator import write_yaml
+from alerts.inhibition import any_of, equals, write_inhibitions
+from alerts.notifications import TEMPLATES_FILE
+from alerts.receivers import (
+    DEAD_MANS_SWITCH,
+    EVERY_WAY,
+    PAGE_RECEIVERS,
+    TICKETS,
+    support_receivers,
+    write_globals,
+    write_receivers,
+)
 from alerts.timing import HOUR, MINUTE, SECOND, Timing
 from outbound_slo.vocabulary.alerts import (
-    ALL_CHANNELS,
     PRIORITIES,
     AlertName,
     Family,
@@ -21,19 +30,6 @@ from outbound_slo.vocabulary.alerts import (
     Priority,
     Severity,
 )
-from outbound_slo.vocabulary.statuses import Channel
-
-PAGE_RECEIVERS: Final[Mapping[Level, str]] = {level: f"page-{level.lower()}" for level in Level}
-"""Receiver of a page by the highest level it calls."""
-
-TICKETS: Final = "tickets"
-"""Receiver of what may wait for an hour or four."""
-
-DEAD_MANS_SWITCH: Final = "dead-mans-switch"
-"""Receiver that raises the alarm when the Watchdog stops coming."""
-
-SYMPTOMS: Final = (Family.SUCCESS, Family.LATENCY, Family.QUEUE, Family.STUCK)
-"""Families that follow from a provider that accepts nothing."""
 
 OBJECTS: Final = ("replica", "slot", "table", "holder", "check", "rule_group")
 """Labels that tell what an alert is about: one's higher tier says nothing of another."""
@@ -63,172 +59,122 @@ WAITS: Final[Mapping[Priority, Waits]] = {
 }
 """Waits by priority: well below the response times of 002."""
 
+CORRUPTION_WAITS: Final = Waits(0, MINUTE, 15 * MINUTE)
+"""Waits of data corruption, whatever its priority: each minute may copy the damage further."""
+
 _WATCHDOG_WAITS: Final = Waits(0, 30 * SECOND, MINUTE)
+
+_GROUP_BY: Final = ("family", "channel", "org_id")
+
+_WORKING_HOURS: Final = "working-hours"
 
 _HEADER: Final = """\
 # Written by `outbound-slo generate` from alerts/alertmanager.py; changes made here do not last.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Receivers:
-    """Webhook addresses; None where nobody listens.
-
-    Attributes:
-        l1: Pages of level 1.
-        l2: Pages of level 2.
-        l3: Pages of level 3.
-        tickets: Warnings that become tickets.
-        dead_mans_switch: Watchdog's heartbeat; on another machine than this one, or it is no use.
-
-    """
-
-    l1: str
-    l2: str
-    l3: str
-    tickets: str | None = None
-    dead_mans_switch: str | None = None
-
-    @classmethod
-    def at(cls, base_url: str) -> "Receivers":
-        """Put every receiver on a path of its own below one address."""
-        base = base_url.rstrip("/")
-        return cls(
-            l1=f"{base}/l1",
-            l2=f"{base}/l2",
-            l3=f"{base}/l3",
-            tickets=f"{base}/{TICKETS}",
-            dead_mans_switch=f"{base}/{DEAD_MANS_SWITCH}",
-        )
-
-    @classmethod
-    def pager(cls, url: str) -> "Receivers":
-        """Send the pages of all levels to one address, once each, and nothing else anywhere."""
-        return cls(l1=url, l2=url, l3=url)
-
-
-def render_alertmanager(timing: Timing, receivers: Receivers) -> str:
-    """Write Alertmanager's configuration.
+def render_alertmanager(timing: Timing, contacts: Contacts) -> str:
+    """Write Alertmanager's configuration; its templates file belongs beside it.
 
     Args:
-        timing: The clock that divides all waits.
-        receivers: Where notifications go.
+        timing: The clock that divides all waits; working hours are not divided.
+        contacts: Where notifications go.
 
     """
-    document = {
-        "route": _root_route(timing),
-        "inhibit_rules": list(_inhibitions()),
-        "receivers": _write_receivers(receivers),
-    }
+    document: dict[str, Any] = {}
+    common = write_globals(contacts)
+    if common:
+        document["global"] = common
+    document["templates"] = [TEMPLATES_FILE]
+    if contacts.working_hours:
+        document["time_intervals"] = [_write_hours(contacts.working_hours)]
+    document["route"] = _root_route(timing, contacts)
+    document["inhibit_rules"] = write_inhibitions()
+    document["receivers"] = write_receivers(contacts)
     return write_yaml(document, _HEADER)
 
 
-def _root_route(timing: Timing) -> dict[str, Any]:
+def _root_route(timing: Timing, contacts: Contacts) -> dict[str, Any]:
     # An alert of somebody else's, without our labels, is better paged than lost.
     return {
         "receiver": PAGE_RECEIVERS[Level.L1],
-        "group_by": ["family", "channel", "org_id"],
+        "group_by": list(_GROUP_BY),
         **_write_waits(WAITS[Priority.P1], timing),
         "routes": [
+            _corruption_route(timing, contacts),
             {
-                "matchers": [_equals("alertname", AlertName.WATCHDOG)],
+                "matchers": [equals("alertname", AlertName.WATCHDOG)],
                 "receiver": DEAD_MANS_SWITCH,
                 **_write_waits(_WATCHDOG_WAITS, timing),
             },
-            *(_priority_route(priority, timing) for priority in Priority),
+            {
+                "matchers": [
+                    any_of(
+                        "alertname",
+                        [AlertName.NOTIFICATIONS_FAILING, AlertName.NOTIFICATIONS_DROPPED],
+                    ),
+                    equals("severity", Severity.CRITICAL),
+                ],
+                "receiver": EVERY_WAY,
+                **_write_waits(WAITS[Priority.P1], timing),
+            },
+            *(_priority_route(priority, timing, contacts) for priority in Priority),
         ],
     }
 
 
-def _priority_route(priority: Priority, timing: Timing) -> dict[str, Any]:
+def _corruption_route(timing: Timing, contacts: Contacts) -> dict[str, Any]:
+    """Call level 2 at once (001), be it a warning; level 1 hears of it to keep its hands off."""
+    return {
+        "matchers": [equals("family", Family.CORRUPTION)],
+        "receiver": PAGE_RECEIVERS[Level.L2],
+        **_write_waits(CORRUPTION_WAITS, timing),
+        "routes": _level_routes(contacts, above=Level.L2),
+    }
+
+
+def _priority_route(priority: Priority, timing: Timing, contacts: Contacts) -> dict[str, Any]:
     route: dict[str, Any] = {
-        "matchers": [_equals("priority", priority)],
+        "matchers": [equals("priority", priority)],
         "receiver": TICKETS,
         **_write_waits(WAITS[priority], timing),
     }
+    hours = contacts.working_hours
     if PRIORITIES[priority].pages:
         route["receiver"] = PAGE_RECEIVERS[Level.L1]
-        route["routes"] = [
-            {"matchers": [_equals("level", level)], "receiver": PAGE_RECEIVERS[level]}
-            for level in (Level.L2, Level.L3)
-        ]
+        route["routes"] = _level_routes(contacts, above=Level.L1)
+    elif hours and priority in hours.priorities:
+        # Told when they begin: what is not told stays untold until the group's next interval.
+        route["active_time_intervals"] = [_WORKING_HOURS]
     return route
 
 
-def _inhibitions() -> Sequence[dict[str, Any]]:
-    """Rules that silence; what observes the observers silences nothing but its own echo."""
-    tiers = sorted({alert.tier for group in GROUPS for alert in group.alerts})
-    lower_tiers = [
-        {
-            "source_matchers": [_equals("tier", str(tier))],
-            "target_matchers": [_any_of("tier", [str(lower) for lower in tiers if lower < tier])],
-            "equal": ["alertname", "channel", "org_id", "reason", *OBJECTS],
-        }
-        for _, tier in pairwise(tiers)
+def _level_routes(contacts: Contacts, above: Level) -> list[dict[str, Any]]:
+    routes: list[dict[str, Any]] = [
+        {"matchers": [equals("level", level)], "receiver": PAGE_RECEIVERS[level]}
+        for level in Level
+        if level > above
     ]
-    same_family = {
-        "source_matchers": [
-            _equals("severity", Severity.CRITICAL),
-            f'family!="{Family.OBSERVATION}"',
-        ],
-        "target_matchers": [_equals("severity", Severity.WARNING)],
-        "equal": ["family", "channel", "org_id"],
-    }
-    # What is large enough for level 2 or 3 asks for decisions of its own and comes through.
-    symptoms = [_any_of("family", SYMPTOMS), _equals("level", Level.L1)]
-    provider_down = {
-        "source_matchers": [_equals("alertname", AlertName.PROVIDER_DOWN)],
-        "target_matchers": [
-            *symptoms,
-            _any_of("channel", [Channel.WHATSAPP.label, ALL_CHANNELS]),
-        ],
-    }
-    outage = {
-        "source_matchers": [_equals("alertname", AlertName.OUTAGE)],
-        "target_matchers": symptoms,
-    }
-    totals = [
-        {
-            "source_matchers": [_equals("alertname", part)],
-            "target_matchers": [_equals("alertname", total)],
-            "equal": ["tier"],
-        }
-        for part, total in (
-            (AlertName.QUEUE_BACKUP, AlertName.TOTAL_QUEUE_BACKUP),
-            (AlertName.DLQ_OVERFLOW, AlertName.TOTAL_DLQ_OVERFLOW),
-        )
+    support = [
+        {"matchers": [equals("channel", channel)], "receiver": receiver}
+        for receiver, channel in support_receivers(contacts).items()
+        if channel
     ]
-    # Without an exporter there is no data: one page for both, and it names the cause.
-    no_exporter = {
-        "source_matchers": [_equals("alertname", AlertName.EXPORTER_DOWN), _equals("tier", "2")],
-        "target_matchers": [_any_of("alertname", (AlertName.NO_DATA, AlertName.EXPORTER_STALE))],
-    }
-    return [*lower_tiers, same_family, provider_down, outage, *totals, no_exporter]
+    if support:
+        routes[-1]["routes"] = support
+    return routes
 
 
-def _write_receivers(receivers: Receivers) -> list[dict[str, Any]]:
-    by_level = {Level.L1: receivers.l1, Level.L2: receivers.l2, Level.L3: receivers.l3}
-    urls = list(by_level.values())
-    return [
-        *(
-            _write_receiver(PAGE_RECEIVERS[level], urls[:count])
-            for count, level in enumerate(by_level, start=1)
-        ),
-        _write_receiver(TICKETS, [receivers.tickets]),
-        _write_receiver(DEAD_MANS_SWITCH, [receivers.dead_mans_switch], send_resolved=False),
-    ]
-
-
-def _write_receiver(
-    name: str, urls: Sequence[str | None], *, send_resolved: bool = True
-) -> dict[str, Any]:
-    # Levels that share one address get one notification.
-    wanted = [url for url in dict.fromkeys(urls) if url]
-    if not wanted:
-        return {"name": name}
+def _write_hours(hours: WorkingHours) -> dict[str, Any]:
     return {
-        "name": name,
-        "webhook_configs": [{"url": url, "send_resolved": send_resolved} for url in wanted],
+        "name": _WORKING_HOURS,
+        "time_intervals": [
+            {
+                "times": [{"start_time": hours.start, "end_time": hours.end}],
+                "weekdays": list(hours.days),
+                "location": hours.time_zone,
+            }
+        ],
     }
 
 
@@ -238,11 +184,3 @@ def _write_waits(waits: Waits, timing: Timing) -> dict[str, str]:
         "group_interval": timing.duration(waits.group_interval_s),
         "repeat_interval": timing.duration(waits.repeat_interval_s),
     }
-
-
-def _equals(label: str, value: str) -> str:
-    return f'{label}="{value}"'
-
-
-def _any_of(label: str, values: Sequence[str]) -> str:
-    return f'{label}=~"{"|".join(values)}"'

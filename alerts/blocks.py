@@ -126,7 +126,8 @@ def _write_call(alert: Alert) -> list[str]:
     way = "page" if pages(alert) else "ticket"
     within = format_duration(urgency.respond_within_s)
     if alert.family is Family.WATCHDOG:
-        way, within = "heartbeat", format_duration(LEVELS[alert.level].respond_within_s)
+        # Its silence is what must be answered, by whom the level calls.
+        way, within = "heartbeat", format_duration(LEVELS[alert.level].respond_within_s or 0)
     who = ", ".join(f"{level} ({LEVELS[level].who})" for level in called)
     return [str(alert.tier), f"{way} ({alert.priority})", who, within, _write_next(called[-1])]
 

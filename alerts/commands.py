@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from alerts.alertmanager import Receivers, render_alertmanager
+from alerts.alertmanager import render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import Case, find_vacuous, read_cases
+from alerts.contacts import Contacts, read_contacts
 from alerts.detection import Pace, find_late, read_pace
+from alerts.drill import drill_paging
 from alerts.explanation_commands import register
 from alerts.finding import Finding
 from alerts.generator import render_rules
@@ -27,6 +29,7 @@ from alerts.links import (
 )
 from alerts.lint import lint_rules
 from alerts.mutate_commands import mutate_alerts
+from alerts.notifications import TEMPLATES_FILE, render_templates
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
@@ -44,6 +47,9 @@ TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtoo
 
 _PROMETHEUS_FILE = "prometheus.yml"
 _ALERTMANAGER_FILE = "alertmanager.yml"
+_PAGER = "http://pager:9095"
+
+app.command("drill")(drill_paging)
 
 
 @app.command("check")
@@ -111,15 +117,23 @@ def write_files(
         str, typer.Option(help="Service name of the sender's traces.")
     ] = TRACED_SERVICE,
     pager: Annotated[
-        str, typer.Option(help="Base URL of the webhooks l1, l2, l3, tickets, dead-mans-switch.")
-    ] = "http://pager:9095",
+        str | None,
+        typer.Option(
+            help="Base URL of the webhooks l1, l2, l3, l4, tickets, dead-mans-switch;"
+            " http://pager:9095 if neither this nor --paging is given."
+        ),
+    ] = None,
+    paging: Annotated[
+        Path | None, typer.Option(help="File that says who is told and how: docs/paging.md.")
+    ] = None,
     time_scale: Annotated[float, typer.Option(help="Divide every wait by this number.")] = 1.0,
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
     bases = LinkBases(runbooks, dashboards, traces, service)
     files = dict(render_rules(timing, bases=bases))
-    files[_ALERTMANAGER_FILE] = render_alertmanager(timing, Receivers.at(pager))
+    files[_ALERTMANAGER_FILE] = render_alertmanager(timing, _choose_contacts(pager, paging))
+    files[TEMPLATES_FILE] = render_templates()
     for name, text in files.items():
         _write(directory / name, text)
         typer.echo(f"wrote {directory / name}")
@@ -141,6 +155,14 @@ def _choose(
     if not kept:
         raise UserMistake(f"No case names {', '.join(only)}", "Write its test, or leave it out")
     return [alert for alert in alerts if alert in only], kept
+
+
+def _choose_contacts(pager: str | None, paging: Path | None) -> Contacts:
+    if paging is None:
+        return Contacts.at(_PAGER if pager is None else pager)
+    if pager is not None:
+        raise UserMistake("--pager and --paging both say who is told", "Give one of them")
+    return read_contacts(paging)
 
 
 def _check_configurations(directory: Path) -> list[Finding]:

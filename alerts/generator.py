@@ -10,7 +10,7 @@ from alerts.links import LinkBases, write_dashboard_url, write_trace_url
 from alerts.reach import find_window_s
 from alerts.rule import Alert, Recording, RuleGroup, write_expression
 from alerts.timing import Timing
-from outbound_slo.vocabulary.alerts import TEAM
+from outbound_slo.vocabulary.alerts import INSTRUCTIONS, TEAM
 
 _HEADER: Final = """\
 # Written by `outbound-slo generate` from alerts/catalogue; changes made here do not last.
@@ -98,6 +98,8 @@ def _write_annotations(alert: Alert, timing: Timing, bases: LinkBases) -> dict[s
         annotations["trace_url"] = write_trace_url(
             bases, alert.traces, alert.channel, looks_back, timing
         )
+    if alert.family in INSTRUCTIONS:
+        annotations["instruction"] = INSTRUCTIONS[alert.family]
     return annotations
 
 

@@ -29,7 +29,7 @@ _PARTS: Final = ("_bucket", "_count", "_sum")
 _LINES: Final = frozenset({0.0}) | {
     line.ratio if line.unit is Unit.PERCENT else line.value
     for line in THRESHOLDS.values()
-    if line.use in {Use.ALERT, Use.MINIMUM}
+    if line.use in {Use.ALERT, Use.MINIMUM, Use.ESCALATION}
 }
 
 

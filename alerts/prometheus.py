@@ -5,18 +5,31 @@ from typing import Final
 
 from alerts.generator import write_yaml
 from alerts.timing import Timing, format_duration
-from outbound_slo.vocabulary.alerts import EXPORTER_JOB, SENDER_JOB
+from outbound_slo.vocabulary.alerts import EXPORTER_JOB, PAGE_LABEL, SENDER_JOB
+
+PROMETHEUS_JOB: Final = "prometheus"
+ALERTMANAGER_JOB: Final = "alertmanager"
 
 COMPOSE_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     EXPORTER_JOB: ("exporter:9109",),
     SENDER_JOB: ("sender:8080",),
-    "prometheus": ("localhost:9090",),
-    "alertmanager": ("alertmanager:9093",),
+    PROMETHEUS_JOB: ("localhost:9090",),
+    ALERTMANAGER_JOB: ("alertmanager:9093",),
 }
 """Jobs and `host:port` of docker-compose.yml's services."""
 
 COMPOSE_ALERTMANAGER: Final = "alertmanager:9093"
 """Alertmanager's `host:port` there."""
+
+# An alert that says which page it belongs to keeps that; every other one is its own page. So one
+# silence, page="…", covers a page and what is said of it when it lasts.
+_NAME_PAGE: Final = {
+    "source_labels": [PAGE_LABEL, "alertname"],
+    "separator": ";",
+    "regex": ";(.+)",
+    "target_label": PAGE_LABEL,
+    "replacement": "$1",
+}
 
 _HEADER: Final = """\
 # Written by `outbound-slo generate` from alerts/prometheus.py; changes made here do not last.
@@ -47,7 +60,10 @@ def render_prometheus(
             "evaluation_interval": interval,
         },
         "rule_files": list(rule_files),
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "alerting": {
+            "alert_relabel_configs": [_NAME_PAGE],
+            "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}],
+        },
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": list(addresses)}]}
             for job, addresses in targets.items()

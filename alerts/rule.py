@@ -72,12 +72,17 @@ LABEL_VALUES: Final[Mapping[str, str]] = MappingProxyType(
         # What an account may do, and what its numbers may; templates have an alert of their own.
         "account_kinds": "|".join(_ACCOUNT_KINDS),
         "number_kinds": f"{NoticeKind.NUMBER_QUALITY}|{NoticeKind.NUMBER_NAME}",
-        "critical": NoticeSeverity.CRITICAL.value,
-        "warning": NoticeSeverity.WARNING.value,
+        "notice_critical": NoticeSeverity.CRITICAL.value,
+        "notice_warning": NoticeSeverity.WARNING.value,
         "sending_too_long": StuckReason.SENDING_TOO_LONG.value,
         "waiting_too_long": "|".join(
             reason for reason in StuckReason if reason is not StuckReason.SENDING_TOO_LONG
         ),
+        "critical": Severity.CRITICAL.value,
+        "provider_family": Family.PROVIDER.value,
+        "escalation_family": Family.ESCALATION.value,
+        "second_level": "|".join(level for level in Level if level >= Level.L2),
+        "third_level": "|".join(level for level in Level if level >= Level.L3),
     }
 )
 """Placeholders for label values."""
@@ -91,7 +96,13 @@ _WINDOW: Final = re.compile(r"\[(\d+)([smh])\]")
 _UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR}
 # Ages that our own clock makes shrink with it; a latency that was promised to people does not.
 _SCALED_SUBJECTS: Final = frozenset(
-    {Subject.DUE_AGE, Subject.SNAPSHOT_AGE, Subject.RECEIPT_SILENCE, Subject.UNPROCESSED}
+    {
+        Subject.DUE_AGE,
+        Subject.SNAPSHOT_AGE,
+        Subject.RECEIPT_SILENCE,
+        Subject.UNPROCESSED,
+        Subject.OUTAGE,
+    }
 )
 # Below this a refresh that a busy machine delays by a few seconds would count as stale.
 _SHORTEST_AGE_S: Final = 10.0

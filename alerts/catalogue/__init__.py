@@ -11,6 +11,7 @@ from alerts.catalogue import (
     limits,
     messages,
     observation,
+    paging,
     provider,
     webhooks,
     worker,
@@ -31,5 +32,6 @@ GROUPS: tuple[RuleGroup, ...] = (
     exporter.GROUP,
     database.GROUP,
     corruption.GROUP,
+    paging.GROUP,
 )
 """All rule groups."""

@@ -29,7 +29,7 @@ _TEMPLATE_QUALITY = Alert(
     slo=Slo.SEND_SUCCESS,
     lines={"line": t.ALERT_TEMPLATE_QUALITY},
     expression="""\
-max($RECENT_NOTICES{kind="$template_quality",severity="$critical"}) > $line""",
+max($RECENT_NOTICES{kind="$template_quality",severity="$notice_critical"}) > $line""",
     summary='Meta rates templates as bad: {{ $value | printf "%.0f" }} notices within a day',
     description=(
         "Recipients block or report what is sent with a template. Meta pauses it next, for three "
@@ -65,7 +65,7 @@ _ACCOUNT_WARNED = Alert(
     lines={"line": t.ALERT_ACCOUNT_WARNED},
     expression="""\
 sum(
-  max by (kind) ($RECENT_NOTICES{kind=~"$account_kinds|$number_kinds",severity="$warning"})
+  max by (kind) ($RECENT_NOTICES{kind=~"$account_kinds|$number_kinds",severity="$notice_warning"})
 ) > $line""",
     summary=(
         'Meta warns about the account or a number: {{ $value | printf "%.0f" }} notices within a '
@@ -89,7 +89,7 @@ _ACCOUNT_RESTRICTED = Alert(
     lines={"line": t.ALERT_ACCOUNT_RESTRICTED},
     expression="""\
 sum(
-  max by (kind) ($RECENT_NOTICES{kind=~"$account_kinds",severity="$critical"})
+  max by (kind) ($RECENT_NOTICES{kind=~"$account_kinds",severity="$notice_critical"})
 ) > $line""",
     summary=(
         'Meta has restricted the account: {{ $value | printf "%.0f" }} critical notices within a '

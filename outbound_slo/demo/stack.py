@@ -13,10 +13,11 @@ from typing import Self
 
 import requests
 
-from alerts.alertmanager import Receivers, render_alertmanager
+from alerts.alertmanager import render_alertmanager
+from alerts.contacts import Contacts
 from alerts.generator import render_rules
 from alerts.links import RUNBOOK_BASE_URL, LinkBases
-from alerts.prometheus import render_prometheus
+from alerts.prometheus import ALERTMANAGER_JOB, PROMETHEUS_JOB, render_prometheus
 from alerts.timing import Timing
 from exporter.migrations import rollup_migrations
 from outbound_slo.database import core_migrations, migrate
@@ -155,15 +156,17 @@ class Stack:
         self.alertmanager: AlertmanagerApi = start_alertmanager(
             self._supervisor,
             self.directory / "alertmanager",
-            render_alertmanager(self._timing, Receivers.pager(self.pager.url)),
+            render_alertmanager(self._timing, Contacts.pager(self.pager.url)),
             tools=alertmanager,
         )
         self._note_processes()
         self._announce("Prometheus")
+        port = pick_port()
         self.prometheus: PrometheusApi = start_prometheus(
             self._supervisor,
             self.directory / "prometheus",
-            self._configure_prometheus(),
+            self._configure_prometheus(port),
+            port=port,
             tools=prometheus,
         )
         self._note_processes()
@@ -223,21 +226,24 @@ class Stack:
         command = [sys.executable, "-P", "-m", "outbound_slo", *arguments]
         return self._supervisor.start(name, command, environment=self._environment)
 
-    def _configure_prometheus(self) -> str:
+    def _configure_prometheus(self, port: int) -> str:
         rules = (self.directory / "prometheus" / "rules").absolute()
         rules.mkdir(parents=True)
         # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
         texts = render_rules(self._timing, bases=LinkBases(runbooks=find_runbooks()))
         for name, text in texts.items():
             (rules / name).write_text(text, encoding="utf-8")
+        alertmanager = self.alertmanager.url.removeprefix("http://")
         return render_prometheus(
             self._timing,
             targets={
                 EXPORTER_JOB: [f"127.0.0.1:{self.addresses.exporter_port}"],
                 SENDER_JOB: [f"127.0.0.1:{self.addresses.sender_port}"],
+                PROMETHEUS_JOB: [f"127.0.0.1:{port}"],
+                ALERTMANAGER_JOB: [alertmanager],
             },
             rule_files=[str(rules / "*.yml")],
-            alertmanager=self.alertmanager.url.removeprefix("http://"),
+            alertmanager=alertmanager,
         )
 
     def _wait_for_scrapes(self) -> None:

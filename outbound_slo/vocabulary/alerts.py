@@ -90,11 +90,15 @@ class Priority(StrEnum):
 
 
 class Level(StrEnum):
-    """Who is called (001); a higher level is called together with those below it."""
+    """Who is called (001); a higher level is called together with those below it.
+
+    L4 is the support of the message provider (002): told, never woken.
+    """
 
     L1 = "L1"
     L2 = "L2"
     L3 = "L3"
+    L4 = "L4"
 
 
 class Family(StrEnum):
@@ -152,6 +156,13 @@ RULE_GROUPS = "outbound-.+"
 REQUIRED_LABELS = ("severity", "priority", "level", "family", "tier", "channel", "team", "slo")
 """Labels that every alert has; `tier` counts from 1, the mildest line of an alert."""
 
+PAGE_LABEL = "page"
+"""Label of an alert in Alertmanager: the page that it belongs to, which is the alert's own name, or
+for `OutboundPageUnresolved` the name of the page that goes on."""
+
+PAGE_FAMILY_LABEL = "page_family"
+"""Label of `OutboundPageUnresolved`: the family of the page that goes on."""
+
 REQUIRED_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
 """Annotations that every alert has."""
 
@@ -205,14 +216,15 @@ class Escalation:
 
     Attributes:
         who: The role that is called.
-        respond_within_s: Seconds until the role must have answered.
+        respond_within_s: Seconds until the role must have answered; None where that is up to a
+            contract of others.
         hands_over_after_s: Seconds without a solution until the next level is called; None for
             the last one.
 
     """
 
     who: str
-    respond_within_s: int
+    respond_within_s: int | None
     hands_over_after_s: int | None
 
 
@@ -220,10 +232,28 @@ LEVELS: Mapping[Level, Escalation] = MappingProxyType(
     {
         Level.L1: Escalation("platform engineer on call", 15 * _MINUTE, 15 * _MINUTE),
         Level.L2: Escalation("tech lead or senior backend engineer", 30 * _MINUTE, 30 * _MINUTE),
-        Level.L3: Escalation("engineering manager", _HOUR, None),
+        Level.L3: Escalation("engineering manager", _HOUR, _HOUR),
+        Level.L4: Escalation("message provider's support", None, None),
     }
 )
-"""Levels of 001 and 002; 001 lets level 1 try for 30 minutes, 002 for 15, and 15 it is (D24)."""
+"""Levels of 001 and 002; 001 lets level 1 try for 30 minutes, 002 for 15, and 15 it is (D24).
+
+Level 4 is 002's: people ask the provider once level 3 has decided so, and an outage of the provider
+that lasts asks by itself.
+"""
+
+INSTRUCTIONS: Mapping[Family, str] = MappingProxyType(
+    {
+        Family.CORRUPTION: (
+            "Do not attempt fixes. Level 2 assesses the impact and prepares a restore; level 3 "
+            "authorises it."
+        ),
+    }
+)
+"""What must or must not be done before anything else (001's tree); in every notification."""
+
+DRILL_ALERT = "OutboundPagingDrill"
+"""An alert that no rule makes: `outbound-slo alerts drill` posts it."""
 
 
 @dataclass(frozen=True, slots=True)

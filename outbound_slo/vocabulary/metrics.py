@@ -583,7 +583,8 @@ CONFIG_RELOADED = Metric(
 )  # fmt: skip
 ALERTS = Metric(
     "ALERTS", _G, "1 for each alert that is pending or firing.",
-    ("alertname", "alertstate"), _MON, "Prometheus",
+    ("alertname", "alertstate", "severity", "level", "family", "channel", "org_id"),
+    _MON, "Prometheus",
 )  # fmt: skip
 
 # --- recorded by Prometheus ---------------------------------------------------------------------
@@ -725,6 +726,16 @@ SNAPSHOT_AGE = Metric(
     "outbound:exporter_snapshot:age_seconds", _G,
     "Seconds since the newest snapshot that any exporter shows.",
     (), _REC, "house", EXPORTER_SNAPSHOT_AGE.name,
+)  # fmt: skip
+PAGES_FIRING = Metric(
+    "page:outbound_alerts_critical:group", _G,
+    "1 for each page that fires, by the level that it calls.",
+    ("page", "page_family", "level", "channel", "org_id"), _REC, "001", ALERTS.name,
+)  # fmt: skip
+PAGE_SINCE = Metric(
+    "page:outbound_alerts_critical:since_seconds", _G,
+    "Since when each page fires, in seconds since 1970; short gaps do not count as an end.",
+    ("page", "page_family", "channel", "org_id"), _REC, "001", ALERTS.name,
 )  # fmt: skip
 
 

@@ -61,6 +61,9 @@ class Subject(StrEnum):
     VACUUM_AGE = "vacuum_age"
     INTEGRITY = "integrity"
     UNREADABLE = "unreadable"
+    NOTIFICATIONS = "notifications"
+    ALERTMANAGERS = "alertmanagers"
+    ALERTMANAGER_RELOAD = "alertmanager_reload"
 
 
 class Use(StrEnum):
@@ -69,7 +72,7 @@ class Use(StrEnum):
     SLA: what is promised (000's table). PANEL: a colour change or a drawn line on a dashboard.
     ALERT: a tier of an alert. MINIMUM: how much must be there before an alert may judge at all.
     RECOVERY: when a repair has worked (`ops verify`). UPKEEP: when a table wants its maintenance.
-    ESCALATION: what calls the next level of 001's decision tree where no alert's tier does.
+    ESCALATION: what calls the next level of 001's decision tree by time instead of by size.
     """
 
     SLA = "sla"
@@ -104,6 +107,8 @@ class Unit(StrEnum):
     TEMPLATES = "templates"
     NOTICES = "notices"
     DAYS = "days"
+    NOTIFICATIONS = "notifications"
+    ALERTMANAGERS = "Alertmanagers"
 
 
 class Comparison(StrEnum):
@@ -303,6 +308,17 @@ ALERT_SNAPSHOT_AGE = _alert("stale", _S.SNAPSHOT_AGE, _A, _MINUTE, _SEC, "house"
 ALERT_DELTAS = _alert("deltas", _S.ROLLUP_DELTAS, _A, 200_000, Unit.ROWS, "house", 10)
 # One is enough: a story with a hole misleads whoever reads it.
 ALERT_DROPPED_SPANS = _alert("any", _S.DROPPED_SPANS, _A, 0, Unit.SPANS, "house", 5)
+# Alertmanager counts a notification as failed once it has given up trying: each is one that nobody
+# got.
+ALERT_RELOAD_REFUSED = _alert(
+    "refused", _S.ALERTMANAGER_RELOAD, Comparison.EQUAL, 0, Unit.STATE, "house", 5
+)
+ALERT_NOTIFICATIONS_LOST = _alert("lost", _S.NOTIFICATIONS, _A, 0, Unit.NOTIFICATIONS, "house", 0)
+ALERT_NOTIFICATIONS_FAILING = _alert("share", _S.NOTIFICATIONS, _A, 50, _PCT, "house", 5)
+ALERT_ALERTS_DROPPED = _alert("dropped", _S.NOTIFICATIONS, _A, 0, Unit.NOTIFICATIONS, "house", 5)
+ALERT_NO_ALERTMANAGER = _alert(
+    "none", _S.ALERTMANAGERS, Comparison.EQUAL, 0, Unit.ALERTMANAGERS, "house", 2
+)
 
 ALERT_QUEUE_GROWTH = _alert("100", _S.QUEUE_GROWTH, _A, 100, _MSG, "002; house", 10)
 ALERT_QUEUE_SURGE = _alert("1000", _S.QUEUE_GROWTH, _A, 1000, _MSG, "002; house", 10)

@@ -83,7 +83,8 @@ def test_a_higher_tier_is_never_less_urgent() -> None:
 def test_every_line_for_alerts_and_every_minimum_is_used() -> None:
     used = {line.key for alert in ALERTS for line in alert.lines.values()}
 
-    drawn = {line.key for line in THRESHOLDS.values() if line.use in {Use.ALERT, Use.MINIMUM}}
+    drawn_for = {Use.ALERT, Use.MINIMUM, Use.ESCALATION}
+    drawn = {line.key for line in THRESHOLDS.values() if line.use in drawn_for}
     assert used == drawn
 
 

@@ -1,0 +1,112 @@
+"""A drill: one alert of no rule's, sent the way that real ones go, to see whether it arrives (T18).
+
+It goes through Alertmanager and the pager, never through the sender: a drill over the channel that
+is watched would prove nothing about the night on which that channel is down.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from outbound_slo.embedded.alertmanager import AlertmanagerApi
+from outbound_slo.vocabulary.alerts import (
+    DRILL_ALERT,
+    PAGE_LABEL,
+    PRIORITIES,
+    TEAM,
+    Family,
+    Level,
+    Priority,
+    Slo,
+)
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+DRILL_CHANNEL: Final = "drill"
+"""Value of the label `channel`: no real alert has it, so a drill joins no real page."""
+
+_LOOK_FOR_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What to try.
+
+    Attributes:
+        level: Up to which level people are called.
+        priority: P0 and P1 page; P2 and P3 make a ticket.
+        ends_at: When the alert ends by itself.
+
+    """
+
+    level: Level
+    priority: Priority
+    ends_at: datetime
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels as a rule would give them; this family neither silences nor is silenced."""
+        return {
+            "alertname": DRILL_ALERT,
+            "severity": PRIORITIES[self.priority].severity.value,
+            "priority": self.priority.value,
+            "level": self.level.value,
+            "family": Family.OBSERVATION.value,
+            "tier": "1",
+            "channel": DRILL_CHANNEL,
+            "team": TEAM,
+            "slo": Slo.NONE.value,
+            PAGE_LABEL: DRILL_ALERT,
+        }
+
+    def describe(self) -> dict[str, object]:
+        """Write the alert as Alertmanager's API takes it."""
+        return {
+            "labels": self.labels,
+            "annotations": {
+                "summary": "A drill: nothing is wrong, say that you got it",
+                "description": f"Somebody tries the way to {self.level}. It ends by itself.",
+            },
+            "endsAt": self.ends_at.isoformat(),
+        }
+
+
+def post_drill(api: AlertmanagerApi, drill: Drill) -> tuple[str, ...]:
+    """Send a drill, and tell to which receivers Alertmanager routes it.
+
+    Raises:
+        UserMistake: Alertmanager does not answer, refuses it, or does not show it.
+
+    """
+    api.post_alerts([drill.describe()])
+    deadline = time.monotonic() + _LOOK_FOR_S
+    while time.monotonic() < deadline:
+        for alert in api.alerts():
+            if dict(alert.labels) == drill.labels:
+                return alert.receivers
+        time.sleep(_LOOK_EVERY_S)
+    raise UserMistake(
+        f"Alertmanager at {api.url} took the drill and does not show it", "See its log"
+    )
+
+
+def drill_paging(
+    alertmanager: Annotated[str, typer.Option(help="Address of Alertmanager.")],
+    level: Annotated[Level, typer.Option(help="Up to whom: L4 is the provider's support.")],
+    priority: Annotated[
+        Priority, typer.Option(help="P0 and P1 page, P2 and P3 make a ticket.")
+    ] = Priority.P1,
+    minutes: Annotated[
+        float, typer.Option(min=1, max=60, help="After how long the alert ends by itself.")
+    ] = 5,
+) -> None:
+    """Send an alert that nothing is wrong, to see whether it arrives; really calls people."""
+    ends_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    receivers = post_drill(AlertmanagerApi(alertmanager), Drill(level, priority, ends_at))
+    typer.echo(
+        f"{DRILL_ALERT} goes to {', '.join(receivers)} and ends at {ends_at:%H:%M:%S} UTC.\n"
+        "Ask each of them whether it came; over another way than the messages that we send."
+    )
