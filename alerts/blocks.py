@@ -126,8 +126,8 @@ def _write_call(alert: Alert) -> list[str]:
     way = "page" if pages(alert) else "ticket"
     within = format_duration(urgency.respond_within_s)
     if alert.family is Family.WATCHDOG:
-        # Its silence is what must be answered, by whom the level calls.
-        way, within = "heartbeat", format_duration(LEVELS[alert.level].respond_within_s or 0)
+        respond_s = LEVELS[alert.level].respond_within_s
+        way, within = "heartbeat", _NONE if respond_s is None else format_duration(respond_s)
     who = ", ".join(f"{level} ({LEVELS[level].who})" for level in called)
     return [str(alert.tier), f"{way} ({alert.priority})", who, within, _write_next(called[-1])]
 

@@ -116,6 +116,16 @@ SILENCED = [
         labels_of(AlertName.NOTIFICATIONS_FAILING, 3, integration="email"),
         labels_of(AlertName.NOTIFICATIONS_FAILING, 2, integration="email"),
     ),
+    (
+        "no exporter explains that there is no data",
+        labels_of(AlertName.EXPORTER_DOWN, 2),
+        labels_of(AlertName.NO_DATA),
+    ),
+    (
+        "no exporter explains old numbers that go on being told",
+        labels_of(AlertName.EXPORTER_DOWN, 2),
+        labels_of(AlertName.EXPORTER_STALE),
+    ),
 ]
 
 HEARD = [
@@ -168,6 +178,26 @@ HEARD = [
         "old data silence nothing",
         labels_of(AlertName.EXPORTER_STALE),
         labels_of(AlertName.NO_TRAFFIC),
+    ),
+    (
+        "one exporter of several explains no missing data",
+        labels_of(AlertName.EXPORTER_DOWN, 1),
+        labels_of(AlertName.NO_DATA),
+    ),
+    (
+        "no exporter does not explain rules that fail",
+        labels_of(AlertName.EXPORTER_DOWN, 2),
+        labels_of(AlertName.RULES_FAILING, 2, rule_group="r.yml;outbound-limits"),
+    ),
+    (
+        "a replica far behind does not silence another one",
+        labels_of(AlertName.REPLICATION_LAG, 2, replica="west"),
+        labels_of(AlertName.REPLICATION_LAG, 1, replica="east"),
+    ),
+    (
+        "two kinds of damage are two pages",
+        labels_of(AlertName.DATA_CORRUPTION, 2),
+        labels_of(AlertName.DATA_CORRUPTION, 1, check="orphaned_attempts"),
     ),
     (
         "notifications lost one way do not silence those lost another way",
