@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from alerts.catalogue import GROUPS
 from alerts.generator import write_yaml
+from alerts.objectives.inhibitions import burn_inhibitions
 from alerts.timing import HOUR, MINUTE, SECOND, Timing
 from outbound_slo.vocabulary.alerts import (
     ALL_CHANNELS,
@@ -159,7 +160,7 @@ def _inhibitions() -> Sequence[dict[str, Any]]:
         {
             "source_matchers": [_equals("tier", str(tier))],
             "target_matchers": [_any_of("tier", [str(lower) for lower in tiers if lower < tier])],
-            "equal": ["alertname", "channel", "org_id", "reason"],
+            "equal": ["alertname", "slo", "channel", "org_id", "reason"],
         }
         for _, tier in pairwise(tiers)
     ]
@@ -169,7 +170,7 @@ def _inhibitions() -> Sequence[dict[str, Any]]:
             f'family!="{Family.OBSERVATION}"',
         ],
         "target_matchers": [_equals("severity", Severity.WARNING)],
-        "equal": ["family", "channel", "org_id"],
+        "equal": ["family", "slo", "channel", "org_id"],
     }
     # What is large enough for level 2 or 3 asks for decisions of its own and comes through.
     symptoms = [_any_of("family", SYMPTOMS), _equals("level", Level.L1)]
@@ -195,7 +196,7 @@ def _inhibitions() -> Sequence[dict[str, Any]]:
             (AlertName.DLQ_OVERFLOW, AlertName.TOTAL_DLQ_OVERFLOW),
         )
     ]
-    return [*lower_tiers, same_family, provider_down, outage, *totals]
+    return [*lower_tiers, same_family, provider_down, outage, *totals, *burn_inhibitions()]
 
 
 def _write_receivers(receivers: Receivers) -> list[dict[str, Any]]:

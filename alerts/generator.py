@@ -1,6 +1,6 @@
 """Writes the catalogue as Prometheus rule files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -24,6 +24,7 @@ _HEADER: Final = """\
 def render_rules(
     timing: Timing | None = None,
     *,
+    groups: Sequence[RuleGroup] = GROUPS,
     runbook_base_url: str = RUNBOOK_BASE_URL,
     dashboard_base_url: str = DASHBOARD_BASE_URL,
 ) -> Mapping[str, str]:
@@ -31,6 +32,7 @@ def render_rules(
 
     Args:
         timing: The clock; production's if None.
+        groups: What to write; the catalogue if not given.
         runbook_base_url: What comes before `/<AlertName>.md` in the link to an alert's page.
         dashboard_base_url: What comes before `/d/<uid>` in the link to a dashboard.
 
@@ -40,7 +42,7 @@ def render_rules(
     """
     timing = timing or Timing()
     links = (runbook_base_url.rstrip("/"), dashboard_base_url.rstrip("/"))
-    return {f"{group.name}.yml": _write_group(group, timing, links) for group in GROUPS}
+    return {f"{group.name}.yml": _write_group(group, timing, links) for group in groups}
 
 
 def _write_group(group: RuleGroup, timing: Timing, links: tuple[str, str]) -> str:
@@ -48,7 +50,8 @@ def _write_group(group: RuleGroup, timing: Timing, links: tuple[str, str]) -> st
         *(_write_recording(recording, timing) for recording in group.recordings),
         *(_write_alert(alert, timing, links) for alert in group.alerts),
     ]
-    return write_yaml({"groups": [{"name": group.name, "rules": rules}]}, _HEADER)
+    interval = {"interval": timing.interval(group.interval_s)} if group.interval_s else {}
+    return write_yaml({"groups": [{"name": group.name, **interval, "rules": rules}]}, _HEADER)
 
 
 def _write_recording(recording: Recording, timing: Timing) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def _write_labels(alert: Alert) -> dict[str, str]:
         "family": alert.family.value,
         "tier": str(alert.tier),
         "team": TEAM,
-        "slo": alert.slo.value,
+        "slo": str(alert.slo),
     }
     return labels | ({"channel": alert.channel} if alert.channel else {}) | dict(alert.labels)
 

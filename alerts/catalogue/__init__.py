@@ -1,6 +1,6 @@
 """Every recording and alert, one module per subject."""
 
-from alerts.catalogue import backlog, exporter, limits, messages, observation, provider
+from alerts.catalogue import backlog, exporter, limits, messages, objectives, observation, provider
 from alerts.rule import RuleGroup
 
 GROUPS: tuple[RuleGroup, ...] = (
@@ -10,5 +10,6 @@ GROUPS: tuple[RuleGroup, ...] = (
     limits.GROUP,
     observation.GROUP,
     exporter.GROUP,
+    *objectives.GROUPS,
 )
 """All rule groups."""
