@@ -7,6 +7,7 @@ from alerts.objectives.burn import BURN_TIERS, SLOWEST, BurnTier
 from alerts.objectives.recordings import fixed_labels, recorded_constant
 from alerts.objectives.spec import BUDGET_SLI, Objective
 from alerts.rule import Alert
+from alerts.timing import DAY
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority
 
@@ -54,11 +55,11 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
 {long} > {line}
   and {short} > {line}
   and {events} >= {tier.minimum(objective)}""",
-        summary=f"{_name(objective)}: {_SHARE} of the events of {tier.long} were bad",
+        summary=f"{_name(objective)}: {_SHARE} of events within {tier.long} were bad",
         description=(
-            f"{objective.percent:g} % of {objective.title}. The error budget is being spent "
-            f"{tier.factor(objective):g} times faster than it may be, or more, in the last "
-            f"{tier.long} and still in the last {tier.short}. {_NEXT[tier.priority]}"
+            f"Promised: {objective.percent:g} % of {objective.title}. In the last {tier.long}, and "
+            f"still in the last {tier.short}, the error budget went more than "
+            f"{tier.factor(objective):g} times as fast as it may. {_NEXT[tier.priority]}"
         ),
         slo=objective.name,
         labels={"burn_tier": tier.name},
@@ -80,8 +81,9 @@ $SLO_REMAINING{{slo="{objective.name}"}} <= $line
   and ignoring (sli) {events} >= {SLOWEST.minimum(objective)}""",
         summary=f"{_name(objective)}: {_SHARE} of the error budget is left",
         description=(
-            f"{objective.percent:g} % of {objective.title} can't be kept any more in this period "
-            "until old failures leave it. Changes that can wait should."
+            f"Promised: {objective.percent:g} % of {objective.title}. Over "
+            f"{objective.period_s / DAY:g} days it is not kept, until old failures leave them. "
+            "Changes that can wait should."
         ),
         slo=objective.name,
     )
@@ -106,10 +108,10 @@ def _few(objective: Objective) -> Alert:
 {bad} >= $line
   and {lately} > 0
   and {events} < {SLOWEST.minimum(objective)}""",
-        summary=f"{_name(objective)}: {_COUNT} bad events in {SLOWEST.long}, of few",
+        summary=f"{_name(objective)}: {_COUNT} bad events within {SLOWEST.long}, of few",
         description=(
-            f"There is too little traffic to say whether {objective.percent:g} % of "
-            f"{objective.title}, but so many failures are worth a look at each of them."
+            f"Promised: {objective.percent:g} % of {objective.title}. There is too little traffic "
+            "for a share to say anything, but so many failures are worth a look at each."
         ),
         slo=objective.name,
     )

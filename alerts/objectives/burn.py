@@ -11,7 +11,8 @@ never below 1, at which no budget is overspent.
 A share of few events says nothing: with 2 attempts, one failure is 50 %. A tier judges from
 `ceil(few / line)` events in its long window, where `line` is factor times allowed share and `few`
 the number of failures that are never a page (`ALERT_FEW_FAIL`). So many failures among so many
-events just reach the line and do not cross it. Below that minimum they are a ticket.
+events just reach the line and do not cross it. Below that minimum they are a ticket. A page needs
+20 events at least, as every share of attempts does (`MINIMUM_ATTEMPTS`).
 """
 
 import math
@@ -21,7 +22,7 @@ from typing import Final
 from alerts.objectives.spec import BUDGET_SLI, FAST_SLI, Objective
 from alerts.timing import DAY, HOUR, MINUTE
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import Priority
+from outbound_slo.vocabulary.alerts import PRIORITIES, Priority
 from outbound_slo.vocabulary.thresholds import Threshold
 
 REFERENCE_PERIOD_S: Final = 30 * DAY
@@ -63,7 +64,8 @@ class BurnTier:
 
     def minimum(self, objective: Objective) -> int:
         """Events in the long window from which on it judges."""
-        return count_minimum(self.bad_share(objective))
+        least = t.MINIMUM_ATTEMPTS.value if PRIORITIES[self.priority].pages else 0
+        return max(int(least), count_minimum(self.bad_share(objective)))
 
     def sli(self, objective: Objective) -> str:
         """Value of the label `sli` whose events it judges."""

@@ -34,9 +34,13 @@ from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary.alerts import ALL_CHANNELS
 from outbound_slo.vocabulary.metrics import Metric
 
-_PERIOD: Final = "PERIOD"
+PERIOD: Final = "period"
+"""Name of the window that is as long as an objective's period."""
+
+ALL_WINDOWS: Final = (*(name for name, _ in WINDOWS), PERIOD)
+"""Names of all windows."""
+
 _BRIDGE: Final = format_duration(BRIDGE_S)
-_SECONDS: Final = dict(WINDOWS)
 # What tells two exporters' pages apart, or two databases of one exporter.
 _SOURCE: Final = "job, instance, database"
 
@@ -132,7 +136,7 @@ def record_samples(objectives: Sequence[Objective]) -> Iterator[Recording]:
 
 def record_ratios() -> Iterator[Recording]:
     """Record the share of bad events in every window: 0 without events, and never NaN (T2)."""
-    for name in (*_SECONDS, _PERIOD):
+    for name in ALL_WINDOWS:
         events, bad = (f"${recorded_constant(kind, name)}" for kind in ("EVENTS", "BAD"))
         yield Recording(recorded("RATIO", name), f"{bad} / ({events} > 0)\n  or 0 * {events}")
 
@@ -183,7 +187,7 @@ def _list_windows(objectives: Sequence[Objective]) -> Iterator[tuple[str, float,
     periods = sorted({objective.period_s for objective in objectives})
     for period in periods:
         names = [objective.name for objective in objectives if objective.period_s == period]
-        yield _PERIOD, period, f'{{slo=~"{"|".join(names)}"}}' if len(periods) > 1 else ""
+        yield PERIOD, period, f'{{slo=~"{"|".join(names)}"}}' if len(periods) > 1 else ""
 
 
 def _difference(family: str, seconds: float, chosen: str) -> str:
