@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from alerts import slo_commands
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import find_vacuous, read_cases
@@ -22,6 +23,7 @@ from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 app = typer.Typer(help="Check, test and write the alert rules.", no_args_is_help=True)
+app.add_typer(slo_commands.app, name="slo")
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]

@@ -97,31 +97,31 @@ def _build(document: Mapping[str, Any], where: str) -> Objective:
 
 def _build_indicator(document: Mapping[str, Any], where: str) -> Indicator:
     if "counter" in document:
-        _refuse_keys(document, {"counter", "of", "good"}, where)
+        _refuse_keys(document, ("counter", "of", "good"), where)
         return Counted(
             find_metric(document["counter"], MetricKind.COUNTER, f"{where}.counter"),
             good=_read_selection(document["good"]),
             of=_read_selection(document.get("of", {})),
         )
     if "histogram" in document:
-        _refuse_keys(document, {"histogram", "within"}, where)
+        _refuse_keys(document, ("histogram", "within"), where)
         return Timed(
             find_metric(document["histogram"], MetricKind.HISTOGRAM, f"{where}.histogram"),
             _read_duration(document["within"]),
         )
-    _refuse_keys(document, {"timestamp", "younger_than"}, where)
+    _refuse_keys(document, ("timestamp", "younger_than"), where)
     return Fresh(
         find_metric(document["timestamp"], MetricKind.GAUGE, f"{where}.timestamp"),
         _read_duration(document["younger_than"]),
     )
 
 
-def _refuse_keys(document: Mapping[str, Any], meant: set[str], where: str) -> None:
+def _refuse_keys(document: Mapping[str, Any], meant: tuple[str, ...], where: str) -> None:
     for key in document:
         if key not in meant:
             raise UserMistake(
-                f"{where} has the key {key}, which does not go with {next(iter(document))}",
-                f"Keys that go together: {', '.join(sorted(meant))}",
+                f"{where} has the key {key}, which does not go with {' and '.join(meant)}",
+                "Remove it",
             )
 
 

@@ -111,13 +111,13 @@ def keep_events(longest_s: float) -> tuple[Recording, ...]:
 
 def record_windows(objectives: Sequence[Objective]) -> Iterator[Recording]:
     """Record events and bad events of every window, for objectives whose events are counted."""
-    for name, seconds, chosen in _list_windows(objectives):
-        total = _difference("$SLO_EVENTS", seconds, chosen)
-        good = _difference("$SLO_GOOD", seconds, chosen)
+    for name, parts in _list_windows(objectives):
+        total = "\nor ".join(_difference("$SLO_EVENTS", *part) for part in parts)
+        good = "\nor ".join(_difference("$SLO_GOOD", *part) for part in parts)
         yield Recording(recorded("EVENTS", name), total)
         yield Recording(
             recorded("BAD", name),
-            f"clamp_min(\n  ${recorded_constant('EVENTS', name)}{chosen}\n  - {good}, 0)",
+            f"clamp_min(${recorded_constant('EVENTS', name)} - (\n{good}\n), 0)",
         )
 
 
@@ -125,13 +125,12 @@ def record_samples(objectives: Sequence[Objective]) -> Iterator[Recording]:
     """Record events and bad events of every window, for objectives whose events are evaluations."""
     for objective in objectives:
         yield _sample(objective)
-    for name, seconds, chosen in _list_windows(objectives):
-        window = format_duration(seconds)
-        yield Recording(recorded("EVENTS", name), f"count_over_time($SLO_FRESH{chosen}[{window}])")
-        yield Recording(
-            recorded("BAD", name),
-            f"${recorded_constant('EVENTS', name)} - sum_over_time($SLO_FRESH{chosen}[{window}])",
-        )
+    for name, parts in _list_windows(objectives):
+        ranges = [f"($SLO_FRESH{chosen}[{format_duration(seconds)}])" for seconds, chosen in parts]
+        total = "\nor ".join(f"count_over_time{each}" for each in ranges)
+        good = " or ".join(f"sum_over_time{each}" for each in ranges)
+        yield Recording(recorded("EVENTS", name), total)
+        yield Recording(recorded("BAD", name), f"${recorded_constant('EVENTS', name)} - ({good})")
 
 
 def record_ratios() -> Iterator[Recording]:
@@ -180,14 +179,21 @@ def recorded(kind: str, window: str) -> Metric:
     return metric
 
 
-def _list_windows(objectives: Sequence[Objective]) -> Iterator[tuple[str, float, str]]:
-    """List name, seconds and selector of all windows; the period's once for each length."""
+def _list_windows(
+    objectives: Sequence[Objective],
+) -> Iterator[tuple[str, list[tuple[float, str]]]]:
+    """List all windows with their seconds and selectors; the period's may be several."""
     for name, seconds in WINDOWS:
-        yield name, seconds, ""
-    periods = sorted({objective.period_s for objective in objectives})
-    for period in periods:
-        names = [objective.name for objective in objectives if objective.period_s == period]
-        yield PERIOD, period, f'{{slo=~"{"|".join(names)}"}}' if len(periods) > 1 else ""
+        yield name, [(seconds, "")]
+    lengths = sorted({objective.period_s for objective in objectives})
+    if len(lengths) == 1:
+        yield PERIOD, [(lengths[0], "")]
+        return
+    parts = []
+    for length in lengths:
+        names = [objective.name for objective in objectives if objective.period_s == length]
+        parts.append((length, f'{{slo=~"{"|".join(names)}"}}'))
+    yield PERIOD, parts
 
 
 def _difference(family: str, seconds: float, chosen: str) -> str:

@@ -110,8 +110,8 @@ def _check_reach(objective: Objective) -> Iterator[tuple[str, str]]:
         yield (
             (
                 f"objective: at {objective.percent:g} % over {format_duration(objective.period_s)} "
-                f"the tier {fastest.name} waits for {fastest.bad_share(objective):.0%} bad events, and "
-                "there are never more than 100%"
+                f"the tier {fastest.name} waits for {fastest.bad_share(objective):.0%} bad events, "
+                "and there are never more than 100%"
             ),
             f"Ask for more than {least:.2f} %, or over a shorter period",
         )
