@@ -52,7 +52,7 @@ def test_each_organisation_has_a_budget_of_its_own(prometheus_tools: Tools, tmp_
         )
     ]  # fmt: skip
     firing = 'sum by (alertname, org_id, burn_tier) (ALERTS{alertstate="firing",tier="3"})'
-    case = {
+    case: dict[str, object] = {
         "interval": "1m",
         "input_series": series,
         "promql_expr_test": [
@@ -118,7 +118,7 @@ def test_a_gap_of_prometheus_itself_costs_no_window_its_sense(
          "values": values}
         for name in ("events", "good_events")
     ]  # fmt: skip
-    case = {
+    case: dict[str, object] = {
         "interval": "1m",
         "input_series": series,
         "promql_expr_test": [
@@ -148,7 +148,7 @@ def test_an_ended_epoch_goes_once_nothing_of_it_is_in_the_period(
         for kind, le in (("count", ""), ("bucket", ',le="30.0"'))
     ]  # fmt: skip
     labels = '{slo="send-latency",sli="budget",channel="sms"}'
-    case = {
+    case: dict[str, object] = {
         "interval": "1m",
         "input_series": series,
         "promql_expr_test": [

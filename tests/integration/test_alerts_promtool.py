@@ -192,7 +192,7 @@ def test_check_is_content_with_what_is_committed() -> None:
     told = run("check")
 
     assert told.exit_code == 0, told.stderr
-    assert told.stdout == "6 rule files are sound and tested.\n"
+    assert told.stdout == "8 rule files are sound and tested.\n"
 
 
 def test_check_names_what_promtool_does_not_parse(rules: Path) -> None:

@@ -23,6 +23,7 @@ SOUND: dict[str, Any] = {
         "tier": "1",
         "channel": "whatsapp",
         "team": "platform",
+        "slo": "none",
     },
     "annotations": {
         "summary": "{{ $value }} messages",
