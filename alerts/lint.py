@@ -39,7 +39,7 @@ def lint_rules(
     Args:
         rules: The rules.
         numbers: By objective, the numbers that its own alerts may compare with besides the lines of
-            the table: factors and minimums that are made from its document.
+            the table: shares and minimums that are made from its document.
 
     """
     recorded = frozenset(rule.record for rule in rules if rule.record)

@@ -31,9 +31,9 @@ def build_alerts(objective: Objective) -> tuple[Alert, ...]:
 
 
 def compared_numbers(objective: Objective) -> frozenset[float]:
-    """Give the numbers that its alerts compare with and that no table holds: factors, minimums."""
+    """Give the numbers that its alerts compare with and that no table holds: shares, minimums."""
     minimums = {float(tier.minimum(objective)) for tier in BURN_TIERS}
-    return frozenset(minimums | {tier.factor(objective) for tier in BURN_TIERS})
+    return frozenset(minimums | {tier.bad_share(objective) for tier in BURN_TIERS})
 
 
 def _burn(objective: Objective, tier: BurnTier) -> Alert:
@@ -42,7 +42,7 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
         f"${recorded_constant(kind, window)}{chosen}"
         for kind, window in (("RATIO", tier.long), ("RATIO", tier.short), ("EVENTS", tier.long))
     )
-    line = f"$line * {objective.allowed:.10g}"
+    line = f"{tier.bad_share(objective):.10g}"
     return Alert(
         name=AlertName.ERROR_BUDGET_BURN,
         family=Family.BUDGET,

@@ -60,7 +60,8 @@ class BurnTier:
 
     def bad_share(self, objective: Objective) -> float:
         """Share (0 to 1) of bad events above which it speaks."""
-        return self.factor(objective) * objective.allowed
+        # Rounded, so that a share that lies on the line is no last bit below it.
+        return round(self.factor(objective) * objective.allowed, 10)
 
     def minimum(self, objective: Objective) -> int:
         """Events in the long window from which on it judges."""
