@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from alerts import slo_commands
 from alerts.alertmanager import render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import Case, find_vacuous, read_cases
@@ -41,6 +42,7 @@ app = typer.Typer(help="Check, test, mutate and write the alert rules.", no_args
 app.command("mutate")(mutate_alerts)
 
 register(app)
+app.add_typer(slo_commands.app, name="slo")
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]

@@ -81,7 +81,7 @@ def _describe_tier(alert: Alert, pace: Pace) -> dict[str, Any]:
         "severity": alert.severity.value,
         "priority": alert.priority.value,
         "level": alert.level.value,
-        "slo": alert.slo.value,
+        "slo": str(alert.slo),
         "channel": alert.channel,
         "expression": write_expression(alert.expression, alert.lines, Timing()),
         "lines": {name: _describe_line(line) for name, line in alert.lines.items()},

@@ -1,6 +1,6 @@
 """Writes the catalogue as Prometheus rule files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -21,12 +21,14 @@ def render_rules(
     timing: Timing | None = None,
     *,
     bases: LinkBases | None = None,
+    groups: Sequence[RuleGroup] = GROUPS,
 ) -> Mapping[str, str]:
     """Write all rule files.
 
     Args:
         timing: The clock; production's if None.
         bases: What the links in annotations begin with.
+        groups: What to write; the catalogue if not given.
 
     Returns:
         File name to YAML text, one file per group.
@@ -34,7 +36,7 @@ def render_rules(
     """
     timing = timing or Timing()
     bases = bases or LinkBases()
-    return {f"{group.name}.yml": _write_group(group, timing, bases) for group in GROUPS}
+    return {f"{group.name}.yml": _write_group(group, timing, bases) for group in groups}
 
 
 def _write_group(group: RuleGroup, timing: Timing, bases: LinkBases) -> str:
@@ -42,7 +44,8 @@ def _write_group(group: RuleGroup, timing: Timing, bases: LinkBases) -> str:
         *(_write_recording(recording, timing) for recording in group.recordings),
         *(_write_alert(alert, timing, bases) for alert in group.alerts),
     ]
-    return write_yaml({"groups": [{"name": group.name, "rules": rules}]}, _HEADER)
+    interval = {"interval": timing.interval(group.interval_s)} if group.interval_s else {}
+    return write_yaml({"groups": [{"name": group.name, **interval, "rules": rules}]}, _HEADER)
 
 
 def _write_recording(recording: Recording, timing: Timing) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def _write_labels(alert: Alert) -> dict[str, str]:
         "family": alert.family.value,
         "tier": str(alert.tier),
         "team": TEAM,
-        "slo": alert.slo.value,
+        "slo": str(alert.slo),
     }
     return labels | ({"channel": alert.channel} if alert.channel else {}) | dict(alert.labels)
 

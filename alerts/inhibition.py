@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from alerts.catalogue import GROUPS
+from alerts.objectives.inhibitions import burn_inhibitions
 from outbound_slo.vocabulary.alerts import (
     ALL_CHANNELS,
     PAGE_FAMILY_LABEL,
@@ -63,6 +64,7 @@ def write_inhibitions() -> list[dict[str, Any]]:
         *_silence_single_providers(),
         *_silence_totals(),
         _silence_missing_data(),
+        *burn_inhibitions(),
     ]
 
 
@@ -107,7 +109,7 @@ def _silence_tickets_of_family() -> dict[str, Any]:
             none_of("family", _NO_EXCUSE),
         ],
         "target_matchers": [equals("severity", Severity.WARNING)],
-        "equal": ["family", "channel", "org_id"],
+        "equal": ["family", "slo", "channel", "org_id"],
     }
 
 

@@ -1,9 +1,10 @@
 """What promtool accepts and a pager should not: our own checks of alert rules."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from alerts.catalogue.objectives import NUMBERS
 from alerts.expressions import Reading, read_expression
 from alerts.finding import Finding
 from alerts.rule_files import WrittenRule
@@ -33,23 +34,35 @@ _LINES: Final = frozenset({0.0}) | {
 }
 
 
-def lint_rules(rules: Sequence[WrittenRule]) -> list[Finding]:
-    """Check all rules together, since alerts read what other rules record."""
+def lint_rules(
+    rules: Sequence[WrittenRule], numbers: Mapping[str, frozenset[float]] = NUMBERS
+) -> list[Finding]:
+    """Check all rules together, since alerts read what other rules record.
+
+    Args:
+        rules: The rules.
+        numbers: By objective, the numbers that its own alerts may compare with besides the lines of
+            the table: shares and minimums that are made from its document.
+
+    """
     recorded = frozenset(rule.record for rule in rules if rule.record)
     findings = [
         Finding(rule.file, str(rule.alert or rule.record), what)
         for rule in rules
-        for what in _check_rule(rule, recorded)
+        for what in _check_rule(rule, recorded, numbers)
     ]
     return findings + list(_check_repetitions(rules))
 
 
-def _check_rule(rule: WrittenRule, recorded: frozenset[str]) -> Iterator[str]:
+def _check_rule(
+    rule: WrittenRule, recorded: frozenset[str], numbers: Mapping[str, frozenset[float]]
+) -> Iterator[str]:
     reading = read_expression(rule.expression)
     yield from _check_metrics(reading, recorded)
     if rule.alert:
         for check in _ALERT_CHECKS:
             yield from check(rule, reading)
+        yield from _check_lines(reading, numbers.get(rule.labels.get("slo", ""), frozenset()))
 
 
 def _check_metrics(reading: Reading, recorded: frozenset[str]) -> Iterator[str]:
@@ -121,9 +134,9 @@ def _check_firing(rule: WrittenRule, reading: Reading) -> Iterator[str]:
         yield "fires whenever its series exist: it compares with nothing"
 
 
-def _check_lines(_: WrittenRule, reading: Reading) -> Iterator[str]:
+def _check_lines(reading: Reading, derived: frozenset[float]) -> Iterator[str]:
     for number in reading.compared_with:
-        if number not in _LINES:
+        if number not in _LINES | derived:
             yield f"compares with {number:g}, which is no line in vocabulary/thresholds.py"
 
 
@@ -136,10 +149,14 @@ def _check_memory(rule: WrittenRule, _: Reading) -> Iterator[str]:
 
 
 def _check_repetitions(rules: Sequence[WrittenRule]) -> Iterator[Finding]:
-    places = [(rule.file, rule.alert, rule.labels.get("tier")) for rule in rules if rule.alert]
-    names = Counter((alert, tier) for _, alert, tier in places)
-    for file, alert, tier in places:
-        if names[alert, tier] > 1:
+    places = [
+        (rule.file, rule.alert, rule.labels.get("tier"), rule.labels.get("slo"))
+        for rule in rules
+        if rule.alert
+    ]
+    names = Counter(place[1:] for place in places)
+    for file, alert, tier, slo in places:
+        if names[alert, tier, slo] > 1:
             yield Finding(file, str(alert), f"has tier {tier} more than once")
 
 
@@ -148,6 +165,5 @@ _ALERT_CHECKS: Final[tuple[Callable[[WrittenRule, Reading], Iterator[str]], ...]
     _check_urgency,
     _check_annotations,
     _check_firing,
-    _check_lines,
     _check_memory,
 )

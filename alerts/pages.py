@@ -42,14 +42,15 @@ _TABLE: Final = re.compile(r"(?:\|.*\n)+")
 
 
 def collect_tiers() -> Mapping[AlertName, tuple[Alert, ...]]:
-    """Collect the tiers of each alert, mildest first."""
-    alerts = [alert for group in GROUPS for alert in group.alerts]
-    return {
-        name: tuple(
-            sorted((alert for alert in alerts if alert.name is name), key=lambda alert: alert.tier)
-        )
-        for name in AlertName
-    }
+    """Collect the tiers of each alert, mildest first.
+
+    An alert that every objective has comes once, as its first objective has it.
+    """
+    tiers: dict[AlertName, dict[int, Alert]] = {name: {} for name in AlertName}
+    for group in GROUPS:
+        for alert in group.alerts:
+            tiers[alert.name].setdefault(alert.tier, alert)
+    return {name: tuple(found[tier] for tier in sorted(found)) for name, found in tiers.items()}
 
 
 def describe_tiers(name: str) -> str:

@@ -5,7 +5,9 @@ Expressions are PromQL with placeholders, so that no name and no number is writt
 * `$FAILURE_RATIO` is the metric of that constant in `vocabulary.metrics`;
 * `$whatsapp`, `$queued`, … are label values (see `LABEL_VALUES`);
 * `$line`, `$minimum`, … are the thresholds that the alert lists under these names;
-* windows are production's (`[5m]`); the generator scales them.
+* windows are production's (`[5m]`, `offset 30d`); the generator scales them;
+* `seconds(30d)` is a duration as a number, scaled likewise, and `age(1m)` one that is compared with
+  an age and so never gets too short for a busy machine.
 """
 
 import re
@@ -16,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from alerts.links import TraceSearch
-from alerts.timing import HOUR, MINUTE, SECOND, Timing
+from alerts.timing import DAY, HOUR, MINUTE, SECOND, Timing
 from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary.alerts import (
     EXPORTER_JOB,
@@ -92,8 +94,9 @@ _METRIC_NAMES: Final = {
     for constant, metric in vars(metrics).items()
     if isinstance(metric, Metric)
 }
-_WINDOW: Final = re.compile(r"\[(\d+)([smh])\]")
-_UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR}
+_WINDOW: Final = re.compile(r"(?P<open>\[|\boffset )(?P<count>\d+)(?P<unit>[smhd])\b")
+_NUMBER: Final = re.compile(r"\b(?P<kind>seconds|age)\((?P<count>\d+)(?P<unit>[smhd])\)")
+_UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 # Ages that our own clock makes shrink with it; a latency that was promised to people does not.
 _SCALED_SUBJECTS: Final = frozenset(
     {
@@ -159,7 +162,7 @@ class Alert:
         traces: The search that its link to traces makes; None where traces do not help.
         onset: The trouble that its detection budget is reckoned for; None: one that fills the
             longest window of the expression.
-        slo: The objective that it endangers.
+        slo: The objective that it endangers, by its name.
         labels: Further static labels, such as `burn_tier`.
 
     """
@@ -179,7 +182,7 @@ class Alert:
     dashboard: Dashboard = Dashboard.SLA
     traces: TraceSearch | None = None
     onset: Onset | None = None
-    slo: Slo = Slo.NONE
+    slo: str = Slo.NONE
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -210,12 +213,14 @@ class RuleGroup:
         name: The group's name, and with `.yml` its file's.
         recordings: Series to record, each after those it reads.
         alerts: Alerts, each family's tiers upwards.
+        interval_s: Seconds between evaluations in production; None: as often as Prometheus scrapes.
 
     """
 
     name: str
     recordings: tuple[Recording, ...]
     alerts: tuple[Alert, ...]
+    interval_s: float | None = None
 
 
 def write_expression(expression: str, lines: Mapping[str, Threshold], timing: Timing) -> str:
@@ -227,16 +232,28 @@ def write_expression(expression: str, lines: Mapping[str, Threshold], timing: Ti
     """
     values = {name: _write_line(line, timing) for name, line in lines.items()}
     text = Template(expression).substitute(_METRIC_NAMES | dict(LABEL_VALUES) | values)
-    return _WINDOW.sub(lambda found: f"[{_scale_window(found, timing)}]", text)
+    text = _WINDOW.sub(lambda found: found["open"] + timing.window(_read_seconds(found)), text)
+    return _NUMBER.sub(lambda found: _write_seconds(found, timing), text)
 
 
-def _scale_window(found: re.Match[str], timing: Timing) -> str:
-    return timing.window(int(found[1]) * _UNIT_SECONDS[found[2]])
+def _read_seconds(found: re.Match[str]) -> float:
+    return int(found["count"]) * _UNIT_SECONDS[found["unit"]]
+
+
+def _write_seconds(found: re.Match[str], timing: Timing) -> str:
+    seconds = _read_seconds(found)
+    if found["kind"] == "age":
+        return f"{_scale_age(seconds, timing):g}"
+    return f"{timing.seconds(seconds):.15g}"
+
+
+def _scale_age(seconds: float, timing: Timing) -> float:
+    return max(timing.seconds(seconds), min(seconds, _SHORTEST_AGE_S))
 
 
 def _write_line(line: Threshold, timing: Timing) -> str:
     if line.unit is Unit.PERCENT:
         return f"{line.ratio:g}"
     if line.subject in _SCALED_SUBJECTS:
-        return f"{max(timing.seconds(line.value), min(line.value, _SHORTEST_AGE_S)):g}"
+        return f"{_scale_age(line.value, timing):g}"
     return f"{line.value:g}"

@@ -13,6 +13,7 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 SECOND = 1.0
 MINUTE = 60.0
 HOUR = 3600.0
+DAY = 86400.0
 
 _SCRAPE_INTERVAL_S = 15.0
 _SHORTEST_SCRAPE_INTERVAL_S = 1.0
@@ -94,6 +95,10 @@ class Timing:
         """
         shortest = _SCRAPES_PER_WINDOW * self.scrape_interval_s
         return format_duration(max(self.seconds(seconds), shortest))
+
+    def interval(self, seconds: float) -> str:
+        """Scale the time between evaluations, but never below that between scrapes."""
+        return format_duration(max(self.seconds(seconds), self.scrape_interval_s))
 
     @property
     def scrape_interval_s(self) -> float:

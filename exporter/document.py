@@ -1,15 +1,17 @@
 """YAML files that people write, read strictly: one clear line about what is wrong with them."""
 
 import difflib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from exporter.complaint import show
 from outbound_slo.vocabulary.mistakes import UserMistake
+
+_Parsed = TypeVar("_Parsed")
 
 
 def read_document(path: Traversable, where: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -24,11 +26,24 @@ def read_document(path: Traversable, where: str, schema: Mapping[str, Any]) -> M
         UserMistake: The file is no YAML or does not fit; names the key and the value.
 
     """
-    return _check_schema(_read_yaml(path, where), where, schema)
+    return check_document(_read_yaml(path, where), where, schema)
+
+
+def read_documents(path: Traversable, where: str) -> list[object]:
+    """Read all documents of a YAML file, which `---` divides; none of them is checked.
+
+    Raises:
+        UserMistake: The file can't be read or is no YAML.
+
+    """
+    return _load(path, where, lambda text: list(yaml.load_all(text, Loader=_StrictLoader)))
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without its silent trap: a key that stands twice is refused, not overwritten."""
+    """YAML without its silent trap: a key that stands twice is refused, not overwritten.
+
+    A subclass of SafeLoader: builds plain data only.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -48,10 +63,12 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _read_yaml(path: Traversable, where: str) -> object:
+    return _load(path, where, lambda text: yaml.load(text, Loader=_StrictLoader))  # noqa: S506 - safe, see the loader
+
+
+def _load(path: Traversable, where: str, parse: Callable[[str], _Parsed]) -> _Parsed:
     try:
-        text = path.read_text("utf-8")
-        # A subclass of SafeLoader: builds plain data only.
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - safe, see the line above
+        return parse(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise UserMistake(f"{where} is not UTF-8 text", "Save it as UTF-8") from error
     except OSError as error:
@@ -66,7 +83,13 @@ def _read_yaml(path: Traversable, where: str) -> object:
         raise UserMistake(f"{where} is nested too deeply", "Mend the YAML") from error
 
 
-def _check_schema(document: object, where: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def check_document(document: object, where: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check a document that has been read against a JSON Schema.
+
+    Raises:
+        UserMistake: It does not fit; names the key and the value.
+
+    """
     errors = Draft202012Validator(dict(schema)).iter_errors(document)
     first = min(errors, key=lambda error: [str(step) for step in error.absolute_path], default=None)
     if first is not None:

@@ -139,7 +139,7 @@ def labels_of(name: AlertName, tier: int = 1, **others: str) -> dict[str, str]:
         "family": alert.family.value,
         "tier": str(tier),
         "team": TEAM,
-        "slo": alert.slo.value,
+        "slo": str(alert.slo),
         "page": name.value,
         **({"channel": alert.channel} if alert.channel else {}),
         **alert.labels,

@@ -10,6 +10,7 @@ from alerts.catalogue import (
     growth,
     limits,
     messages,
+    objectives,
     observation,
     paging,
     provider,
@@ -33,5 +34,6 @@ GROUPS: tuple[RuleGroup, ...] = (
     database.GROUP,
     corruption.GROUP,
     paging.GROUP,
+    *objectives.GROUPS,
 )
 """All rule groups."""

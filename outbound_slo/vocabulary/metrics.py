@@ -64,6 +64,15 @@ DELIVERY_LATENCY_BUCKETS = (
 PROVIDER_CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper edges in seconds of one HTTP call; 000 calls 0.1 to 0.5 s normal, over 1 s slow."""
 
+BUCKETS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "outbound_send_latency_seconds": SEND_LATENCY_BUCKETS,
+        "outbound_delivery_latency_seconds": DELIVERY_LATENCY_BUCKETS,
+        "outbound_judged_delivery_latency_seconds": DELIVERY_LATENCY_BUCKETS,
+    }
+)
+"""Upper edges in seconds by histogram, of those that an objective can be about."""
+
 _G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
 _EXP, _SND, _REC = Origin.EXPORTER, Origin.SENDER, Origin.RECORDING
 _MON = Origin.MONITORING
@@ -736,6 +745,169 @@ PAGE_SINCE = Metric(
     "page:outbound_alerts_critical:since_seconds", _G,
     "Since when each page fires, in seconds since 1970; short gaps do not count as an end.",
     ("page", "page_family", "channel", "org_id"), _REC, "001", ALERTS.name,
+)  # fmt: skip
+
+# --- objectives: alerts/slos; a label that an objective does not group by is left out ------------
+_SLO = ("slo", "sli", "channel", "org_id")
+_SLO_BUDGET = ("slo", "channel", "org_id")
+EPOCH_INFO = Metric(
+    "instance:outbound_rollup_epoch:info", _G,
+    "Always 1; the epoch that an exporter's counters belong to is a label.",
+    ("job", "instance", "database", "epoch"), _REC, "DESIGN 7", ROLLUP_EPOCH.name,
+)  # fmt: skip
+SLO_EVENTS_SHOWN = Metric(
+    "slo:events:shown", _G, "Events that an objective judges, as exporters show them now.",
+    (*_SLO, "epoch"), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_GOOD_SHOWN = Metric(
+    "slo:good_events:shown", _G, "Of them the good ones; zero-filled.",
+    (*_SLO, "epoch"), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS = Metric(
+    "slo:events:sum", _G, "Events of an objective; kept while nobody shows them, ended epochs too.",
+    (*_SLO, "epoch"), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_GOOD = Metric(
+    "slo:good_events:sum", _G, "Good events of an objective, kept in the same way.",
+    (*_SLO, "epoch"), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_FIRST = Metric(
+    "slo:events:first", _G, "Events of an objective once an hour, and first of all.",
+    (*_SLO, "epoch"), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_GOOD_FIRST = Metric(
+    "slo:good_events:first", _G, "Good events of an objective once an hour, and first of all.",
+    (*_SLO, "epoch"), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_FRESH = Metric(
+    "slo:snapshot_fresh:bool", _G, "1 where the newest snapshot was young enough, else 0.",
+    _SLO, _REC, "DESIGN 7", EXPORTER_SNAPSHOT_AGE.name,
+)  # fmt: skip
+SLO_EVENTS_5M = Metric(
+    "slo:events:increase5m", _G, "Events of an objective within 5 minutes.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_30M = Metric(
+    "slo:events:increase30m", _G, "Events of an objective within 30 minutes.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_1H = Metric(
+    "slo:events:increase1h", _G, "Events of an objective within an hour.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_2H = Metric(
+    "slo:events:increase2h", _G, "Events of an objective within 2 hours.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_6H = Metric(
+    "slo:events:increase6h", _G, "Events of an objective within 6 hours.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_1D = Metric(
+    "slo:events:increase1d", _G, "Events of an objective within a day.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_3D = Metric(
+    "slo:events:increase3d", _G, "Events of an objective within 3 days.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EVENTS_PERIOD = Metric(
+    "slo:events:increase_period", _G, "Events of an objective within its period.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_5M = Metric(
+    "slo:bad_events:increase5m", _G, "Bad events of an objective within 5 minutes.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_30M = Metric(
+    "slo:bad_events:increase30m", _G, "Bad events of an objective within 30 minutes.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_1H = Metric(
+    "slo:bad_events:increase1h", _G, "Bad events of an objective within an hour.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_2H = Metric(
+    "slo:bad_events:increase2h", _G, "Bad events of an objective within 2 hours.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_6H = Metric(
+    "slo:bad_events:increase6h", _G, "Bad events of an objective within 6 hours.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_1D = Metric(
+    "slo:bad_events:increase1d", _G, "Bad events of an objective within a day.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_3D = Metric(
+    "slo:bad_events:increase3d", _G, "Bad events of an objective within 3 days.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BAD_PERIOD = Metric(
+    "slo:bad_events:increase_period", _G, "Bad events of an objective within its period.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_5M = Metric(
+    "slo:bad_events:ratio5m", _G,
+    "Share (0 to 1) of the events within 5 minutes that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_30M = Metric(
+    "slo:bad_events:ratio30m", _G,
+    "Share (0 to 1) of the events within 30 minutes that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_1H = Metric(
+    "slo:bad_events:ratio1h", _G,
+    "Share (0 to 1) of the events within an hour that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_2H = Metric(
+    "slo:bad_events:ratio2h", _G,
+    "Share (0 to 1) of the events within 2 hours that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_6H = Metric(
+    "slo:bad_events:ratio6h", _G,
+    "Share (0 to 1) of the events within 6 hours that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_1D = Metric(
+    "slo:bad_events:ratio1d", _G,
+    "Share (0 to 1) of the events within a day that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_3D = Metric(
+    "slo:bad_events:ratio3d", _G,
+    "Share (0 to 1) of the events within 3 days that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_RATIO_PERIOD = Metric(
+    "slo:bad_events:ratio_period", _G,
+    "Share (0 to 1) of the events within its period that were bad; 0 without events.",
+    _SLO, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_OBJECTIVE = Metric(
+    "slo:objective:ratio", _G, "Share (0 to 1) of events that have to be good.",
+    ("slo",), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_BUDGET = Metric(
+    "slo:error_budget:ratio", _G, "Share (0 to 1) of events that may be bad.",
+    ("slo",), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_PERIOD = Metric(
+    "slo:period:seconds", _G, "Seconds over which an objective judges.",
+    ("slo",), _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_REMAINING = Metric(
+    "slo:error_budget:remaining", _G,
+    "Share of the period's budget that is left: 1 when untouched, below 0 when overspent.",
+    _SLO_BUDGET, _REC, "DESIGN 7",
+)  # fmt: skip
+SLO_EXHAUSTION = Metric(
+    "slo:error_budget:exhaustion_seconds", _G,
+    "Seconds until the budget is spent at the pace of the last 6 hours; absent if nothing fails.",
+    _SLO_BUDGET, _REC, "DESIGN 7",
 )  # fmt: skip
 
 

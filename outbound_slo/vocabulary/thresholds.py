@@ -64,6 +64,9 @@ class Subject(StrEnum):
     NOTIFICATIONS = "notifications"
     ALERTMANAGERS = "alertmanagers"
     ALERTMANAGER_RELOAD = "alertmanager_reload"
+    EXPORTER = "exporter"
+    BUDGET_BURN = "budget_burn"
+    ERROR_BUDGET = "error_budget"
 
 
 class Use(StrEnum):
@@ -73,6 +76,7 @@ class Use(StrEnum):
     ALERT: a tier of an alert. MINIMUM: how much must be there before an alert may judge at all.
     RECOVERY: when a repair has worked (`ops verify`). UPKEEP: when a table wants its maintenance.
     ESCALATION: what calls the next level of 001's decision tree by time instead of by size.
+    OBJECTIVE: what an objective asks for where 000 promises nothing.
     """
 
     SLA = "sla"
@@ -82,6 +86,7 @@ class Use(StrEnum):
     RECOVERY = "recovery"
     UPKEEP = "upkeep"
     ESCALATION = "escalation"
+    OBJECTIVE = "objective"
 
 
 class Unit(StrEnum):
@@ -109,6 +114,8 @@ class Unit(StrEnum):
     DAYS = "days"
     NOTIFICATIONS = "notifications"
     ALERTMANAGERS = "Alertmanagers"
+    BUDGETS = "x budget"
+    FAILURES = "failures"
 
 
 class Comparison(StrEnum):
@@ -253,6 +260,10 @@ SLA_QUEUE_DEPTH = _sla(_S.QUEUE_DEPTH, _L, 100, _MSG)
 SLA_STUCK = _sla(_S.STUCK, Comparison.EQUAL, 0, _MSG)
 SLA_QUOTA = _sla(_S.QUOTA, _L, 80, _PCT)
 
+OBJECTIVE_EXPORTER = Threshold(
+    "objective.exporter", _S.EXPORTER, Use.OBJECTIVE, _A, 99, _PCT, "house"
+)
+
 # --- the panels of 000's dashboard --------------------------------------------------------------
 PANEL_SEND_LATENCY = _panel(_S.SEND_LATENCY, _A, 30, _SEC, "red")
 PANEL_DELIVERY_LATENCY = _panel(_S.DELIVERY_LATENCY, _A, 60, _SEC, "red")
@@ -360,6 +371,18 @@ ALERT_PAUSE_24H = _alert("24h", _S.PAUSE, _A, 1440 * _MINUTE, _SEC, "002; house"
 ALERT_UNSERVED = _alert("unserved", _S.DUE_AGE, _A, _MINUTE, _SEC, "002; house", 2)
 # A sender gives a sign of life every five seconds, and takes its name off when it stops in order.
 ALERT_WORKER_SILENT = _alert("silent", _S.WORKER, _A, 2 * _MINUTE, _SEC, "002; house", 2)
+
+# How many times faster than the budget allows, over 30 days (the windows of the SRE workbook).
+_SRE = "SRE workbook, DESIGN 7"
+ALERT_BURN_1 = _alert("1", _S.BUDGET_BURN, _A, 1, Unit.BUDGETS, _SRE, 15)
+ALERT_BURN_3 = _alert("3", _S.BUDGET_BURN, _A, 3, Unit.BUDGETS, _SRE, 10)
+ALERT_BURN_6 = _alert("6", _S.BUDGET_BURN, _A, 6, Unit.BUDGETS, _SRE, 5)
+ALERT_BURN_14 = _alert("14.4", _S.BUDGET_BURN, _A, 14.4, Unit.BUDGETS, _SRE, 1)
+ALERT_BUDGET_SPENT = _alert("spent", _S.ERROR_BUDGET, Comparison.AT_MOST, 0, _PCT, "house", 5)
+# So many may fail before a share of few messages says anything; from here on they are a ticket.
+ALERT_FEW_FAIL = _alert(
+    "failures", _S.ERROR_BUDGET, Comparison.AT_LEAST, 5, Unit.FAILURES, "house, T3", 1
+)
 
 # --- how much there must be before a share means anything (T3) ----------------------------------
 MINIMUM_ATTEMPTS = _minimum("ratio", _S.ATTEMPTS, 20, Unit.ATTEMPTS, "T3; the breaker's minimum")
