@@ -70,39 +70,31 @@ def metrics_read(rules: Sequence[WrittenRule]) -> frozenset[str]:
     return read - made
 
 
-def evaluate_rules(
-    tools: Tools, rules: Sequence[WrittenRule], tapes: Sequence[Tape]
-) -> Sequence[Sequence[Firing]]:
-    """Find what fires on each tape.
+def evaluate_rules(tools: Tools, rules: Sequence[WrittenRule], tape: Tape) -> Sequence[Firing]:
+    """Find what fires, in the order in which it does.
 
     Args:
         tools: Prometheus and promtool.
         rules: Recordings and alerts.
-        tapes: They must lie so far apart that no rule looks back from one into another.
-
-    Returns:
-        For each tape its alerts, in the order in which they fire.
+        tape: What was scraped.
 
     Raises:
         UserMistake: A rule depends on itself, or Prometheus refuses an expression.
 
     """
-    firings: list[list[Firing]] = [[] for _ in tapes]
+    firings: list[Firing] = []
     layers = list(layer_rules(rules))
     with tempfile.TemporaryDirectory(prefix="outbound-slo-replay-") as workshop:
         directory = Path(workshop)
-        made: list[Sequence[Series]] = [tape.series for tape in tapes]
+        made: Sequence[Series] = tape.series
         for number, layer in enumerate(layers):
             read = frozenset[str]().union(
                 *(_reads(rule) for later in layers[number:] for rule in later)
             )
-            _store(tools, directory, list(zip(tapes, made, strict=True)), read)
-            with _open_prometheus(tools, directory, tapes) as api:
-                made = [
-                    _evaluate_layer(api, layer, tape, fired)
-                    for tape, fired in zip(tapes, firings, strict=True)
-                ]
-    return [sorted(fired, key=_by_time) for fired in firings]
+            _store(tools, directory, tape, [each for each in made if each.name in read])
+            with _open_prometheus(tools, directory, tape) as api:
+                made = _evaluate_layer(api, layer, tape, firings)
+    return sorted(firings, key=_by_time)
 
 
 def layer_rules(rules: Sequence[WrittenRule]) -> Iterator[Sequence[WrittenRule]]:
@@ -231,11 +223,8 @@ def _query(api: PrometheusApi, expression: str, tape: Tape) -> Mapping[Labels, V
 
 
 @contextmanager
-def _open_prometheus(
-    tools: Tools, directory: Path, tapes: Sequence[Tape]
-) -> Iterator[PrometheusApi]:
+def _open_prometheus(tools: Tools, directory: Path, tape: Tape) -> Iterator[PrometheusApi]:
     """Run Prometheus over what is stored; nothing is scraped and no rule runs."""
-    shortest = min((tape.step_s for tape in tapes), default=1)
     with Supervisor(directory / "logs") as supervisor:
         started = start_prometheus(
             supervisor,
@@ -243,7 +232,7 @@ def _open_prometheus(
             compose_configuration([], interval="1m"),
             tools=tools,
             flags=[
-                f"--query.lookback-delta={shortest * 1000 - 1}ms",
+                f"--query.lookback-delta={tape.step_s * 1000 - 1}ms",
                 f"--storage.tsdb.retention.time={FOREVER}",
                 "--query.max-samples=500000000",
                 "--query.timeout=5m",
@@ -252,26 +241,13 @@ def _open_prometheus(
         yield PrometheusApi(started.url, timeout=_PATIENCE_S)
 
 
-def _store(
-    tools: Tools,
-    directory: Path,
-    recorded: Sequence[tuple[Tape, Sequence[Series]]],
-    read: frozenset[str],
-) -> None:
-    """Write series of the names that are read as a block of Prometheus's database.
-
-    Raises:
-        UserMistake: promtool refuses them.
-
-    """
+def _store(tools: Tools, directory: Path, tape: Tape, series: Sequence[Series]) -> None:
+    if not any(value is not None for each in series for value in each.values):
+        return
     text = directory / "samples.om"
     with text.open("w", encoding="utf-8") as file:
-        for tape, series in recorded:
-            file.writelines(write_samples(tape, [each for each in series if each.name in read]))
-        empty = file.tell() == 0
+        file.writelines(write_samples(tape, series))
         file.write("# EOF\n")
-    if empty:
-        return
     store_samples(tools, text, directory / "data")
 
 
