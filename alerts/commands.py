@@ -13,15 +13,21 @@ from alerts.amtool import check_alertmanager
 from alerts.cases import find_vacuous, read_cases
 from alerts.finding import Finding
 from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
+from alerts.history.commands import weigh_history
+from alerts.incidents.commands import play_all
 from alerts.junit import write_junit
 from alerts.lint import lint_rules
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
+from alerts.replay.commands import replay_samples
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 app = typer.Typer(help="Check, test and write the alert rules.", no_args_is_help=True)
+app.command("replay")(replay_samples)
+app.command("incidents")(play_all)
+app.command("history")(weigh_history)
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]

@@ -7,7 +7,8 @@ from typing import Final
 
 from alerts.incidents.conditions import HEALTHY, WHATSAPP, Conditions, Provider
 from alerts.incidents.incident import NIGHT_S, Incident
-from outbound_slo.vocabulary.alerts import AlertName as A  # noqa: N817 - named on every line below
+from alerts.incidents.traffic import Weather
+from outbound_slo.vocabulary.alerts import AlertName as A
 from outbound_slo.vocabulary.notices import NoticeKind
 
 _MINUTE: Final = 60
@@ -26,19 +27,8 @@ _LATE: Final = frozenset({A.DELIVERY_LATENCY_HIGH, A.SEND_LATENCY_HIGH})
 _DOWN: Final = Provider(failing=1.0, code="131016")
 
 
-def _always(conditions: Conditions) -> "Steady":
-    return Steady(conditions)
-
-
-class Steady:
-    """Conditions that stay as they are."""
-
-    def __init__(self, conditions: Conditions) -> None:
-        self._conditions = conditions
-
-    def __call__(self, _since_s: float) -> Conditions:
-        """Conditions at any time."""
-        return self._conditions
+def _always(conditions: Conditions) -> Weather:
+    return lambda _since_s: conditions
 
 
 def _quota(since_s: float) -> Conditions:

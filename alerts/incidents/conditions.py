@@ -1,4 +1,4 @@
-"""What the world around the outbox is like at one instant; healthy unless an incident changes it."""
+"""The world around the outbox at one instant; healthy unless an incident changes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,11 +1,10 @@
 """What an incident is, and what paging must make of it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from alerts.incidents.conditions import HEALTHY, Conditions
-from alerts.incidents.traffic import record
+from alerts.incidents.traffic import Weather, record
 from alerts.replay.tape import Tape
 from outbound_slo.vocabulary.alerts import AlertName
 
@@ -45,7 +44,7 @@ class Incident:
     what: str
     source: str
     lasts_s: int
-    conditions: Callable[[float], Conditions]
+    conditions: Weather
     pages: frozenset[AlertName] = frozenset()
     tickets: frozenset[AlertName] = frozenset()
     allowed: frozenset[AlertName] = frozenset()

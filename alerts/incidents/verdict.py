@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alerts.incidents.incident import Incident
-from alerts.replay.delivery import Delivery
-from alerts.replay.pages import Call, collect_calls
+from alerts.replay.delivery import Delivery, Notification
+from alerts.replay.pages import collect_calls, wakes
+from outbound_slo.vocabulary.alerts import AlertName
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,16 @@ def judge(incident: Incident, delivery: Delivery, known: frozenset[str]) -> Verd
 
     """
     calls = collect_calls(delivery.notifications)
-    detection = _find_detection(incident, delivery)
+    # Where a page is due, a ticket is no detection.
+    by_page = bool(incident.pages & known)
+    detection = _find_detection(
+        incident.pages if by_page else incident.expected,
+        incident.began_s,
+        [told for told in delivery.notifications if not by_page or wakes(told)],
+    )
     accepted = incident.expected | incident.allowed
     pages = [call for call in calls if call.wakes]
     wrong = {name for call in pages for name in call.names() if name not in accepted}
-    if incident.pages & known and not _told_by_page(incident, pages):
-        detection = None
     return Verdict(
         incident=incident,
         detected_by=detection[1] if detection else "",
@@ -78,16 +83,12 @@ def judge(incident: Incident, delivery: Delivery, known: frozenset[str]) -> Verd
     )
 
 
-def _told_by_page(incident: Incident, pages: Sequence[Call]) -> bool:
-    return any(set(incident.pages) & set(page.names()) for page in pages)
-
-
-def _find_detection(incident: Incident, delivery: Delivery) -> tuple[float, str, str] | None:
+def _find_detection(
+    expected: frozenset[AlertName], began_s: float, notifications: Sequence[Notification]
+) -> tuple[float, str, str] | None:
     """Find when an expected alert was told first, which one, and to whom."""
-    for told in delivery.notifications:
-        if told.at_s < incident.began_s:
-            continue
+    for told in notifications:
         names = {dict(labels)["alertname"] for labels in told.firing}
-        if found := sorted(names & set(incident.expected)):
+        if told.at_s >= began_s and (found := sorted(names & set(expected))):
             return told.at_s, found[0], told.receiver
     return None

@@ -41,6 +41,11 @@ class Call:
         return tuple(sorted({dict(labels)["alertname"] for labels in self.alerts}))
 
 
+def wakes(told: Notification, silent: frozenset[str] = SILENT_RECEIVERS) -> bool:
+    """Tell whether a notification goes to somebody who is woken by it."""
+    return told.receiver not in silent
+
+
 def collect_calls(
     notifications: Sequence[Notification], silent: frozenset[str] = SILENT_RECEIVERS
 ) -> Sequence[Call]:
@@ -55,7 +60,7 @@ def collect_calls(
             open_calls[key] = Call(
                 at_s=call.at_s if call else told.at_s,
                 receiver=told.receiver,
-                wakes=told.receiver not in silent,
+                wakes=wakes(told, silent),
                 alerts=call.alerts | firing if call else firing,
                 first=call.first if call else firing,
                 over_s=None,
