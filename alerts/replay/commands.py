@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from alerts.replay.delivery import DEFAULT_SPEED, Delivery, Hurry, deliver
+from alerts.replay.delivery import DEFAULT_SPEED, Delivery, Hurry, deliver, find_edges
 from alerts.replay.evaluation import evaluate_rules, metrics_read
 from alerts.replay.pages import SILENT_RECEIVERS
 from alerts.replay.pending import Firing
@@ -23,6 +23,7 @@ from outbound_slo.embedded.prometheus_api import PrometheusApi
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 ALERTMANAGER_FILE = "alertmanager.yml"
+_WORTH_TELLING_S = 60.0
 
 SpeedOption = Annotated[
     float, typer.Option("--speed", help="How many times faster than life Alertmanager is driven.")
@@ -72,6 +73,8 @@ def replay_samples(
     tape = _read_tape(file, from_prometheus, start, end, step, wanted)
     missing = sorted(wanted - tape.names())
     firings = evaluate_rules(find_tools(PROMETHEUS), written, tape)
+    if notify:
+        _announce(firings, hurry)
     delivery = _deliver(configuration, firings, hurry, alertmanager_config) if notify else None
     silent = frozenset(quiet) if quiet else SILENT_RECEIVERS
     rows = list_told(firings, delivery, silent)
@@ -160,6 +163,18 @@ def _read_tape(
         raise UserMistake("--from-prometheus needs --start and --end", "Say which range")
     window = read_instant(start, "--start"), read_instant(end, "--end")
     return read_range(PrometheusApi(str(url), timeout=60.0), wanted, *window, step)
+
+
+def _announce(firings: Sequence[Firing], hurry: Hurry) -> None:
+    """Say beforehand where the second stage takes its time."""
+    edges = find_edges(firings)
+    seconds = (edges[-1].at_s - edges[0].at_s) / hurry.speed if edges else 0.0
+    if seconds > _WORTH_TELLING_S:
+        typer.echo(
+            f"Alertmanager's part takes {seconds / 60:.0f} min at speed {hurry.speed:g}; "
+            "--no-notify leaves it out.",
+            err=True,
+        )
 
 
 def _deliver(

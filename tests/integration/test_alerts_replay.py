@@ -1,4 +1,4 @@
-"""Replays on a real Prometheus, promtool and Alertmanager: what fires, who is told, what is said."""
+"""Replays on a real Prometheus, promtool and Alertmanager: what fires, and who is told."""
 
 import json
 import time
@@ -47,7 +47,9 @@ groups:
       - {alert: Falls, expr: 'c:2m < 8 and on (a) g:high', for: 30s}
       - {alert: Offset, expr: 'c - c offset 5m > 50'}
       - {alert: OnTheHour, expr: 'g > 1 and on () (minute() < 10)', for: 30s}
-      - {alert: Lasting, expr: 'max by (a) (ALERTS{alertname="Waits",alertstate="firing"}) > 0', for: 1m}
+      - alert: Lasting
+        expr: 'max by (a) (ALERTS{alertname="Waits",alertstate="firing"}) > 0'
+        for: 1m
 """
 
 
@@ -55,8 +57,7 @@ def random_tape(seed: int, steps: int) -> Tape:
     random = Random(seed)  # noqa: S311 - noise
     series: list[Series] = []
     for a in "01":
-        for b in "01":
-            series.append(Series("g", sort_labels({"a": a, "b": b}), wander(random, steps)))
+        series += [Series("g", sort_labels({"a": a, "b": b}), wander(random, steps)) for b in "01"]
         series.append(Series("c", sort_labels({"a": a}), count_up(random, steps)))
     return Tape(0, STEP_S, steps, tuple(series))
 
@@ -327,17 +328,13 @@ def test_a_range_is_replayed_from_the_command_line(remembering: PrometheusApi) -
 
     assert told.exit_code == 0, told.output
     rows = json.loads(told.stdout)["rows"]
-    assert [(row["alert"], row["tier"], row["at"]) for row in rows] == [
-        ("WhatsAppDLQOverflow", "1", "2026-01-05T09:07:30Z"),
-        ("WhatsAppDLQOverflow", "3", "2026-01-05T09:07:30Z"),
-        ("OutboundDLQOverflow", "1", "2026-01-05T09:07:30Z"),
-        ("OutboundDLQOverflow", "3", "2026-01-05T09:07:30Z"),
-    ] or sorted((row["alert"], row["tier"]) for row in rows) == [
+    assert sorted((row["alert"], row["tier"]) for row in rows) == [
         ("OutboundDLQOverflow", "1"),
         ("OutboundDLQOverflow", "3"),
         ("WhatsAppDLQOverflow", "1"),
         ("WhatsAppDLQOverflow", "3"),
     ]
+    assert {row["at"] for row in rows} == {"2026-01-05T09:07:30Z"}
 
 
 def test_alerts_are_read_as_they_began_and_ended(remembering: PrometheusApi) -> None:
