@@ -82,20 +82,21 @@ class QuietDays:
 
     """
 
-    days: int
+    days: float
     would_page: tuple[Firing, ...]
     tickets: Mapping[str, int]
 
 
-def play_quiet_days(equipment: Equipment, days: int, seed: int = 1) -> QuietDays:
+def play_quiet_days(equipment: Equipment, days: float, seed: int = 1) -> QuietDays:
     """Play days of healthy traffic: a daily cycle, campaigns of thousands, silence at night.
 
-    Stage one is enough: where no alert of a paging severity fires, no page can go out.
+    They begin at midnight. Stage one is enough: where no alert of a paging severity fires, no
+    page can go out.
     """
     tape = record(
         _healthy_day,
         start_s=_WEEK_START_S,
-        duration_s=days * _DAY_S,
+        duration_s=round(days * _DAY_S),
         seed=seed,
         step_s=_WEEK_STEP_S,
     )

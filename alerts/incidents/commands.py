@@ -137,7 +137,7 @@ def _print_table(verdicts: Sequence[Verdict]) -> None:
 def _print_healthy(healthy: QuietDays) -> None:
     tickets = ", ".join(f"{name} {count}" for name, count in healthy.tickets.items()) or "none"
     typer.echo(
-        f"{healthy.days} healthy days: {len(healthy.would_page)} alerts that page; "
+        f"{healthy.days:g} healthy days: {len(healthy.would_page)} alerts that page; "
         f"alerts that make tickets: {tickets}"
     )
     for firing in healthy.would_page:
