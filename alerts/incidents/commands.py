@@ -25,7 +25,16 @@ from alerts.rule_files import GENERATED, find_rule_files, read_rules
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-_HEADINGS = ("incident", "what happens", "detected by", "told to", "after", "pages", "tickets", "")
+_HEADINGS = (
+    "incident",
+    "what happens",
+    "detected by",
+    "told to",
+    "after",
+    "pages",
+    "tickets",
+    "verdict",
+)
 
 
 def play_all(
