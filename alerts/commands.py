@@ -20,6 +20,8 @@ from alerts.drill import drill_paging
 from alerts.explanation_commands import register
 from alerts.finding import Finding
 from alerts.generator import render_rules
+from alerts.history.commands import weigh_history
+from alerts.incidents.commands import play_all
 from alerts.junit import write_junit
 from alerts.links import (
     DASHBOARD_BASE_URL,
@@ -32,17 +34,21 @@ from alerts.lint import lint_rules
 from alerts.mutate_commands import mutate_alerts
 from alerts.notifications import TEMPLATES_FILE, render_templates
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
+from alerts.replay.commands import replay_samples
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.settings import ExporterSettings
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-app = typer.Typer(help="Check, test, mutate and write the alert rules.", no_args_is_help=True)
-app.command("mutate")(mutate_alerts)
-
-register(app)
+app = typer.Typer(help="Check, test, mutate, replay and write alert rules.", no_args_is_help=True)
 app.add_typer(slo_commands.app, name="slo")
+app.command("mutate")(mutate_alerts)
+app.command("replay")(replay_samples)
+app.command("incidents")(play_all)
+app.command("history")(weigh_history)
+app.command("drill")(drill_paging)
+register(app)
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
 TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
@@ -50,8 +56,6 @@ TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtoo
 _PROMETHEUS_FILE = "prometheus.yml"
 _ALERTMANAGER_FILE = "alertmanager.yml"
 _PAGER = "http://pager:9095"
-
-app.command("drill")(drill_paging)
 
 
 @app.command("check")

@@ -1,0 +1,66 @@
+"""The file in which people write down what incidents there were."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from exporter.document import read_document
+from outbound_slo.vocabulary.mistakes import UserMistake
+
+
+@dataclass(frozen=True, slots=True)
+class PastIncident:
+    """One incident as people remember it.
+
+    Attributes:
+        what: What happened.
+        start_s: Unix seconds of its beginning.
+        end_s: Unix seconds of its end.
+        alerts: Alerts that belong to it; empty: any does.
+
+    """
+
+    what: str
+    start_s: float
+    end_s: float
+    alerts: frozenset[str] = frozenset()
+
+
+def read_incidents(path: Path) -> Sequence[PastIncident]:
+    """Read a file of incidents, in the order in which they began.
+
+    Raises:
+        UserMistake: It does not fit its schema, a time is none, or an end comes before its start.
+
+    """
+    schema = json.loads((files("alerts.history") / "incidents.schema.json").read_text("utf-8"))
+    document = read_document(path, str(path), schema)
+    incidents = [
+        _read(entry, f"{path}: incidents[{number}]")
+        for number, entry in enumerate(document["incidents"])
+    ]
+    return sorted(incidents, key=lambda each: each.start_s)
+
+
+def _read(entry: Mapping[str, Any], place: str) -> PastIncident:
+    start_s = _read_time(entry["start"], f"{place}.start")
+    end_s = _read_time(entry["end"], f"{place}.end")
+    if end_s <= start_s:
+        raise UserMistake(f"{place} ends before it starts", "Exchange or correct the two times")
+    return PastIncident(entry["what"], start_s, end_s, frozenset(entry.get("alerts", ())))
+
+
+def _read_time(value: object, place: str) -> float:
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime):
+        raise UserMistake(f"{place} {value!r} is no time", "Write 2026-01-05T09:00:00Z")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,1 @@
+"""Incidents of the runbooks as series with noise, replayed to see what they would page."""

@@ -1,0 +1,1 @@
+"""What would have been paged: rules over recorded or made-up series, then a real Alertmanager."""
