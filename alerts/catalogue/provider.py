@@ -11,7 +11,7 @@ for a page it is one more call without an answer.
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.statuses import Channel
 
 _WHATSAPP = Channel.WHATSAPP.label
@@ -44,6 +44,7 @@ clamp_min($ATTEMPTS_5M - $ACCEPTED_5M, 0) / ($ATTEMPTS_5M > 0)
 _OUTAGE_REFUSED = Alert(
     name=AlertName.OUTAGE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P0,
     level=Level.L2,
     channel=ALL_CHANNELS,
@@ -61,6 +62,7 @@ sum($ATTEMPTS_5M) >= $line
 _OUTAGE_STOPPED = Alert(
     name=AlertName.OUTAGE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_LATENCY,
     priority=Priority.P0,
     level=Level.L2,
     channel=ALL_CHANNELS,
@@ -84,17 +86,18 @@ max(
 _PROVIDER_DOWN = Alert(
     name=AlertName.PROVIDER_DOWN,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P1,
     level=Level.L2,
     channel=_WHATSAPP,
     lines={"line": t.ALERT_NONE_ACCEPTED, "open": t.ALERT_BREAKER},
     expression="""\
 (
-  $ATTEMPTS_1M{channel="$whatsapp"} >= $line
+  $ATTEMPTS_1M >= $line
   or
-  $ATTEMPTS_1M{channel="$whatsapp"}
+  $ATTEMPTS_1M
     and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
-    and on (channel) max by (channel) ($QUEUE_DEPTH{channel="$whatsapp",status="$queued"}) > 0
+    and on (channel) max by (channel) ($QUEUE_DEPTH{status="$queued"}) > 0
 )
 and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
     summary='WhatsApp accepts none of {{ $value | printf "%.0f" }} attempts within a minute',
@@ -108,6 +111,7 @@ and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
 _HIGH_FAILURE_RATE = Alert(
     name=AlertName.HIGH_FAILURE_RATE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P1,
     level=Level.L2,
     channel=_WHATSAPP,
@@ -119,10 +123,9 @@ _HIGH_FAILURE_RATE = Alert(
     expression="""\
 $FAILURE_RATIO{channel="$whatsapp"} > $line
 and (
-  $ATTEMPTS_5M{channel="$whatsapp"} >= $minimum
+  $ATTEMPTS_5M >= $minimum
   or
-  $ATTEMPTS_5M{channel="$whatsapp"} > 0
-    and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+  $ATTEMPTS_5M and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
 )""",
     summary="WhatsApp: {{ $value | humanizePercentage }} of attempts fail",
     description=(
@@ -134,6 +137,7 @@ and (
 _ELEVATED = Alert(
     name=AlertName.ELEVATED_FAILURE_RATE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P2,
     level=Level.L1,
     lines={"line": t.ALERT_FAILURE_ELEVATED, "minimum": t.MINIMUM_ATTEMPTS},
@@ -150,13 +154,14 @@ $FAILURE_RATIO > $line
 _HIGH_ELSEWHERE = Alert(
     name=AlertName.ELEVATED_FAILURE_RATE,
     family=Family.PROVIDER,
+    slo=Slo.SEND_SUCCESS,
     priority=Priority.P1,
     level=Level.L2,
     tier=2,
     lines={"line": t.ALERT_FAILURE_HIGH, "minimum": t.MINIMUM_ATTEMPTS},
     expression="""\
 $FAILURE_RATIO{channel!="$whatsapp"} > $line
-  and $ATTEMPTS_5M{channel!="$whatsapp"} >= $minimum""",
+  and $ATTEMPTS_5M >= $minimum""",
     summary=("{{ $labels.channel }}: {{ $value | humanizePercentage }} of attempts fail"),
     description=(
         "Share of the attempts of the last 5 minutes that the channel's provider did not accept, "
