@@ -17,7 +17,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards operations benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all coverage check static unit generate bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak incidents constraints clean
+.PHONY: help venv demo test test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak incidents constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,7 +52,14 @@ unit: $(INSTALLED)
 
 check: static unit ## Linters, types, import layers, generated files, unit tests: under a minute
 
-test: static ## All checks and all tests on real parts
+# Outcomes of rules and tests that are as they were come from the ledger.
+mutate-changed: $(INSTALLED)
+	$(BIN)/outbound-slo alerts mutate --ledger alerts/mutation.json
+
+mutate: $(INSTALLED) ## Change every alert rule in every way and see whether its tests notice
+	$(BIN)/outbound-slo alerts mutate --ledger alerts/mutation.json --fresh --save $(ARGS)
+
+test: static mutate-changed ## All checks and all tests on real parts
 	$(BIN)/python -m pytest tests/acceptance $(ARGS)
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
@@ -64,7 +71,7 @@ coverage: $(INSTALLED) ## All tests, thoroughly, with the coverage of every proc
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-all: static coverage ## That, then the whole campaign of faults; its table goes to FAULT_TABLE too
+test-all: static mutate coverage ## That, then the whole campaign of faults; its table goes to FAULT_TABLE too
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults --campaign --fault-table $(FAULT_TABLE) $(ARGS)
 
 bench-tracing: $(INSTALLED) ## What tracing costs beside the stock OpenTelemetry SDK; ARGS="--rounds N"

@@ -66,7 +66,7 @@ class Subject:
     Attributes:
         name: The alert or the recorded series.
         rules: Its rules.
-        benches: Cases with the rules they load; those that name it come first.
+        benches: Cases with the rules they load, the cheapest first.
 
     """
 
@@ -84,9 +84,14 @@ def find_subjects(rules: Sequence[WrittenRule], cases: Sequence[Case]) -> Sequen
     for rule in rules:
         by_name.setdefault(name_of(rule), []).append(rule)
     return [
-        Subject(name, tuple(own), tuple(bench for bench, names in judged if name in names))
-        for name, own in by_name.items()
+        Subject(name, tuple(own), _cheapest_first(name, judged)) for name, own in by_name.items()
     ]
+
+
+def _cheapest_first(name: str, judged: Sequence[tuple[Bench, frozenset[str]]]) -> Sequence[Bench]:
+    """Choose the cases of a name; one that asks for a recorded series itself needs least for it."""
+    benches = [bench for bench, names in judged if name in names]
+    return tuple(sorted(benches, key=lambda bench: bench.cost_of(name)))
 
 
 def run_subjects(

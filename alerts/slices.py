@@ -91,6 +91,11 @@ class Bench:
         named = frozenset[str]().union(*(names for _, _, names in self._assertions))
         return self.upstream(named) if self.is_shared else frozenset(self._reads)
 
+    def cost_of(self, name: str) -> int:
+        """Tell how many rules a mutant of this name has to have copied here."""
+        touched = self._touched_by(name)
+        return len(self._needed_for(touched) & touched) if self.is_shared else len(self.rules)
+
     def rules_for(self, name: str) -> Sequence[WrittenRule]:
         """Give the rules on which the case's judgement of this name depends."""
         if not self.is_shared:

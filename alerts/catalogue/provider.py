@@ -118,11 +118,11 @@ _PROVIDER_DOWN = Alert(
     lines={"line": t.ALERT_NONE_ACCEPTED, "open": t.ALERT_BREAKER},
     expression="""\
 (
-  $ATTEMPTS_1M{channel="$whatsapp"} >= $line
+  $ATTEMPTS_1M >= $line
   or
-  $ATTEMPTS_1M{channel="$whatsapp"}
+  $ATTEMPTS_1M
     and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
-    and on (channel) max by (channel) ($QUEUE_DEPTH{channel="$whatsapp",status="$queued"}) > 0
+    and on (channel) max by (channel) ($QUEUE_DEPTH{status="$queued"}) > 0
 )
 and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
     summary='WhatsApp accepts none of {{ $value | printf "%.0f" }} attempts within a minute',
@@ -150,10 +150,9 @@ _HIGH_FAILURE_RATE = Alert(
     expression="""\
 $FAILURE_RATIO{channel="$whatsapp"} > $line
 and (
-  $ATTEMPTS_5M{channel="$whatsapp"} >= $minimum
+  $ATTEMPTS_5M >= $minimum
   or
-  $ATTEMPTS_5M{channel="$whatsapp"} > 0
-    and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+  $ATTEMPTS_5M and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
 )""",
     summary="WhatsApp: {{ $value | humanizePercentage }} of attempts fail",
     description=(
@@ -192,7 +191,7 @@ _HIGH_ELSEWHERE = Alert(
     lines={"line": t.ALERT_FAILURE_HIGH, "minimum": t.MINIMUM_ATTEMPTS},
     expression="""\
 $FAILURE_RATIO{channel!="$whatsapp"} > $line
-  and $ATTEMPTS_5M{channel!="$whatsapp"} >= $minimum""",
+  and $ATTEMPTS_5M >= $minimum""",
     summary=("{{ $labels.channel }}: {{ $value | humanizePercentage }} of attempts fail"),
     description=(
         "Share of the attempts of the last 5 minutes that the channel's provider did not accept, "

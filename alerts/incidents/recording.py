@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-from alerts.prometheus import EXPORTER_JOB, SENDER_JOB
 from alerts.replay.tape import Labels, Series, Tape, sort_labels
+from outbound_slo.vocabulary.alerts import EXPORTER_JOB, SENDER_JOB
 from outbound_slo.vocabulary.metrics import Metric, Origin
 
 _TARGETS: Final[Mapping[Origin, Mapping[str, str]]] = {

@@ -12,9 +12,9 @@ from typing import Final
 from alerts.incidents.conditions import CHANNELS, WHATSAPP, Conditions
 from alerts.incidents.lane import Lane, draw_number, draw_share
 from alerts.incidents.recording import Page, Recorder
-from alerts.prometheus import EXPORTER_JOB, SENDER_JOB
 from alerts.replay.tape import Tape
 from outbound_slo.vocabulary import metrics as m
+from outbound_slo.vocabulary.alerts import EXPORTER_JOB, SENDER_JOB
 
 Weather = Callable[[float], Conditions]
 """Conditions by seconds since the tape's start."""

@@ -7,7 +7,7 @@ notifications while the group goes on firing are updates: a pager adds them to t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alerts.alertmanager import DEAD_MANS_SWITCH, TICKETS
+from alerts.receivers import DEAD_MANS_SWITCH, TICKETS
 from alerts.replay.delivery import Notification
 from alerts.replay.tape import Labels
 
