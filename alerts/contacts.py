@@ -272,6 +272,8 @@ def _read_smtp(
     check_host_and_port(written["smarthost"], f"{where}.smarthost")
     check_independence(written["smarthost"], f"{where}.smarthost", monitored)
     _check_email(written["from"], f"{where}.from")
+    if ("username" in written) != ("password_file" in written):
+        raise UserMistake(f"{where} has one of username and password_file", "Give both, or neither")
     values = {"sender" if key == "from" else key: value for key, value in written.items()}
     return Smtp(**values)
 

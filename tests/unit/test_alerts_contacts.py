@@ -87,7 +87,7 @@ def test_a_receiver_that_would_not_do_is_refused_in_one_line(
     [
         ({"smtp": {**SMTP, "smarthost": "mail"}}, "smtp.smarthost 'mail' is no host:port"),
         ({"smtp": {**SMTP, "smarthost": "smtp.sendgrid.net:587"}}, "pages over smtp.sendgrid.net"),
-        ({"smtp": {**SMTP, "username": "u"}}, "password_file"),
+        ({"smtp": {**SMTP, "username": "u"}}, "has one of username and password_file"),
         ({"smtp": {**SMTP, "from": "x"}}, "smtp.from 'x' is no e-mail"),
         ({"working_hours": {**HOURS, "time_zone": "Mars/X"}}, "time_zone 'Mars/X' is not known"),
         ({"working_hours": {**HOURS, "to": "09:00"}}, "working_hours.to 09:00 is not after"),

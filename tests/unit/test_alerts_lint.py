@@ -65,7 +65,7 @@ def test_a_sound_rule_has_no_finding() -> None:
         (changed("labels", priority="P2"), "severity critical does not go with P2, warning does"),
         (changed("labels", priority="P9"), "priority P9 is none of"),
         (changed("labels", severity="bad"), "severity bad is none of"),
-        (changed("labels", level="L4"), "level L4 is none of"),
+        (changed("labels", level="L5"), "level L5 is none of"),
         (without("annotations", "description"), "has no annotation description"),
         (changed("annotations", summary="Many"), "does not give the value"),
         (changed("annotations", runbook_url="https://r/Other.md"), "WhatsAppQueueBackup.md"),
