@@ -42,7 +42,7 @@ CORRUPTION = {
         "instruction": INSTRUCTIONS[Family.CORRUPTION],
         "runbook_url": "https://r/OutboundDataCorruption.md",
         "dashboard_url": "https://g/d/sla",
-        "traces_url": "https://t/search",
+        "trace_url": "https://t/search",
     },
 }
 LASTING = {
