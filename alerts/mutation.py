@@ -168,7 +168,8 @@ class _Runner:
                 for number, complaint in self._parse(directory, batch).items():
                     verdicts[number] = Verdict(alive.pop(number), Fate.INVALID, complaint)
             for bench in subject.benches:
-                for batch in _batches(alive):
+                there = {number: each for number, each in alive.items() if bench.holds(each)}
+                for batch in _batches(there):
                     for number, verdict in self._run_case(directory, bench, batch).items():
                         verdicts[number] = verdict
                         del alive[number]
