@@ -12,13 +12,15 @@ from rich.progress import track
 from alerts.alertmanager import Receivers, render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import Case, find_vacuous, read_cases
+from alerts.extra_metrics import read_extra_metrics
 from alerts.finding import Finding
 from alerts.generator import DASHBOARD_BASE_URL, RUNBOOK_BASE_URL, render_rules
 from alerts.junit import write_junit
 from alerts.lint import lint_rules
+from alerts.lint_routes import lint_routes
 from alerts.mutate_commands import mutate_alerts
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
-from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
+from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_mapping, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -34,15 +36,26 @@ _ALERTMANAGER_FILE = "alertmanager.yml"
 
 
 @app.command("check")
-def check_alerts(rules: RulesOption = GENERATED, tests: TestsOption = TESTS) -> None:
+def check_alerts(
+    rules: RulesOption = GENERATED,
+    tests: TestsOption = TESTS,
+    extra_metrics: Annotated[
+        Path | None,
+        typer.Option("--extra-metrics", help="YAML file with metrics of your own; docs/alerts.md."),
+    ] = None,
+) -> None:
     """Check rules with promtool and our lint, the configurations, and the tests for emptiness."""
     paths = find_rule_files(rules)
+    extra = read_extra_metrics(extra_metrics) if extra_metrics else {}
     prometheus = find_tools(PROMETHEUS)
     findings = check_rules(prometheus, paths)
     if not findings:
         written = read_rules(paths)
-        findings = lint_rules(written)
+        findings = lint_rules(written, extra)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
+        if (rules / _ALERTMANAGER_FILE).is_file():
+            routes = read_mapping(rules / _ALERTMANAGER_FILE)
+            findings += lint_routes(_ALERTMANAGER_FILE, routes, written)
     findings += _check_configurations(rules)
     _report(findings, f"{len(paths)} rule files are sound and tested.")
 
