@@ -32,8 +32,8 @@ from outbound_slo.vocabulary.metrics import Metric, MetricKind
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, StuckReason
 
 _OF_COUNTERS: Final = frozenset({"rate", "irate", "increase"})
-# What is recorded per organisation has one label more than what is recorded for all.
-_OPTIONAL: Final = frozenset({"org_id"})
+# An objective per organisation has one label more than one for all.
+_OPTIONAL_OF_OBJECTIVES: Final = frozenset({"org_id"})
 _EVALUATIONS: Final = 2
 _TEMPLATE_LABEL: Final = re.compile(r"\$labels\.(\w+)")
 _ASKED_FOR: Final = re.compile(r"\{\{-?\s*(?:if|with)\s+\$labels\.(\w+)")
@@ -206,8 +206,9 @@ def check_recorded_labels(rule: WrittenRule, tree: Node, extra: Extra) -> Iterat
     if metric is None or not given.are_certain:
         return
     recorded = given.names | rule.labels.keys()
-    promised_labels = frozenset(metric.labels)
-    if not promised_labels - _OPTIONAL <= recorded <= promised_labels:
+    most = frozenset(metric.labels)
+    least = most - _OPTIONAL_OF_OBJECTIVES if "slo" in most else most
+    if not least <= recorded <= most:
         promised = ", ".join(metric.labels) or "none"
         yield f"has the labels {', '.join(sorted(recorded)) or 'none'}, not {promised}"
 
