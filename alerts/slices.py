@@ -15,11 +15,13 @@ from alerts.cases import Case
 from alerts.expressions import read_expression
 from alerts.mutants import Mutant, name_of
 from alerts.rule_files import WrittenRule
+from alerts.timing import parse_duration
 
 CONTROL: Final = 0
 """Number of the copy without a change."""
 
 _ASSERTIONS: Final = ("alert_rule_test", "promql_expr_test")
+_PROMTOOLS_INTERVAL: Final = "1m"
 _SUFFIX: Final = "_mutant"
 _NUMBER: Final = re.compile(rf"{_SUFFIX}(\d+)\b")
 # Alerts are series too, and whoever reads them all would read every mutant's.
@@ -91,10 +93,19 @@ class Bench:
         named = frozenset[str]().union(*(names for _, _, names in self._assertions))
         return self.upstream(named) if self.is_shared else frozenset(self._reads)
 
+    @cached_property
+    def _evaluations(self) -> int:
+        """How often the case evaluates its rules: until its last assertion."""
+        asked = [str(assertion.get("eval_time", "0s")) for _, assertion, _ in self._assertions]
+        last_s = max((parse_duration(text) for text in asked if text != "0"), default=0.0)
+        interval = str(self.case.header.get("evaluation_interval") or _PROMTOOLS_INTERVAL)
+        return int(last_s / parse_duration(interval)) + 1
+
     def cost_of(self, name: str) -> int:
-        """Tell how many rules a mutant of this name has to have copied here."""
+        """Count the evaluations of rules that a mutant of this name takes here."""
         touched = self._touched_by(name)
-        return len(self._needed_for(touched) & touched) if self.is_shared else len(self.rules)
+        copied = self._needed_for(touched) & touched if self.is_shared else self._reads.keys()
+        return self._evaluations * max(len(copied), 1)
 
     def rules_for(self, name: str) -> Sequence[WrittenRule]:
         """Give the rules on which the case's judgement of this name depends."""

@@ -14,6 +14,7 @@ from alerts.cases import read_cases
 from alerts.commands import app
 from alerts.mutants import Mutant, make_mutants
 from alerts.mutation import Fate, Subject, find_subjects, judge_copies, run_subjects
+from alerts.mutation_score import digest_subject
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -269,6 +270,20 @@ def test_a_ledger_spares_what_has_not_changed(rules: Path, tmp_path: Path) -> No
     assert weakened.exit_code == 1
     again = json.loads(mutate(rules, write_tests(tmp_path, STRONG), *ledger, "--fresh").stdout)
     assert again["reused"] == 0
+
+
+def test_a_digest_changes_with_rules_and_cases_and_not_with_their_order(
+    rules: Path, tmp_path: Path
+) -> None:
+    def digest(stories: Sequence[dict[str, Any]]) -> str:
+        return digest_subject(find(rules, write_tests(tmp_path, stories))["Many"])
+
+    first = digest(STRONG)
+
+    assert digest(STRONG) == digest(STRONG[::-1]) == first
+    assert digest(STRONG[1:]) != first
+    write_rules(tmp_path, [{**RULES[0], "expr": "max(many)"}, RULES[1]])
+    assert digest(STRONG) != first
 
 
 def test_only_what_changed_since_a_revision_is_run(rules: Path, tmp_path: Path) -> None:
