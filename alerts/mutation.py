@@ -170,8 +170,9 @@ class _Runner:
                 for number, complaint in self._parse(directory, batch).items():
                     verdicts[number] = Verdict(alive.pop(number), Fate.INVALID, complaint)
             for bench in subject.benches:
+                there = {number: each for number, each in alive.items() if bench.holds(each)}
                 fitting = max(_EVALUATIONS_TOGETHER // bench.cost_of(subject.name), 1)
-                for batch in _batches(alive, min(_TOGETHER, fitting)):
+                for batch in _batches(there, min(_TOGETHER, fitting)):
                     for number, verdict in self._run_case(directory, bench, batch).items():
                         verdicts[number] = verdict
                         del alive[number]

@@ -72,7 +72,8 @@ class Bench:
     @cached_property
     def is_shared(self) -> bool:
         """Whether mutants can stand side by side: nothing reads alerts without naming them."""
-        if any(_ALERT_SERIES & read for read in self._reads.values()):
+        judged = self.upstream(frozenset[str]().union(*(names for _, _, names in self._assertions)))
+        if any(_ALERT_SERIES & self._reads[name] for name in judged):
             return False
         asked = [str(assertion.get("expr", "")) for _, assertion, _ in self._assertions]
         selected = [matchers for text in asked for matchers in _SELECTED_ALERTS.findall(text)]
@@ -101,11 +102,15 @@ class Bench:
         interval = str(self.case.header.get("evaluation_interval") or _PROMTOOLS_INTERVAL)
         return int(last_s / parse_duration(interval)) + 1
 
+    def holds(self, mutant: Mutant) -> bool:
+        """Tell whether the case loads the rule that was changed; others may have its name too."""
+        return any(mutant.original == rule.document for rule in self.rules)
+
     def cost_of(self, name: str) -> int:
         """Count the evaluations of rules that a mutant of this name takes here."""
         touched = self._touched_by(name)
         copied = self._needed_for(touched) & touched if self.is_shared else self._reads.keys()
-        return self._evaluations * max(len(copied), 1)
+        return self._evaluations * max(sum(name_of(rule) in copied for rule in self.rules), 1)
 
     def rules_for(self, name: str) -> Sequence[WrittenRule]:
         """Give the rules on which the case's judgement of this name depends."""
@@ -131,13 +136,13 @@ class Bench:
         ]
         needed = self._needed_for(touched)
         rules: list[Mapping[str, Any]] = []
-        for rule, position in _with_positions(self.rules):
+        for rule in self.rules:
             if name_of(rule) not in needed:
                 continue
             rules.append(rule.document)
             if name_of(rule) in touched:
                 rules += [
-                    _rename(_mutated(rule, position, mutants.get(number)), touched, number)
+                    _rename(_mutated(rule, mutants.get(number)), touched, number)
                     for number in (CONTROL, *mutants)
                 ]
         copies: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in _ASSERTIONS}
@@ -147,7 +152,7 @@ class Bench:
 
     def write_alone(self, mutant: Mutant | None) -> "WrittenBench":
         """Write all rules and the case as it is, with one rule changed; None: with none."""
-        rules = [_mutated(rule, position, mutant) for rule, position in _with_positions(self.rules)]
+        rules = [_mutated(rule, mutant) for rule in self.rules]
         return self._write(rules, {})
 
     def _write(
@@ -189,19 +194,8 @@ def numbers_in(text: str) -> frozenset[int]:
     return frozenset(int(number) for number in _NUMBER.findall(text))
 
 
-def _with_positions(rules: Sequence[WrittenRule]) -> Iterable[tuple[WrittenRule, int]]:
-    """Give each rule with its place among those of its name."""
-    seen: dict[str, int] = {}
-    for rule in rules:
-        position = seen.get(name_of(rule), 0)
-        seen[name_of(rule)] = position + 1
-        yield rule, position
-
-
-def _mutated(rule: WrittenRule, position: int, mutant: Mutant | None) -> Mapping[str, Any]:
-    if mutant and (mutant.name, mutant.position) == (name_of(rule), position):
-        return mutant.document
-    return rule.document
+def _mutated(rule: WrittenRule, mutant: Mutant | None) -> Mapping[str, Any]:
+    return mutant.document if mutant and mutant.original == rule.document else rule.document
 
 
 def _rename(part: Mapping[str, Any], names: Iterable[str], number: int) -> Mapping[str, Any]:

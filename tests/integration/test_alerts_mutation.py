@@ -160,9 +160,9 @@ def test_what_is_no_promql_is_told_from_what_is_noticed(
     mutants = [
         Mutant("broken", "Many", 0, {**document, "expr": "many:sum > > 5"}),
         # One that fails when it is evaluated ends promtool's case: the others still have theirs.
-        Mutant("failing", "Many", 0, {**document, "expr": "many + on () many > 5"}),
-        Mutant("never", "Many", 0, {**document, "expr": "many:sum > 500"}),
-        Mutant("nothing", "Many", 0, document),
+        Mutant("failing", "Many", document, {**document, "expr": "many + on () many > 5"}),
+        Mutant("never", "Many", document, {**document, "expr": "many:sum > 500"}),
+        Mutant("nothing", "Many", document, document),
     ]
 
     verdicts = judge_copies(prometheus_tools, subject, mutants)
@@ -346,9 +346,9 @@ def test_a_mutant_that_ends_a_case_early_does_not_save_the_others(
     subject = find(rules, write_tests(tmp_path, two))["Many"]
     document = subject.rules[0].document
     mutants = [
-        Mutant("failing", "Many", 0, {**document, "expr": "many + on () many > 5"}),
-        Mutant("never", "Many", 0, {**document, "expr": "many:sum > 500"}),
-        Mutant("nothing", "Many", 0, document),
+        Mutant("failing", "Many", document, {**document, "expr": "many + on () many > 5"}),
+        Mutant("never", "Many", document, {**document, "expr": "many:sum > 500"}),
+        Mutant("nothing", "Many", document, document),
     ]
 
     verdicts = judge_copies(prometheus_tools, subject, mutants)
