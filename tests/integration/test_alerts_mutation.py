@@ -125,7 +125,7 @@ def test_a_mutant_that_changes_nothing_survives_the_strongest_tests(
     rules: Path, tmp_path: Path, prometheus_tools: Tools
 ) -> None:
     subject = find(rules, write_tests(tmp_path, STRONG))["Many"]
-    nothing = Mutant("Many nothing", "Many", 0, subject.rules[0].document)
+    nothing = Mutant("Many nothing", "Many", subject.rules[0].document, subject.rules[0].document)
     wrong = next(make_mutants(subject.rules))
 
     verdicts = judge_copies(prometheus_tools, subject, [nothing, wrong])
@@ -158,7 +158,7 @@ def test_what_is_no_promql_is_told_from_what_is_noticed(
     subject = find(rules, write_tests(tmp_path, STRONG))["Many"]
     document = subject.rules[0].document
     mutants = [
-        Mutant("broken", "Many", 0, {**document, "expr": "many:sum > > 5"}),
+        Mutant("broken", "Many", document, {**document, "expr": "many:sum > > 5"}),
         # One that fails when it is evaluated ends promtool's case: the others still have theirs.
         Mutant("failing", "Many", document, {**document, "expr": "many + on () many > 5"}),
         Mutant("never", "Many", document, {**document, "expr": "many:sum > 500"}),
