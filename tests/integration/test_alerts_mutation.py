@@ -321,3 +321,21 @@ def test_every_built_in_rule_has_a_case_that_names_it_or_what_is_computed_from_i
     subjects = find_subjects(read_rules(find_rule_files(GENERATED)), read_cases(TESTS))
 
     assert [subject.name for subject in subjects if not subject.benches] == []
+
+
+def test_a_mutant_that_ends_a_case_early_does_not_save_the_others(
+    rules: Path, tmp_path: Path, prometheus_tools: Tools
+) -> None:
+    # Two series on one side of a match are what promtool can't evaluate.
+    two = [story("is far above", ["90x20", "0x20"], expect(1, "5m"))]
+    subject = find(rules, write_tests(tmp_path, two))["Many"]
+    document = subject.rules[0].document
+    mutants = [
+        Mutant("failing", "Many", 0, {**document, "expr": "many + on () many > 5"}),
+        Mutant("never", "Many", 0, {**document, "expr": "many:sum > 500"}),
+        Mutant("nothing", "Many", 0, document),
+    ]
+
+    verdicts = judge_copies(prometheus_tools, subject, mutants)
+
+    assert [verdict.fate for verdict in verdicts] == [Fate.KILLED, Fate.KILLED, Fate.SURVIVED]
