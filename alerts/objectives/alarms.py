@@ -46,9 +46,7 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
     return Alert(
         name=AlertName.ERROR_BUDGET_BURN,
         family=Family.BUDGET,
-        # Old numbers page by an alert of their own (`OutboundExporterStale`) and at once; their
-        # budget is for whoever plans.
-        priority=Priority.P2 if objective.is_sampled and tier.pages else tier.priority,
+        priority=Priority.P2 if tier.pages and not objective.pages else tier.priority,
         level=Level.L1,
         channel=fixed_labels(objective).get("channel"),
         tier=tier.tier,
