@@ -35,7 +35,7 @@ def test_an_empty_outbox_has_every_series_and_nothing_in_them(service: Service) 
         "outbound_sender_last_seen_timestamp_seconds",
     }
     # With an interval of their own, and so not on the first page; they depend on the server.
-    slow = {query.name for query in PACK.queries if query.interval_s}
+    slow = {query.name for query in PACK.queries if query.schedule}
     late = {each.name for query in slow for each in PACK.fed_by(query)}
 
     names = {name.removesuffix("_bucket") for name, _ in numbers}
