@@ -17,7 +17,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards operations benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak incidents constraints clean
+.PHONY: help venv demo test test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-rules incidents constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -95,6 +95,9 @@ bench-soak: $(INSTALLED) ## A million messages through one sender; ARGS="--messa
 
 incidents: $(INSTALLED) ## The runbooks' incidents and a healthy week, replayed on the rules; ARGS="--only quota"
 	@$(BIN)/outbound-slo alerts incidents --quiet-days 7 $(ARGS)
+
+bench-rules: $(INSTALLED) ## Evaluation of all rules at thirty days of data; ARGS="--rounds N"
+	@$(BIN)/python -m benchmarks.rules $(ARGS)
 
 constraints: ## Pin what the environment holds now
 	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt

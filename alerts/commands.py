@@ -18,6 +18,7 @@ from alerts.contacts import Contacts, read_contacts
 from alerts.detection import Pace, find_late, read_pace
 from alerts.drill import drill_paging
 from alerts.explanation_commands import register
+from alerts.extra_metrics import read_extra_metrics
 from alerts.finding import Finding
 from alerts.generator import render_rules
 from alerts.history.commands import weigh_history
@@ -31,11 +32,12 @@ from alerts.links import (
     LinkBases,
 )
 from alerts.lint import lint_rules
+from alerts.lint_routes import lint_routes
 from alerts.mutate_commands import mutate_alerts
 from alerts.notifications import TEMPLATES_FILE, render_templates
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.replay.commands import replay_samples
-from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
+from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_mapping, read_rules
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.settings import ExporterSettings
@@ -59,15 +61,26 @@ _PAGER = "http://pager:9095"
 
 
 @app.command("check")
-def check_alerts(rules: RulesOption = GENERATED, tests: TestsOption = TESTS) -> None:
+def check_alerts(
+    rules: RulesOption = GENERATED,
+    tests: TestsOption = TESTS,
+    extra_metrics: Annotated[
+        Path | None,
+        typer.Option("--extra-metrics", help="YAML file with metrics of your own; docs/alerts.md."),
+    ] = None,
+) -> None:
     """Check rules with promtool and our lint, the configurations, and the tests for emptiness."""
     paths = find_rule_files(rules)
+    extra = read_extra_metrics(extra_metrics) if extra_metrics else {}
     prometheus = find_tools(PROMETHEUS)
     findings = check_rules(prometheus, paths)
     if not findings:
         written = read_rules(paths)
-        findings = lint_rules(written)
+        findings = lint_rules(written, extra=extra)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
+        if (rules / _ALERTMANAGER_FILE).is_file():
+            routes = read_mapping(rules / _ALERTMANAGER_FILE)
+            findings += lint_routes(_ALERTMANAGER_FILE, routes, written)
     findings += _check_configurations(rules)
     findings += find_late(_read_pace(rules))
     _report(findings, f"{len(paths)} rule files are sound and tested.")

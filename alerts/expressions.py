@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 
@@ -90,6 +91,7 @@ class Reading:
     has_absent: bool
 
 
+@cache
 def read_expression(expression: str) -> Reading:
     """Read an expression that promtool accepts."""
     tokens = list(_without_labels(expression))

@@ -142,7 +142,13 @@ def _silence_single_providers() -> Iterator[dict[str, Any]]:
         equals(PAGE_FAMILY_LABEL, Family.PROVIDER),
         f'{PAGE_LABEL}!="{AlertName.OUTAGE}"',
     ]
-    for targets in (family, lasting):
+    # Level 2 has been called by the outage; that no sender works is its cause.
+    worker = [
+        equals("alertname", AlertName.PAGE_UNRESOLVED),
+        equals(PAGE_LABEL, AlertName.WORKER_INACTIVE),
+        equals("level", Level.L2),
+    ]
+    for targets in (family, lasting, worker):
         yield {"source_matchers": [*source], "target_matchers": targets}
 
 

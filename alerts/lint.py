@@ -7,7 +7,9 @@ from typing import Final
 from alerts.catalogue.objectives import NUMBERS
 from alerts.expressions import Reading, read_expression
 from alerts.finding import Finding
+from alerts.lint_expressions import lint_expressions
 from alerts.rule_files import WrittenRule
+from alerts.series_labels import find_metric
 from outbound_slo.vocabulary.alerts import (
     PRIORITIES,
     REQUIRED_ANNOTATIONS,
@@ -17,7 +19,7 @@ from outbound_slo.vocabulary.alerts import (
     Priority,
     Severity,
 )
-from outbound_slo.vocabulary.metrics import METRICS, MetricKind
+from outbound_slo.vocabulary.metrics import METRICS, Metric, MetricKind
 from outbound_slo.vocabulary.thresholds import THRESHOLDS, Unit, Use
 
 ALWAYS_FIRING: Final = frozenset({AlertName.WATCHDOG.value})
@@ -35,7 +37,10 @@ _LINES: Final = frozenset({0.0}) | {
 
 
 def lint_rules(
-    rules: Sequence[WrittenRule], numbers: Mapping[str, frozenset[float]] = NUMBERS
+    rules: Sequence[WrittenRule],
+    numbers: Mapping[str, frozenset[float]] = NUMBERS,
+    *,
+    extra: Mapping[str, Metric] | None = None,
 ) -> list[Finding]:
     """Check all rules together, since alerts read what other rules record.
 
@@ -43,15 +48,23 @@ def lint_rules(
         rules: The rules.
         numbers: By objective, the numbers that its own alerts may compare with besides the lines of
             the table: shares and minimums that are made from its document.
+        extra: Metrics of the user's own beside the vocabulary's.
 
     """
     recorded = frozenset(rule.record for rule in rules if rule.record)
+    if extra:
+        recorded |= {
+            name
+            for rule in rules
+            for name in read_expression(rule.expression).metrics
+            if find_metric(name, extra)
+        }
     findings = [
         Finding(rule.file, str(rule.alert or rule.record), what)
         for rule in rules
         for what in _check_rule(rule, recorded, numbers)
     ]
-    return findings + list(_check_repetitions(rules))
+    return findings + list(_check_repetitions(rules)) + lint_expressions(rules, extra)
 
 
 def _check_rule(

@@ -38,6 +38,13 @@ from outbound_slo.vocabulary.notices import NoticeKind, NoticeSeverity
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, StuckReason
 from outbound_slo.vocabulary.thresholds import Subject, Threshold, Unit
 
+OUTLAST_S: Final = 10 * MINUTE
+"""How long an alert that silences others outlives its condition.
+
+What follows from it looks back five minutes and outlives that by `KEEP_FIRING_S`: told after the
+cause is over, it would be a page about nothing.
+"""
+
 KEEP_FIRING_S: Final = 5 * MINUTE
 """How long an alert outlives its condition.
 

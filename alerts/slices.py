@@ -21,6 +21,7 @@ CONTROL: Final = 0
 """Number of the copy without a change."""
 
 _ASSERTIONS: Final = ("alert_rule_test", "promql_expr_test")
+_PROMTOOLS_INTERVAL: Final = "1m"
 _SUFFIX: Final = "_mutant"
 _NUMBER: Final = re.compile(rf"{_SUFFIX}(\d+)\b")
 # Alerts are series too, and whoever reads them all would read every mutant's.
@@ -93,23 +94,23 @@ class Bench:
         named = frozenset[str]().union(*(names for _, _, names in self._assertions))
         return self.upstream(named) if self.is_shared else frozenset(self._reads)
 
+    @cached_property
+    def _evaluations(self) -> int:
+        """How often the case evaluates its rules: until its last assertion."""
+        asked = [str(assertion.get("eval_time", "0s")) for _, assertion, _ in self._assertions]
+        last_s = max((parse_duration(text) for text in asked if text != "0"), default=0.0)
+        interval = str(self.case.header.get("evaluation_interval") or _PROMTOOLS_INTERVAL)
+        return int(last_s / parse_duration(interval)) + 1
+
     def holds(self, mutant: Mutant) -> bool:
         """Tell whether the case loads the rule that was changed; others may have its name too."""
         return any(mutant.original == rule.document for rule in self.rules)
 
     def cost_of(self, name: str) -> int:
-        """Tell how many evaluations a mutant of this name adds here."""
+        """Count the evaluations of rules that a mutant of this name takes here."""
         touched = self._touched_by(name)
         copied = self._needed_for(touched) & touched if self.is_shared else self._reads.keys()
-        rules = sum(name_of(rule) in copied for rule in self.rules)
-        return rules * self._evaluations
-
-    @cached_property
-    def _evaluations(self) -> int:
-        """How often promtool evaluates the rules: up to the last assertion."""
-        asked = [assertion.get("eval_time", "0s") for _, assertion, _ in self._assertions]
-        interval = parse_duration(str(self.case.header.get("evaluation_interval", "1m")))
-        return 1 + int(max(parse_duration(str(time)) for time in asked or ["0s"]) / interval)
+        return self._evaluations * max(sum(name_of(rule) in copied for rule in self.rules), 1)
 
     def rules_for(self, name: str) -> Sequence[WrittenRule]:
         """Give the rules on which the case's judgement of this name depends."""

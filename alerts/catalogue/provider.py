@@ -9,7 +9,7 @@ for a page it is one more call without an answer.
 """
 
 from alerts.links import TraceSearch
-from alerts.rule import Alert, Onset, Recording, RuleGroup
+from alerts.rule import OUTLAST_S, Alert, Onset, Recording, RuleGroup
 from alerts.timing import MINUTE
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
@@ -81,6 +81,7 @@ sum($ATTEMPTS_5M - $ACCEPTED_5M) >= $line
     ),
     traces=_FAILED_CALLS,
     onset=_ACCEPTED_NO_MORE,
+    keep_firing_s=OUTLAST_S,
 )
 
 _OUTAGE_STOPPED = Alert(
@@ -104,6 +105,7 @@ max(
         "due are refused. Check that the sender runs and reaches the database."
     ),
     onset=Onset("no sender works, while messages become due", t.ALERT_DUE_AGE.value),
+    keep_firing_s=OUTLAST_S,
 )
 
 # The breaker has judged a minimum of calls already. While it holds calls back, a minute has only
@@ -132,6 +134,7 @@ and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
     ),
     traces=_FAILED_CALLS,
     onset=_ACCEPTED_NO_MORE,
+    keep_firing_s=OUTLAST_S,
 )
 
 # With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum.

@@ -8,7 +8,9 @@ from typing import Final
 from alerts.incidents.conditions import HEALTHY, WHATSAPP, Conditions, Provider
 from alerts.incidents.incident import NIGHT_S, Incident
 from alerts.incidents.traffic import Weather
+from alerts.receivers import PAGE_RECEIVERS
 from outbound_slo.vocabulary.alerts import AlertName as A
+from outbound_slo.vocabulary.alerts import Level
 from outbound_slo.vocabulary.notices import NoticeKind
 
 _MINUTE: Final = 60
@@ -18,11 +20,11 @@ _BACKLOG: Final = frozenset({A.QUEUE_BACKUP, A.TOTAL_QUEUE_BACKUP, A.QUEUE_GROWI
 _FAILING: Final = frozenset(
     {A.PROVIDER_DOWN, A.HIGH_FAILURE_RATE, A.ELEVATED_FAILURE_RATE, A.BREAKER_OPEN}
 )
-_BUDGET: Final = frozenset({A.ERROR_BUDGET_BURN, A.ERROR_BUDGET_SPENT})
-_DEAD: Final = frozenset({A.DLQ_OVERFLOW, A.TOTAL_DLQ_OVERFLOW, A.DLQ_GROWING})
 # Nobody has answered in time: 001's next level is called.
 _LASTING: Final = frozenset({A.PAGE_UNRESOLVED})
-_LATE: Final = frozenset({A.DELIVERY_LATENCY_HIGH, A.SEND_LATENCY_HIGH})
+
+# 001 sends these straight to level 2.
+_L2: Final = PAGE_RECEIVERS[Level.L2]
 
 _DOWN: Final = Provider(failing=1.0, code="131016")
 
@@ -66,8 +68,9 @@ INCIDENTS: Final = (
         40 * _MINUTE,
         _always(HEALTHY.with_provider(_DOWN)),
         pages=frozenset({A.OUTAGE}),
-        allowed=_FAILING | _BACKLOG | _BUDGET | _LASTING | _LATE,
-        within_s=8 * _MINUTE,
+        allowed=frozenset({A.TOTAL_QUEUE_BACKUP}) | _LASTING,
+        told_to=_L2,
+        within_s=3 * _MINUTE,
     ),
     Incident(
         "whatsapp-down",
@@ -76,8 +79,10 @@ INCIDENTS: Final = (
         40 * _MINUTE,
         _always(HEALTHY.with_provider(_DOWN, WHATSAPP)),
         pages=frozenset({A.PROVIDER_DOWN}),
-        allowed=_FAILING | _BACKLOG | _BUDGET | _LASTING | _LATE,
-        within_s=5 * _MINUTE,
+        allowed=_FAILING | _BACKLOG | _LASTING,
+        told_to=_L2,
+        most_pages=1,
+        within_s=3 * _MINUTE,
     ),
     Incident(
         "one-code",
@@ -86,8 +91,10 @@ INCIDENTS: Final = (
         40 * _MINUTE,
         _always(HEALTHY.with_provider(Provider(failing=0.45, code="131016"), WHATSAPP)),
         pages=frozenset({A.HIGH_FAILURE_RATE}),
-        allowed=_FAILING | _BACKLOG | _BUDGET | _LASTING,
-        within_s=12 * _MINUTE,
+        allowed=frozenset({A.BREAKER_OPEN}) | _LASTING,
+        told_to=_L2,
+        most_pages=1,
+        within_s=10 * _MINUTE,
     ),
     Incident(
         "sms-down",
@@ -96,8 +103,10 @@ INCIDENTS: Final = (
         40 * _MINUTE,
         _always(HEALTHY.with_provider(Provider(failing=1.0, code="30001"), "sms")),
         pages=frozenset({A.ELEVATED_FAILURE_RATE}),
-        allowed=_FAILING | _BACKLOG | _BUDGET | _LASTING | _LATE,
-        within_s=12 * _MINUTE,
+        allowed=frozenset({A.BREAKER_OPEN}) | _LASTING,
+        told_to=_L2,
+        most_pages=1,
+        within_s=10 * _MINUTE,
     ),
     Incident(
         "slow-provider",
@@ -106,8 +115,8 @@ INCIDENTS: Final = (
         40 * _MINUTE,
         _always(HEALTHY.with_provider(Provider(call_s=4.0, delivery_s=180.0), WHATSAPP)),
         pages=frozenset({A.DELIVERY_LATENCY_HIGH}),
-        allowed=_BUDGET | _LASTING | frozenset({A.WEBHOOK_SILENCE}),
-        within_s=15 * _MINUTE,
+        allowed=frozenset({A.ERROR_BUDGET_BURN}) | _LASTING,
+        within_s=10 * _MINUTE,
     ),
     Incident(
         "quota",
@@ -125,8 +134,7 @@ INCIDENTS: Final = (
         45 * _MINUTE,
         _always(replace(HEALTHY, believed=0.02)),
         tickets=frozenset({A.SIGNATURE_FAILURES}),
-        allowed=frozenset({A.SIGNATURE_FAILURES, A.WEBHOOK_SILENCE}) | _LATE | _BUDGET | _LASTING,
-        within_s=6 * _MINUTE,
+        within_s=4 * _MINUTE,
     ),
     Incident(
         "forged-webhooks",
@@ -135,8 +143,7 @@ INCIDENTS: Final = (
         30 * _MINUTE,
         _always(replace(HEALTHY, forged=6.0)),
         tickets=frozenset({A.SIGNATURE_FAILURES}),
-        allowed=frozenset({A.SIGNATURE_FAILURES}),
-        within_s=10 * _MINUTE,
+        within_s=6 * _MINUTE,
     ),
     Incident(
         "template-paused",
@@ -152,9 +159,11 @@ INCIDENTS: Final = (
                 notices=MappingProxyType({NoticeKind.TEMPLATE_STATUS.value: 1}),
             )
         ),
-        tickets=frozenset({A.TEMPLATE_PAUSED, A.SUCCESS_RATE_LOW}),
-        allowed=_DEAD | _BUDGET | _LASTING | frozenset({A.TEMPLATE_PAUSED, A.ACCOUNT_RESTRICTED}),
-        within_s=15 * _MINUTE,
+        tickets=frozenset({A.TEMPLATE_PAUSED}),
+        also=frozenset({A.SUCCESS_RATE_LOW}),
+        allowed=frozenset({A.DLQ_OVERFLOW}),
+        most_pages=1,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "poison",
@@ -162,9 +171,11 @@ INCIDENTS: Final = (
         "001, DLQ overflow",
         60 * _MINUTE,
         _always(replace(HEALTHY, poison=10)),
-        pages=frozenset({A.DLQ_OVERFLOW, A.DLQ_GROWING}),
-        allowed=_DEAD | _BUDGET | _LASTING,
-        within_s=35 * _MINUTE,
+        pages=frozenset({A.DLQ_OVERFLOW}),
+        also=frozenset({A.DLQ_GROWING}),
+        allowed=_LASTING,
+        most_pages=3,
+        within_s=30 * _MINUTE,
     ),
     Incident(
         "worker-dead",
@@ -172,9 +183,11 @@ INCIDENTS: Final = (
         "002, worker inactive",
         40 * _MINUTE,
         _always(replace(HEALTHY, senders=0)),
-        pages=frozenset({A.OUTAGE, A.WORKER_INACTIVE}),
-        allowed=_BACKLOG | _BUDGET | _LASTING | _LATE,
-        within_s=10 * _MINUTE,
+        pages=frozenset({A.WORKER_INACTIVE}),
+        also=frozenset({A.OUTAGE}),
+        allowed=frozenset({A.TOTAL_QUEUE_BACKUP}) | _LASTING,
+        most_pages=3,
+        within_s=7 * _MINUTE,
     ),
     Incident(
         "database-slow",
@@ -182,9 +195,10 @@ INCIDENTS: Final = (
         "001, queue backup; 002",
         60 * _MINUTE,
         _always(replace(HEALTHY, capacity=0.5, oldest_snapshot_s=4000.0, dead_rows=0.55)),
-        tickets=frozenset({A.SEND_LATENCY_HIGH, A.QUEUE_GROWING, A.OLD_SNAPSHOT}),
-        allowed=_BACKLOG | _BUDGET | _LASTING | frozenset({A.OLD_SNAPSHOT, A.SEND_LATENCY_HIGH}),
-        within_s=20 * _MINUTE,
+        tickets=frozenset({A.OLD_SNAPSHOT}),
+        also=frozenset({A.SEND_LATENCY_HIGH, A.QUEUE_GROWING}),
+        allowed=_BACKLOG,
+        within_s=12 * _MINUTE,
     ),
     Incident(
         "webhook-silence",
@@ -192,10 +206,10 @@ INCIDENTS: Final = (
         "001, webhook silence",
         60 * _MINUTE,
         _always(HEALTHY.with_provider(Provider(tells=False), WHATSAPP)),
-        pages=frozenset(),
         tickets=frozenset({A.WEBHOOK_SILENCE}),
-        allowed=frozenset({A.WEBHOOK_SILENCE}) | _BUDGET | _LASTING | _LATE,
-        within_s=45 * _MINUTE,
+        allowed=frozenset({A.WEBHOOK_SILENCE}),
+        most_pages=1,
+        within_s=18 * _MINUTE,
     ),
     Incident(
         "campaign",
@@ -227,8 +241,9 @@ INCIDENTS: Final = (
         45 * _MINUTE,
         _storm,
         pages=frozenset({A.PROVIDER_DOWN}),
-        allowed=_FAILING | _BACKLOG | _BUDGET | _LASTING | _DEAD | frozenset({A.RETRY_STORM}),
-        within_s=5 * _MINUTE,
+        allowed=_FAILING | _LASTING,
+        most_pages=1,
+        within_s=3 * _MINUTE,
     ),
     Incident(
         "exporter-dead",
@@ -236,9 +251,10 @@ INCIDENTS: Final = (
         "house (no data)",
         30 * _MINUTE,
         _always(replace(HEALTHY, scraped=False)),
-        pages=frozenset({A.NO_DATA, A.EXPORTER_DOWN}),
-        allowed=_LASTING | _BUDGET,
-        within_s=6 * _MINUTE,
+        pages=frozenset({A.EXPORTER_DOWN}),
+        allowed=_LASTING,
+        most_pages=1,
+        within_s=3 * _MINUTE,
     ),
     Incident(
         "exporter-stale",
@@ -247,8 +263,9 @@ INCIDENTS: Final = (
         30 * _MINUTE,
         _always(replace(HEALTHY, refreshing=False)),
         pages=frozenset({A.EXPORTER_STALE}),
-        allowed=_LASTING | _BUDGET | frozenset({A.WORKER_INACTIVE, A.WEBHOOK_SILENCE}),
-        within_s=5 * _MINUTE,
+        allowed=_LASTING,
+        most_pages=1,
+        within_s=4 * _MINUTE,
     ),
     Incident(
         "corruption",
@@ -258,7 +275,9 @@ INCIDENTS: Final = (
         _always(replace(HEALTHY, violations=3)),
         pages=frozenset({A.DATA_CORRUPTION}),
         allowed=_LASTING,
-        within_s=10 * _MINUTE,
+        told_to=_L2,
+        most_pages=1,
+        within_s=3 * _MINUTE,
     ),
 )
 """All incidents, worst first."""

@@ -32,6 +32,7 @@ _HEADINGS = (
     "told to",
     "after",
     "pages",
+    "calls",
     "tickets",
     "verdict",
 )
@@ -108,6 +109,7 @@ def write_row(verdict: Verdict) -> tuple[str, ...]:
         verdict.receiver,
         delay,
         str(verdict.pages),
+        str(verdict.calls),
         str(verdict.tickets),
         verdict.problem or "ok",
     )
@@ -175,8 +177,10 @@ def _describe(verdict: Verdict) -> Mapping[str, Any]:
         "within_s": verdict.incident.within_s,
         "receiver": verdict.receiver,
         "pages": verdict.pages,
+        "calls": verdict.calls,
         "tickets": verdict.tickets,
         "wrong": list(verdict.wrong),
+        "untold": list(verdict.untold),
         "problem": verdict.problem,
         "resolution_s": verdict.resolution_s,
     }

@@ -33,7 +33,10 @@ class Incident:
         conditions: The world by seconds since its beginning, while it lasts.
         pages: Alerts of which one must page; empty: nobody may be woken.
         tickets: Alerts of which one must be told at all, by a page or a ticket; empty: none must.
+        also: Alerts each of which must be told as well, whenever and in whatever way.
         allowed: Further alerts that may page.
+        told_to: Receiver that the first expected alert must go to; empty: any.
+        most_pages: How many pages may go out; calling the next level when one lasts is not counted.
         within_s: Seconds within which the first of the expected alerts must have been told.
         starts_at_s: Unix seconds of the tape's start, which decides the demand.
         seed: Of the noise.
@@ -47,7 +50,10 @@ class Incident:
     conditions: Weather
     pages: frozenset[AlertName] = frozenset()
     tickets: frozenset[AlertName] = frozenset()
+    also: frozenset[AlertName] = frozenset()
     allowed: frozenset[AlertName] = frozenset()
+    told_to: str = ""
+    most_pages: int = 2
     within_s: int = 0
     starts_at_s: int = MORNING_S
     seed: int = 1

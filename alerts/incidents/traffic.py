@@ -28,7 +28,7 @@ _DAY_S: Final = 86_400
 _HOUR_S: Final = 3600
 _QUOTA: Final = 10_000
 _PROVIDERS: Final = {WHATSAPP: "whatsapp", "sms": "twilio", "email": "sendgrid"}
-_QUERIES: Final = ("depth", "stuck", "attempts", "quota")
+_QUERIES: Final = ("depth", "stuck", "attempts", "quota", "templates")
 _TABLES: Final = ("outbound_message", "outbound_attempt")
 
 
@@ -139,8 +139,8 @@ class _Model:
         page.put(m.SESSION_ACTIVE, 40.0, channel=WHATSAPP)
         page.put(m.SESSION_EXPIRATION, 36_000.0, channel=WHATSAPP)
         page.put(m.RATE_LIMIT_HITS, float(self._lanes[WHATSAPP].attempts["failed", "130429"]))
-        page.put(m.TEMPLATES, 12.0, status="APPROVED", quality="GREEN")
-        page.put(m.TEMPLATES, float(conditions.paused_templates), status="PAUSED", quality="RED")
+        page.put(m.TEMPLATES, 12.0, status="approved", quality="green")
+        page.put(m.TEMPLATES, float(conditions.paused_templates), status="paused", quality="red")
         for kind, count in conditions.notices.items():
             page.put(
                 m.RECENT_NOTICES, float(count), provider="whatsapp", kind=kind, severity="critical"

@@ -47,7 +47,7 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
     return Alert(
         name=AlertName.ERROR_BUDGET_BURN,
         family=Family.BUDGET,
-        priority=tier.priority,
+        priority=Priority.P2 if tier.pages and not objective.pages else tier.priority,
         level=Level.L1,
         channel=fixed_labels(objective).get("channel"),
         tier=tier.tier,

@@ -54,6 +54,11 @@ class BurnTier:
     priority: Priority
     is_fast: bool
 
+    @property
+    def pages(self) -> bool:
+        """Whether somebody is woken by it."""
+        return PRIORITIES[self.priority].pages
+
     def factor(self, objective: Objective) -> float:
         """Give the times by which the pace must exceed the budget's."""
         return max(1.0, self.line.value * objective.period_s / REFERENCE_PERIOD_S)
@@ -65,7 +70,7 @@ class BurnTier:
 
     def minimum(self, objective: Objective) -> int:
         """Events in the long window from which on it judges."""
-        least = t.MINIMUM_ATTEMPTS.value if PRIORITIES[self.priority].pages else 0
+        least = t.MINIMUM_ATTEMPTS.value if self.pages else 0
         return max(int(least), count_minimum(self.bad_share(objective)))
 
     def sli(self, objective: Objective) -> str:

@@ -91,6 +91,7 @@ def _build(document: Mapping[str, Any], where: str) -> Objective:
         group_by=tuple(document.get("group_by", ())),
         budget=_build_indicator(document["budget"], f"{where}: budget"),
         fast=_build_indicator(fast, f"{where}: fast") if fast else None,
+        pages=document.get("pages", True),
         place=where,
     )
 

@@ -160,11 +160,10 @@ max without (sli) (
     yield Recording(
         m.SLO_EXHAUSTION,
         f"""\
-clamp_min($SLO_REMAINING, 0) * on (slo) group_left () $SLO_PERIOD
-  / (
-    max without (sli) ($SLO_RATIO_6H{{sli="{BUDGET_SLI}"}} > 0)
-    / on (slo) group_left () $SLO_BUDGET
-  )""",
+clamp_min($SLO_REMAINING, 0)
+  * on (slo) group_left () $SLO_PERIOD
+  * on (slo) group_left () $SLO_BUDGET
+  / max without (sli) ($SLO_RATIO_6H{{sli="{BUDGET_SLI}"}} > 0)""",
     )
 
 

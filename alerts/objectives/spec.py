@@ -86,6 +86,7 @@ class Objective:
         group_by: Labels of which every combination has a budget of its own.
         budget: The events that the budget weighs.
         fast: The events by which the two paging tiers judge; None: the same.
+        pages: Whether the two fast tiers wake somebody; otherwise they are tickets.
         place: The file that it is from, for errors.
 
     """
@@ -97,6 +98,7 @@ class Objective:
     group_by: tuple[str, ...]
     budget: Indicator
     fast: Indicator | None = None
+    pages: bool = True
     place: str = ""
 
     @property

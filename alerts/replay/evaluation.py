@@ -7,6 +7,9 @@ the layer before has recorded. `for` and `keep_firing_for` are applied by `pendi
 what promtool's simulated clock gives, at every instant and label, is a test; promtool evaluates
 each instant by itself and takes about twenty times as long.
 
+A recording that reads what it recorded before can't be asked for all instants at once; those few go
+step by step (`recurrence`).
+
 A series that is absent at an instant is absent at once, as Prometheus sees a target whose scrape
 failed: the look-back is kept below one step.
 """
@@ -21,6 +24,7 @@ from typing import Final
 
 from alerts.expressions import read_expression
 from alerts.replay.pending import Firing, Stage, find_spans, stage_alert
+from alerts.replay.recurrence import RECEIVE_FLAG, evaluate_stepwise
 from alerts.replay.tape import Labels, Series, Tape, Values, sort_labels, write_samples
 from alerts.replay.template import fill_template
 from alerts.rule_files import WrittenRule
@@ -84,6 +88,9 @@ def evaluate_rules(tools: Tools, rules: Sequence[WrittenRule], tape: Tape) -> Se
     """
     firings: list[Firing] = []
     layers = list(layer_rules(rules))
+    # What recordings that read themselves read besides is handed to them step by step.
+    handed = frozenset[str]().union(*(_reads(rule) for rule in rules if _recurs(rule)))
+    kept = [each for each in tape.series if each.name in handed]
     with tempfile.TemporaryDirectory(prefix="outbound-slo-replay-") as workshop:
         directory = Path(workshop)
         made: Sequence[Series] = tape.series
@@ -93,15 +100,22 @@ def evaluate_rules(tools: Tools, rules: Sequence[WrittenRule], tape: Tape) -> Se
             )
             _store(tools, directory, tape, [each for each in made if each.name in read])
             with _open_prometheus(tools, directory, tape) as api:
-                made = _evaluate_layer(api, layer, tape, firings)
+                plain = [rule for rule in layer if not _recurs(rule)]
+                made = _evaluate_layer(api, plain, tape, firings)
+            if recurrent := [rule for rule in layer if _recurs(rule)]:
+                with _open_prometheus(tools, directory / f"steps-{number}", tape) as api:
+                    made = [*made, *_evaluate_recurrent(api, recurrent, tape, kept)]
+            kept += [each for each in made if each.name in handed]
     return sorted(firings, key=_by_time)
 
 
 def layer_rules(rules: Sequence[WrittenRule]) -> Iterator[Sequence[WrittenRule]]:
     """Order rules into layers, each of which reads only what layers before it have made.
 
+    A recording may read what it recorded itself, but no other that does so by way of it.
+
     Raises:
-        UserMistake: A rule needs, by whatever way, what it makes itself.
+        UserMistake: A rule needs what it makes itself by way of another.
 
     """
     waiting = list(rules)
@@ -113,7 +127,7 @@ def layer_rules(rules: Sequence[WrittenRule]) -> Iterator[Sequence[WrittenRule]]
     while waiting:
         left = {id(rule) for rule in waiting}
         blocked = {name for name, made_by in makers.items() if any(id(r) in left for r in made_by)}
-        ready = [rule for rule in waiting if not (_reads(rule) & blocked)]
+        ready = [rule for rule in waiting if not ((_reads(rule) - _own(rule, makers)) & blocked)]
         if not ready:
             name = waiting[0].record or waiting[0].alert
             raise UserMistake(
@@ -127,6 +141,24 @@ def layer_rules(rules: Sequence[WrittenRule]) -> Iterator[Sequence[WrittenRule]]
 
 def _reads(rule: WrittenRule) -> frozenset[str]:
     return read_expression(rule.expression).metrics
+
+
+def _recurs(rule: WrittenRule) -> bool:
+    return rule.record is not None and rule.record in _reads(rule)
+
+
+def _own(rule: WrittenRule, makers: Mapping[str, Sequence[WrittenRule]]) -> frozenset[str]:
+    """Name what a rule may read of its own: what no other rule records."""
+    alone = _recurs(rule) and len(makers[str(rule.record)]) == 1
+    return frozenset({str(rule.record)}) if alone else frozenset()
+
+
+def _evaluate_recurrent(
+    api: PrometheusApi, rules: Sequence[WrittenRule], tape: Tape, kept: Sequence[Series]
+) -> Sequence[Series]:
+    made = {rule.record for rule in rules}
+    read = frozenset[str]().union(*(_reads(rule) for rule in rules)) - made
+    return evaluate_stepwise(api, rules, tape, [each for each in kept if each.name in read])
 
 
 def _sees_alerts(rule: WrittenRule, makers: Mapping[str, Sequence[WrittenRule]]) -> bool:
@@ -236,6 +268,7 @@ def _open_prometheus(tools: Tools, directory: Path, tape: Tape) -> Iterator[Prom
                 f"--storage.tsdb.retention.time={FOREVER}",
                 "--query.max-samples=500000000",
                 "--query.timeout=5m",
+                RECEIVE_FLAG,
             ],
         )
         yield PrometheusApi(started.url, timeout=_PATIENCE_S)

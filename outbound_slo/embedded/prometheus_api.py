@@ -66,6 +66,16 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """A group's last evaluation: when it began (ISO 8601), and how many seconds it took."""
+
+    group: str
+    rules: int
+    at: str
+    duration_s: float
+
+
+@dataclass(frozen=True)
 class Target:
     """A scrape target; `error` is what its last scrape failed with, empty if it did not."""
 
@@ -136,6 +146,18 @@ class PrometheusApi:
             )
             for group in self._api.get("/api/v1/rules")["data"]["groups"]
             for rule in group["rules"]
+        ]
+
+    def evaluations(self) -> list[Evaluation]:
+        """Tell of each group's last evaluation, in the order of their files."""
+        return [
+            Evaluation(
+                group=group["name"],
+                rules=len(group["rules"]),
+                at=group["lastEvaluation"],
+                duration_s=float(group["evaluationTime"]),
+            )
+            for group in self._api.get("/api/v1/rules")["data"]["groups"]
         ]
 
     def targets(self) -> list[Target]:

@@ -405,7 +405,7 @@ QUERY_LAST_SUCCESS = Metric(
 )  # fmt: skip
 QUERY_ERRORS = Metric(
     "outbound_exporter_query_errors_total", _C,
-    "Failed runs by reason: timeout, permission, schema, connection, cardinality, data or "
+    "Failed runs by reason: timeout, permission, schema, connection, cardinality, data, "
     "corruption.",
     ("pack", "query", "reason"), _EXP, "house",
 )  # fmt: skip

@@ -394,3 +394,38 @@ def test_an_alert_without_a_rule_or_a_case_is_refused(
 
     assert isinstance(told.exception, UserMistake)
     assert mistake in str(told.exception)
+
+
+def test_check_takes_rules_on_metrics_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    rule = {"record": "shop:carts", "expr": "sum by (country) (shop_carts)"}
+    document = {"groups": [{"name": "g", "rules": [rule]}]}
+    (tmp_path / "rules/r.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    case = {"promql_expr_test": [{"expr": "shop:carts", "eval_time": "1m", "exp_samples": []}]}
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/t.yml").write_text(
+        yaml.safe_dump({"rule_files": ["../rules/r.yml"], "tests": [case]}), encoding="utf-8"
+    )
+    extra = {"metrics": {"shop_carts": {"kind": "gauge", "labels": ["country"]}}}
+    (tmp_path / "m.yml").write_text(yaml.safe_dump(extra), encoding="utf-8")
+    given = ("check", "--rules", str(tmp_path / "rules"), "--tests", str(tmp_path / "tests"))
+
+    refused = run(*given)
+    told = run(*given, "--extra-metrics", str(tmp_path / "m.yml"))
+
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "r.yml: shop:carts: no metric shop_carts in vocabulary/metrics.py, and no rule records it\n"
+    )
+    assert (told.exit_code, told.stdout) == (0, "1 rule files are sound and tested.\n")
+
+
+def test_check_names_an_inhibition_that_is_about_no_alert(rules: Path) -> None:
+    file = rules / "alertmanager.yml"
+    text = file.read_text("utf-8").replace('alertname="OutboundOutage"', 'alertname="Outage"')
+    file.write_text(text, encoding="utf-8")
+
+    told = run("check", "--rules", str(rules))
+
+    assert told.exit_code == 1
+    assert 'its source_matchers match no alert: alertname="Outage"' in told.stderr

@@ -38,6 +38,9 @@ groups:
       - {record: 'g:sum', expr: 'sum by (a) (g)'}
       - {record: 'g:high', expr: 'g:sum > 3', labels: {kind: high}}
       - {record: 'c:2m', expr: 'c - min_over_time(c[2m])'}
+      - {record: 'g:kept', expr: 'g:sum or last_over_time(g:kept[1m])'}
+      - {record: 'c:first', expr: 'c unless on (a) last_over_time(c:first[3m])'}
+      - {record: 'g:since', expr: 'last_over_time(g:since[1m]) and g > 2 or (g > 2) * 0 + time()'}
       - {alert: AtOnce, expr: 'g:high', labels: {severity: critical}}
       - {alert: Waits, expr: 'g > 2', for: 45s}
       - {alert: Keeps, expr: 'g > 4', keep_firing_for: 1m}
@@ -46,6 +49,9 @@ groups:
       - {alert: Counts, expr: 'sum by (a) (increase(c[3m])) > 20'}
       - {alert: Falls, expr: 'c:2m < 8 and on (a) g:high', for: 30s}
       - {alert: Offset, expr: 'c - c offset 5m > 50'}
+      - {alert: Kept, expr: 'g:kept > 3 unless on (a) g:sum'}
+      - {alert: First, expr: 'c - on (a) c:first > 10'}
+      - {alert: Since, expr: 'time() - g:since > 60'}
       - {alert: OnTheHour, expr: 'g > 1 and on () (minute() < 10)', for: 30s}
       - alert: Lasting
         expr: 'max by (a) (ALERTS{alertname="Waits",alertstate="firing"}) > 0'
@@ -106,6 +112,7 @@ def test_stage_one_says_what_promtools_clock_says(
 
     names = {dict(labels)["alertname"] for labels in expected}
     assert names >= {"AtOnce", "Waits", "Keeps", "Both", "Counts", "Falls", "OnTheHour", "Lasting"}
+    assert names >= {"Kept", "First", "Since"}
     assert by_instant(firings, tape) == expected
 
 
@@ -120,14 +127,35 @@ def test_stage_one_says_the_same_of_our_own_rules(tmp_path: Path, prometheus_too
     assert by_instant(firings, tape) == expected
 
 
-def test_a_rule_that_depends_on_itself_is_refused() -> None:
+@pytest.mark.parametrize("expression", ["x:a offset 1m", "x:b or x:a"])
+def test_a_rule_that_depends_on_itself_by_way_of_another_is_refused(expression: str) -> None:
     rules = [
         WrittenRule("f.yml", {"record": "x:a", "expr": "x:b + 1"}),
-        WrittenRule("f.yml", {"record": "x:b", "expr": "x:a offset 1m"}),
+        WrittenRule("f.yml", {"record": "x:b", "expr": expression}),
     ]
 
     with pytest.raises(UserMistake, match=r"f\.yml: x:a depends on itself"):
         list(layer_rules(rules))
+
+
+def test_two_rules_of_one_name_may_not_read_it() -> None:
+    rules = [
+        WrittenRule("f.yml", {"record": "x:a", "expr": "last_over_time(x:a[5m]) or y"}),
+        WrittenRule("f.yml", {"record": "x:a", "expr": "z"}),
+    ]
+
+    with pytest.raises(UserMistake, match=r"f\.yml: x:a depends on itself"):
+        list(layer_rules(rules))
+
+
+def test_a_rule_may_read_what_it_recorded_before_and_others_come_after_it() -> None:
+    reader = WrittenRule("f.yml", {"record": "x:c", "expr": "x:a + 1"})
+    keeper = WrittenRule("f.yml", {"record": "x:a", "expr": "y or last_over_time(x:a[5m])"})
+
+    assert list(layer_rules([reader, keeper])) == [[keeper], [reader]]
+
+
+def test_what_is_asked_of_outside_leaves_out_what_rules_make() -> None:
     assert metrics_read([WrittenRule("f", {"record": "x:a", "expr": "y + ALERTS"})]) == {"y"}
 
 

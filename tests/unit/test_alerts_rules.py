@@ -153,7 +153,7 @@ def test_a_demonstration_scales_for_windows_and_ages_but_no_promise_to_people() 
 
 def test_scale_changes_times_only() -> None:
     def without_times(timing: Timing) -> list[str]:
-        times = r"\[\d.*?]|offset \w+|vector\(\d+\)|bool \d+|> \d+\n|> \d+$"
+        times = r"\[\d.*?]|offset \w+|vector\(\d+\)|bool \d+|>=? \d+(?:\n|$)"
         return [re.sub(times, "", each["expr"]).strip() for each in rules_at(timing)]
 
     assert without_times(Timing(20)) == without_times(Timing())
