@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from alerts.mutated_expressions import change_expression
@@ -20,14 +21,14 @@ class Mutant:
     Attributes:
         key: Its stable name: rule, kind of change, what was there and what is there now.
         name: The alert or the recorded series.
-        position: Which of the rules of that name, from 0.
+        original: The rule before the change.
         document: The rule after the change.
 
     """
 
     key: str
     name: str
-    position: int
+    original: Mapping[str, Any]
     document: Mapping[str, Any]
 
 
@@ -38,7 +39,7 @@ def name_of(rule: WrittenRule) -> str:
 
 def make_mutants(rules: Sequence[WrittenRule]) -> Iterator[Mutant]:
     """Make all mutants of the rules of one name, such as an alert's tiers; each key is unique."""
-    for position, rule in enumerate(rules):
+    for rule in rules:
         place = f"{name_of(rule)}{_tell_apart(rule, rules)}"
         seen = Counter[str]()
         for kind, before, after, document in _change_rule(rule.document):
@@ -46,13 +47,15 @@ def make_mutants(rules: Sequence[WrittenRule]) -> Iterator[Mutant]:
             key = f"{place} {kind}: {told}"
             seen[key] += 1
             numbered = key if seen[key] == 1 else f"{key} ({seen[key]})"
-            yield Mutant(numbered, name_of(rule), position, document)
+            yield Mutant(numbered, name_of(rule), rule.document, document)
 
 
 def _tell_apart(rule: WrittenRule, rules: Sequence[WrittenRule]) -> str:
-    """Write the labels in which rules of one name differ, those of an alert by its tier."""
+    """Write the labels in which rules of one name differ, an alert's tier, or else the file."""
     if len(rules) == 1:
         return ""
+    if any(each.labels == rule.labels for each in rules if each is not rule):
+        return f"[{Path(rule.file).stem}]"
     if rule.alert and "tier" in rule.labels:
         return f"[{rule.labels['tier']}]"
     return "[" + ",".join(f"{label}={text}" for label, text in sorted(rule.labels.items())) + "]"

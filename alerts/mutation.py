@@ -27,6 +27,8 @@ TIMEOUT_S: Final = 120.0
 
 _PROGRAM: Final = "promtool"
 _TOGETHER: Final = 40
+# About twenty seconds of a processor: a story of thirty days has fewer mutants at once.
+_EVALUATIONS_TOGETHER: Final = 60_000
 # promtool lives for a second: to collect its garbage less often saves a fifth of its time.
 _COLLECT_SELDOM: Final = {"GOGC": "400"}
 _RULE_FAILED: Final = "    rule: "
@@ -168,7 +170,9 @@ class _Runner:
                 for number, complaint in self._parse(directory, batch).items():
                     verdicts[number] = Verdict(alive.pop(number), Fate.INVALID, complaint)
             for bench in subject.benches:
-                for batch in _batches(alive):
+                there = {number: each for number, each in alive.items() if bench.holds(each)}
+                fitting = max(_EVALUATIONS_TOGETHER // bench.cost_of(subject.name), 1)
+                for batch in _batches(there, min(_TOGETHER, fitting)):
                     for number, verdict in self._run_case(directory, bench, batch).items():
                         verdicts[number] = verdict
                         del alive[number]
@@ -240,9 +244,9 @@ def _say(told: _Told) -> str:
     return "promtool took too long" if told.words is None else " ".join(told.words.split())
 
 
-def _batches(mutants: Mapping[int, Mutant]) -> Iterator[dict[int, Mutant]]:
+def _batches(mutants: Mapping[int, Mutant], size: int = _TOGETHER) -> Iterator[dict[int, Mutant]]:
     waiting = iter(list(mutants.items()))
-    while batch := dict(islice(waiting, _TOGETHER)):
+    while batch := dict(islice(waiting, size)):
         yield batch
 
 

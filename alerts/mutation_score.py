@@ -67,13 +67,18 @@ def rate(outcomes: Iterable[Outcome]) -> float:
 
 def digest_subject(subject: Subject) -> str:
     """Sum up all that the outcome of a name depends on, the changes that we make included."""
-    benches = [
-        {
-            "case": [bench.case.file.name, bench.case.header, bench.case.body],
-            "rules": [rule.document for rule in bench.rules_for(subject.name)],
-        }
+    # In an order that does not depend on which case is tried first.
+    benches = sorted(
+        json.dumps(
+            {
+                "case": [bench.case.file.name, bench.case.header, bench.case.body],
+                "rules": [rule.document for rule in bench.rules_for(subject.name)],
+            },
+            sort_keys=True,
+            default=str,
+        )
         for bench in subject.benches
-    ]
+    )
     mutants = [[mutant.key, mutant.document] for mutant in make_mutants(subject.rules)]
     told = json.dumps([_FORMAT, mutants, benches], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -15,11 +15,13 @@ from alerts.cases import Case
 from alerts.expressions import read_expression
 from alerts.mutants import Mutant, name_of
 from alerts.rule_files import WrittenRule
+from alerts.timing import parse_duration
 
 CONTROL: Final = 0
 """Number of the copy without a change."""
 
 _ASSERTIONS: Final = ("alert_rule_test", "promql_expr_test")
+_PROMTOOLS_INTERVAL: Final = "1m"
 _SUFFIX: Final = "_mutant"
 _NUMBER: Final = re.compile(rf"{_SUFFIX}(\d+)\b")
 # Alerts are series too, and whoever reads them all would read every mutant's.
@@ -70,7 +72,8 @@ class Bench:
     @cached_property
     def is_shared(self) -> bool:
         """Whether mutants can stand side by side: nothing reads alerts without naming them."""
-        if any(_ALERT_SERIES & read for read in self._reads.values()):
+        judged = self.upstream(frozenset[str]().union(*(names for _, _, names in self._assertions)))
+        if any(_ALERT_SERIES & self._reads[name] for name in judged):
             return False
         asked = [str(assertion.get("expr", "")) for _, assertion, _ in self._assertions]
         selected = [matchers for text in asked for matchers in _SELECTED_ALERTS.findall(text)]
@@ -91,10 +94,23 @@ class Bench:
         named = frozenset[str]().union(*(names for _, _, names in self._assertions))
         return self.upstream(named) if self.is_shared else frozenset(self._reads)
 
+    @cached_property
+    def _evaluations(self) -> int:
+        """How often the case evaluates its rules: until its last assertion."""
+        asked = [str(assertion.get("eval_time", "0s")) for _, assertion, _ in self._assertions]
+        last_s = max((parse_duration(text) for text in asked if text != "0"), default=0.0)
+        interval = str(self.case.header.get("evaluation_interval") or _PROMTOOLS_INTERVAL)
+        return int(last_s / parse_duration(interval)) + 1
+
+    def holds(self, mutant: Mutant) -> bool:
+        """Tell whether the case loads the rule that was changed; others may have its name too."""
+        return any(mutant.original == rule.document for rule in self.rules)
+
     def cost_of(self, name: str) -> int:
-        """Tell how many rules a mutant of this name has to have copied here."""
+        """Count the evaluations of rules that a mutant of this name takes here."""
         touched = self._touched_by(name)
-        return len(self._needed_for(touched) & touched) if self.is_shared else len(self.rules)
+        copied = self._needed_for(touched) & touched if self.is_shared else self._reads.keys()
+        return self._evaluations * max(sum(name_of(rule) in copied for rule in self.rules), 1)
 
     def rules_for(self, name: str) -> Sequence[WrittenRule]:
         """Give the rules on which the case's judgement of this name depends."""
@@ -120,13 +136,13 @@ class Bench:
         ]
         needed = self._needed_for(touched)
         rules: list[Mapping[str, Any]] = []
-        for rule, position in _with_positions(self.rules):
+        for rule in self.rules:
             if name_of(rule) not in needed:
                 continue
             rules.append(rule.document)
             if name_of(rule) in touched:
                 rules += [
-                    _rename(_mutated(rule, position, mutants.get(number)), touched, number)
+                    _rename(_mutated(rule, mutants.get(number)), touched, number)
                     for number in (CONTROL, *mutants)
                 ]
         copies: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in _ASSERTIONS}
@@ -136,7 +152,7 @@ class Bench:
 
     def write_alone(self, mutant: Mutant | None) -> "WrittenBench":
         """Write all rules and the case as it is, with one rule changed; None: with none."""
-        rules = [_mutated(rule, position, mutant) for rule, position in _with_positions(self.rules)]
+        rules = [_mutated(rule, mutant) for rule in self.rules]
         return self._write(rules, {})
 
     def _write(
@@ -178,19 +194,8 @@ def numbers_in(text: str) -> frozenset[int]:
     return frozenset(int(number) for number in _NUMBER.findall(text))
 
 
-def _with_positions(rules: Sequence[WrittenRule]) -> Iterable[tuple[WrittenRule, int]]:
-    """Give each rule with its place among those of its name."""
-    seen: dict[str, int] = {}
-    for rule in rules:
-        position = seen.get(name_of(rule), 0)
-        seen[name_of(rule)] = position + 1
-        yield rule, position
-
-
-def _mutated(rule: WrittenRule, position: int, mutant: Mutant | None) -> Mapping[str, Any]:
-    if mutant and (mutant.name, mutant.position) == (name_of(rule), position):
-        return mutant.document
-    return rule.document
+def _mutated(rule: WrittenRule, mutant: Mutant | None) -> Mapping[str, Any]:
+    return mutant.document if mutant and mutant.original == rule.document else rule.document
 
 
 def _rename(part: Mapping[str, Any], names: Iterable[str], number: int) -> Mapping[str, Any]:

@@ -13,6 +13,19 @@ _RIGHTS = (
     ("SELECT", ("outbound_pause",)),
     ("SELECT, INSERT, UPDATE, DELETE", ("outbound_sender", "outbound_operation_row")),
     ("SELECT, INSERT, UPDATE", ("outbound_operation",)),
+    # What a claim looks up before it lets a message go.
+    (
+        "SELECT",
+        (
+            "whatsapp_provider_config",
+            "consentement",
+            "contact_preferences",
+            "whatsapp_session_window",
+            "provider_webhook_health",
+        ),
+    ),
+    ("SELECT, UPDATE", ("whatsapp_rate_limit",)),
+    ("SELECT, INSERT, UPDATE, DELETE", ("outbound_idle_sender",)),
 )
 
 

@@ -38,8 +38,9 @@ def compared_numbers(objective: Objective) -> frozenset[float]:
 
 def _burn(objective: Objective, tier: BurnTier) -> Alert:
     chosen = f'{{slo="{objective.name}",sli="{tier.sli(objective)}"}}'
+    # `and` compares all labels, so that what is chosen first is chosen for all.
     long, short, events = (
-        f"${recorded_constant(kind, window)}{chosen}"
+        f"${recorded_constant(kind, window)}"
         for kind, window in (("RATIO", tier.long), ("RATIO", tier.short), ("EVENTS", tier.long))
     )
     line = f"{tier.bad_share(objective):.10g}"
@@ -52,7 +53,7 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
         tier=tier.tier,
         lines={"line": replace(tier.line, value=tier.factor(objective))},
         expression=f"""\
-{long} > {line}
+{long}{chosen} > {line}
   and {short} > {line}
   and {events} >= {tier.minimum(objective)}""",
         summary=f"{_name(objective)}: {_SHARE} of events within {tier.long} were bad",
@@ -68,7 +69,7 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
 
 def _spent(objective: Objective) -> Alert:
     # A budget of less than one failure is no budget: the same minimum as for the slowest tier.
-    events = f'$SLO_EVENTS_PERIOD{{slo="{objective.name}",sli="{BUDGET_SLI}"}}'
+    events = f'$SLO_EVENTS_PERIOD{{sli="{BUDGET_SLI}"}}'
     return Alert(
         name=AlertName.ERROR_BUDGET_SPENT,
         family=Family.BUDGET,
@@ -92,7 +93,7 @@ $SLO_REMAINING{{slo="{objective.name}"}} <= $line
 def _few(objective: Objective) -> Alert:
     chosen = f'{{slo="{objective.name}",sli="{BUDGET_SLI}"}}'
     bad, lately, events = (
-        f"${recorded_constant(kind, window)}{chosen}"
+        f"${recorded_constant(kind, window)}"
         for kind, window in (
             ("BAD", SLOWEST.long), ("BAD", SLOWEST.short), ("EVENTS", SLOWEST.long),
         )
@@ -105,7 +106,7 @@ def _few(objective: Objective) -> Alert:
         channel=fixed_labels(objective).get("channel"),
         lines={"line": t.ALERT_FEW_FAIL},
         expression=f"""\
-{bad} >= $line
+{bad}{chosen} >= $line
   and {lately} > 0
   and {events} < {SLOWEST.minimum(objective)}""",
         summary=f"{_name(objective)}: {_COUNT} bad events within {SLOWEST.long}, of few",

@@ -14,6 +14,7 @@ from alerts.cases import read_cases
 from alerts.commands import app
 from alerts.mutants import Mutant, make_mutants
 from alerts.mutation import Fate, Subject, find_subjects, judge_copies, run_subjects
+from alerts.mutation_score import digest_subject
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -124,7 +125,7 @@ def test_a_mutant_that_changes_nothing_survives_the_strongest_tests(
     rules: Path, tmp_path: Path, prometheus_tools: Tools
 ) -> None:
     subject = find(rules, write_tests(tmp_path, STRONG))["Many"]
-    nothing = Mutant("Many nothing", "Many", 0, subject.rules[0].document)
+    nothing = Mutant("Many nothing", "Many", subject.rules[0].document, subject.rules[0].document)
     wrong = next(make_mutants(subject.rules))
 
     verdicts = judge_copies(prometheus_tools, subject, [nothing, wrong])
@@ -157,11 +158,11 @@ def test_what_is_no_promql_is_told_from_what_is_noticed(
     subject = find(rules, write_tests(tmp_path, STRONG))["Many"]
     document = subject.rules[0].document
     mutants = [
-        Mutant("broken", "Many", 0, {**document, "expr": "many:sum > > 5"}),
+        Mutant("broken", "Many", document, {**document, "expr": "many:sum > > 5"}),
         # One that fails when it is evaluated ends promtool's case: the others still have theirs.
-        Mutant("failing", "Many", 0, {**document, "expr": "many + on () many > 5"}),
-        Mutant("never", "Many", 0, {**document, "expr": "many:sum > 500"}),
-        Mutant("nothing", "Many", 0, document),
+        Mutant("failing", "Many", document, {**document, "expr": "many + on () many > 5"}),
+        Mutant("never", "Many", document, {**document, "expr": "many:sum > 500"}),
+        Mutant("nothing", "Many", document, document),
     ]
 
     verdicts = judge_copies(prometheus_tools, subject, mutants)
@@ -271,6 +272,20 @@ def test_a_ledger_spares_what_has_not_changed(rules: Path, tmp_path: Path) -> No
     assert again["reused"] == 0
 
 
+def test_a_digest_changes_with_rules_and_cases_and_not_with_their_order(
+    rules: Path, tmp_path: Path
+) -> None:
+    def digest(stories: Sequence[dict[str, Any]]) -> str:
+        return digest_subject(find(rules, write_tests(tmp_path, stories))["Many"])
+
+    first = digest(STRONG)
+
+    assert digest(STRONG) == digest(STRONG[::-1]) == first
+    assert digest(STRONG[1:]) != first
+    write_rules(tmp_path, [{**RULES[0], "expr": "max(many)"}, RULES[1]])
+    assert digest(STRONG) != first
+
+
 def test_only_what_changed_since_a_revision_is_run(rules: Path, tmp_path: Path) -> None:
     tests = write_tests(tmp_path, STRONG)
     git(tmp_path, "init", "-q")
@@ -331,9 +346,9 @@ def test_a_mutant_that_ends_a_case_early_does_not_save_the_others(
     subject = find(rules, write_tests(tmp_path, two))["Many"]
     document = subject.rules[0].document
     mutants = [
-        Mutant("failing", "Many", 0, {**document, "expr": "many + on () many > 5"}),
-        Mutant("never", "Many", 0, {**document, "expr": "many:sum > 500"}),
-        Mutant("nothing", "Many", 0, document),
+        Mutant("failing", "Many", document, {**document, "expr": "many + on () many > 5"}),
+        Mutant("never", "Many", document, {**document, "expr": "many:sum > 500"}),
+        Mutant("nothing", "Many", document, document),
     ]
 
     verdicts = judge_copies(prometheus_tools, subject, mutants)

@@ -88,7 +88,12 @@ def test_a_sender_does_not_start_where_its_role_may_not_write(database: str, rig
         try:
             tables = "outbound_message, outbound_attempt, provider_webhook"
             owner.execute(f"GRANT {rights} ON {tables} TO {role}".encode())
-            more = "outbound_pause, outbound_sender, outbound_operation_row, outbound_operation"
+            more = (
+                "outbound_pause, outbound_sender, outbound_operation_row, outbound_operation,"
+                " whatsapp_provider_config, consentement, contact_preferences,"
+                " whatsapp_session_window, provider_webhook_health, whatsapp_rate_limit,"
+                " outbound_idle_sender"
+            )
             owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {more} TO {role}".encode())
             with pytest.raises(UserMistake, match=f"{role} may not {right} in outbound_message"):
                 check_database(make_conninfo(database, user=role))

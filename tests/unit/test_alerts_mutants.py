@@ -204,6 +204,14 @@ def test_mutants_stand_alone_where_somebody_reads_alerts_without_naming_them(
     assert story.is_shared is shared
 
 
+def test_what_a_case_costs_is_how_often_it_evaluates_what_it_has_to_copy() -> None:
+    case = bench(*CHAIN, promql_expr_test=[MANY, {**MANY, "eval_time": "10m"}])
+
+    # Every 15 s for ten minutes: the alert alone, or the two recordings before it as well.
+    assert case.cost_of("Many") == 41
+    assert case.cost_of("a:sum") == 3 * 41
+
+
 def test_a_number_is_found_again_in_what_promtool_says() -> None:
     marked = mark({12: next(make_mutants([alert()]))})
 
