@@ -93,6 +93,9 @@ bench-exporter-faults: $(PEERS) ## What exporters show when the database fails; 
 bench-soak: $(INSTALLED) ## A million messages through one sender; ARGS="--messages N"
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
+bench-detection: $(INSTALLED) ## How soon alerts tell of an outage, beside burn rates alone; ARGS="--share 50"
+	@$(BIN)/python -m benchmarks.detection $(ARGS)
+
 incidents: $(INSTALLED) ## The runbooks' incidents and a healthy week, replayed on the rules; ARGS="--only quota"
 	@$(BIN)/outbound-slo alerts incidents --quiet-days 7 $(ARGS)
 

@@ -115,10 +115,15 @@ def _silence_tickets_of_family() -> dict[str, Any]:
 
 def _silence_symptoms() -> Iterator[dict[str, Any]]:
     whatsapp = any_of("channel", [Channel.WHATSAPP.label, ALL_CHANNELS])
-    # What is large enough for level 2 or 3 asks for decisions of its own and comes through. The
-    # exporter's own budget is nobody's symptom.
+    # What is large enough for level 2 or 3 asks for decisions of its own and comes through.
     symptoms = [
-        any_of("family", SYMPTOMS),
+        any_of("family", [each for each in SYMPTOMS if each is not Family.BUDGET]),
+        equals("level", Level.L1),
+    ]
+    # A budget is spent all the same: its tickets come through. The exporter's is nobody's symptom.
+    burning = [
+        equals("family", Family.BUDGET),
+        equals("severity", Severity.CRITICAL),
         equals("level", Level.L1),
         f'slo!="{Slo.EXPORTER_AVAILABILITY}"',
     ]
@@ -129,7 +134,7 @@ def _silence_symptoms() -> Iterator[dict[str, Any]]:
         (AlertName.WORKER_INACTIVE, []),
     ):
         source = [equals("alertname", cause), equals("severity", Severity.CRITICAL)]
-        for targets in (symptoms, lasting):
+        for targets in (symptoms, burning, lasting):
             yield {"source_matchers": [*source], "target_matchers": [*targets, *scope]}
 
 

@@ -4,7 +4,7 @@ A worker that idles, or none at all, is no trouble while nothing is due. A pause
 is due on purpose; whether it was forgotten is an alert of its own.
 """
 
-from alerts.rule import OUTLAST_S, Alert, RuleGroup
+from alerts.rule import Alert, RuleGroup
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family, Level, Priority, Slo
 
@@ -50,7 +50,6 @@ time() - max($SENDER_SEEN_AT) > $line
         "The last sender died or lost the database without signing off, and messages are due. "
         "Its messages in flight are taken back by the next sender that starts."
     ),
-    keep_firing_s=OUTLAST_S,
 )
 
 _PAUSE_LASTING = tuple(

@@ -70,7 +70,7 @@ INCIDENTS: Final = (
         pages=frozenset({A.OUTAGE}),
         allowed=frozenset({A.TOTAL_QUEUE_BACKUP}) | _LASTING,
         told_to=_L2,
-        within_s=3 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "whatsapp-down",
@@ -82,7 +82,7 @@ INCIDENTS: Final = (
         allowed=_FAILING | _BACKLOG | _LASTING,
         told_to=_L2,
         most_pages=1,
-        within_s=3 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "one-code",
@@ -134,7 +134,7 @@ INCIDENTS: Final = (
         45 * _MINUTE,
         _always(replace(HEALTHY, believed=0.02)),
         tickets=frozenset({A.SIGNATURE_FAILURES}),
-        within_s=4 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "forged-webhooks",
@@ -243,7 +243,7 @@ INCIDENTS: Final = (
         pages=frozenset({A.PROVIDER_DOWN}),
         allowed=_FAILING | _LASTING,
         most_pages=1,
-        within_s=3 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "exporter-dead",
@@ -254,7 +254,7 @@ INCIDENTS: Final = (
         pages=frozenset({A.EXPORTER_DOWN}),
         allowed=_LASTING,
         most_pages=1,
-        within_s=3 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "exporter-stale",
@@ -265,7 +265,7 @@ INCIDENTS: Final = (
         pages=frozenset({A.EXPORTER_STALE}),
         allowed=_LASTING,
         most_pages=1,
-        within_s=4 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
     Incident(
         "corruption",
@@ -277,7 +277,7 @@ INCIDENTS: Final = (
         allowed=_LASTING,
         told_to=_L2,
         most_pages=1,
-        within_s=3 * _MINUTE,
+        within_s=5 * _MINUTE,
     ),
 )
 """All incidents, worst first."""

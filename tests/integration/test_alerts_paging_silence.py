@@ -97,6 +97,11 @@ SILENCED = [
         labels_of(AlertName.QUEUE_BACKUP, 3),
     ),
     (
+        "an outage has called level 2, which need not hear again that no sender works",
+        labels_of(AlertName.OUTAGE, 2),
+        {**lasting(AlertName.WORKER_INACTIVE, "worker", channel="all"), "level": "L2"},
+    ),
+    (
         "dead letters of WhatsApp explain the same tier of the total",
         labels_of(AlertName.DLQ_OVERFLOW, 2),
         labels_of(AlertName.TOTAL_DLQ_OVERFLOW, 2),
@@ -163,6 +168,11 @@ HEARD = [
         "an outage that lasts is told",
         labels_of(AlertName.OUTAGE),
         lasting(AlertName.OUTAGE, "provider", 3, channel="all"),
+    ),
+    (
+        "an outage does not keep level 3 from hearing that no sender works",
+        labels_of(AlertName.OUTAGE, 2),
+        {**lasting(AlertName.WORKER_INACTIVE, "worker", 2, channel="all"), "level": "L3"},
     ),
     (
         "a page that lasts does not silence another one that lasts",

@@ -9,7 +9,7 @@ import yaml
 from alerts.catalogue.objectives import NUMBERS, OBJECTIVES
 from alerts.generator import render_rules
 from alerts.lint import lint_rules
-from alerts.objectives.alarms import compared_numbers
+from alerts.objectives.alarms import build_alerts, compared_numbers
 from alerts.objectives.burn import BURN_TIERS, count_minimum
 from alerts.objectives.documents import SLOS, read_objectives
 from alerts.objectives.groups import build_groups
@@ -18,7 +18,7 @@ from alerts.objectives.spec import Counted, Fresh, Timed
 from alerts.rule_files import WrittenRule
 from alerts.timing import DAY, Timing
 from outbound_slo.vocabulary import thresholds as t
-from outbound_slo.vocabulary.alerts import Slo
+from outbound_slo.vocabulary.alerts import Priority, Slo
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 BY_NAME = {objective.name: objective for objective in OBJECTIVES}
@@ -73,6 +73,21 @@ def test_the_promises_are_those_of_the_table() -> None:
     assert exporter.budget.younger_than_s == t.ALERT_SNAPSHOT_AGE.value
     assert isinstance(success.fast, Counted)
     assert success.fast.counter.name == "outbound_attempts_total"
+
+
+def test_what_another_alert_pages_for_at_once_is_a_ticket_of_its_budget() -> None:
+    severities = {
+        name: {alert.tier: alert.priority for alert in build_alerts(objective) if alert.tier > 2}
+        for name, objective in BY_NAME.items()
+    }
+
+    ticket, page = {3: Priority.P2, 4: Priority.P2}, {3: Priority.P1, 4: Priority.P1}
+    assert severities == {
+        Slo.SEND_SUCCESS: page,
+        Slo.DELIVERY_LATENCY: page,
+        Slo.SEND_LATENCY: ticket,
+        Slo.EXPORTER_AVAILABILITY: ticket,
+    }
 
 
 def test_five_failures_among_the_minimum_reach_the_line_and_do_not_cross_it() -> None:
