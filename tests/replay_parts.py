@@ -19,17 +19,25 @@ FIRING = 'ALERTS{alertstate="firing"}'
 
 
 def ask_promtool(
-    tools: Tools, directory: Path, rule_files: Sequence[Path], tape: Tape, expression: str = FIRING
+    tools: Tools,
+    directory: Path,
+    rule_files: Sequence[Path],
+    tape: Tape,
+    expression: str = FIRING,
+    *,
+    order: Sequence[str] = (),
 ) -> dict[tuple[tuple[str, str], ...], list[int]]:
     """Ask promtool at which instants an expression has which series, by making it complain.
 
-    Its clock starts at zero, so must the tape. Series that end are marked as stale.
+    Its clock starts at zero, so must the tape. Series that end are marked as stale. `order` names
+    the groups in the order in which they are evaluated at each instant.
     """
     assert tape.start_s == 0
     step = f"{tape.step_s}s"
     document = {
         "rule_files": [str(path) for path in rule_files],
         "evaluation_interval": step,
+        "group_eval_order": list(order),
         "tests": [
             {
                 "interval": step,

@@ -79,7 +79,7 @@ def tell(after_s: float, alert: str, receiver: str = "page-l2") -> Notification:
         ([tell(311, "OutboundOutage")], "late: 300 s allowed"),
         ([tell(-15, "OutboundOutage")], "not detected"),
         ([tell(300, "OutboundOutage", "tickets")], "not detected"),
-        ([tell(300, "WhatsAppProviderDown")], "not detected"),
+        ([tell(300, "WhatsAppProviderDown", "tickets")], "not detected"),
         ([], "not detected"),
         ([tell(100, "OutboundOutage"), tell(310, "Stray")], "wrong page: Stray"),
         ([tell(100, "OutboundOutage"), tell(310, "Stray", "tickets")], ""),
