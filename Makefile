@@ -10,6 +10,8 @@ WORKERS ?= 4
 # The longest tests go first, and a worker without any left takes over from another's end.
 TOGETHER = -n $(WORKERS) --dist worksteal tests/faults tests/integration tests/unit
 FAULT_TABLE ?= fault-table.md
+# Rules changed since this revision are mutated by `make test`; SINCE=origin/main for a branch.
+SINCE ?= HEAD
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -54,7 +56,7 @@ check: static unit ## Linters, types, import layers, generated files, unit tests
 
 # Outcomes of rules and tests that are as they were come from the ledger.
 mutate-changed: $(INSTALLED)
-	$(BIN)/outbound-slo alerts mutate --ledger alerts/mutation.json
+	$(BIN)/outbound-slo alerts mutate --changed $(SINCE)
 
 mutate: $(INSTALLED) ## Change every alert rule in every way and see whether its tests notice
 	$(BIN)/outbound-slo alerts mutate --ledger alerts/mutation.json --fresh --save $(ARGS)

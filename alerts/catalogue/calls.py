@@ -4,10 +4,13 @@ These are metrics of the senders' own processes. Each has a breaker of its own; 
 as its worst sender says.
 """
 
+from alerts.links import TraceSearch
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority, Slo
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.statuses import MessageStatus
 
 _RECORDINGS = (
     # Half-open is not closed: 1, 2, 1 is one trouble that lasts, not three changes.
@@ -44,6 +47,7 @@ sum by (channel) ($BREAKER_HOLDS) > $line
         '{{ $labels.channel }}: {{ $value | printf "%.0f" }} senders hold their calls back '
         "(circuit breaker)"
     ),
+    traces=TraceSearch(tags={Tag.ERROR: "true"}),
     description=(
         "At least one sender's breaker has not closed for three minutes, so its probes fail too. "
         "Messages wait and use up no attempts. Look at the provider and at the error codes."
@@ -73,6 +77,7 @@ $FAILURE_RATIO > $line
         "{{ $labels.channel }}: {{ $value | humanizePercentage }} of attempts have failed for ten "
         "minutes: take the channel out"
     ),
+    traces=TraceSearch(tags={Tag.ERROR: "true"}),
     description=(
         "More attempts fail than succeed. Pause the channel, so that messages keep their attempts "
         "for when the provider is back; urgent ones may take another channel."
@@ -91,6 +96,7 @@ _BREAKER_FLAPPING = Alert(
         '{{ $labels.channel }}: a circuit breaker closed {{ $value | printf "%.0f" }} times in '
         "half an hour"
     ),
+    traces=TraceSearch(tags={Tag.ERROR: "true"}),
     description=(
         "The probes succeed and the load that follows fails: the provider takes less than we "
         "send. Send more slowly; a limit per second is better than a breaker that comes and goes."
@@ -110,6 +116,11 @@ _PROVIDER_SLOW = tuple(
 $PROVIDER_CALL_P95 > $line
   and on (channel) $PROVIDER_CALL_5M >= $minimum""",
         summary="{{ $labels.channel }}: calls to the provider take {{ $value | humanizeDuration }}",
+        traces=TraceSearch(
+            SpanName.OUTBOUND_MESSAGE_PROCESS,
+            {Tag.STATUS: MessageStatus.SENT.value},
+            {Tag.MESSAGE_CHANNEL: "channel"},
+        ),
         description=(
             "Time from the request to the provider's answer, the slowest twentieth of the calls. "
             "Each sender makes a limited number of calls at once, so slow ones fill the queue."

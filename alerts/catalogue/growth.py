@@ -5,10 +5,13 @@ morning is no trouble. What grows here is what should have gone out: messages ar
 explains it.
 """
 
+from alerts.links import TraceSearch
 from alerts.rule import Alert, Recording, RuleGroup
 from outbound_slo.vocabulary import metrics as m
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority, Slo
+from outbound_slo.vocabulary.spans import SpanName, Tag
+from outbound_slo.vocabulary.statuses import MessageStatus
 
 # Who opted out or never consented makes a dead letter too, and nobody has anything to mend.
 _DEAD_UNWANTED = Recording(
@@ -65,6 +68,11 @@ $DEAD_UNWANTED - min_over_time($DEAD_UNWANTED[1h]) > $line
         summary=(
             '{{ $labels.channel }}: {{ $value | printf "%.0f" }} more dead letters within an hour'
         ),
+        traces=TraceSearch(
+            SpanName.OUTBOUND_MESSAGE_PROCESS,
+            {Tag.STATUS: MessageStatus.FAILED.value},
+            {Tag.MESSAGE_CHANNEL: "channel"},
+        ),
         description=(
             "Messages fail for good, and they are more than one in a hundred of those that end. "
             "Opt-outs and missing consents are not among them. Group them by error code."
@@ -93,6 +101,7 @@ max by (channel) ($RETRY_COUNT) > $line
         summary=(
             '{{ $labels.channel }}: {{ $value | printf "%.0f" }} messages wait for another attempt'
         ),
+        traces=TraceSearch(tags={Tag.ERROR: "true"}),
         description=(
             "More messages wait for another attempt than were accepted in 5 minutes, and attempts "
             "go on failing: most of the traffic is repetition. It costs rate limit and quota."

@@ -120,6 +120,11 @@ _WINDOW_CLOSED = tuple(
             '{{ $value | printf "%.0f" }} WhatsApp messages met a closed 24-hour window in ten '
             "minutes"
         ),
+        traces=TraceSearch(
+            SpanName.OUTBOUND_MESSAGE_PROCESS,
+            {Tag.STATUS: MessageStatus.FAILED.value},
+            {Tag.MESSAGE_CHANNEL: "channel"},
+        ),
         description=(
             "Free text to people who have not written for a day, without a template: these "
             "messages have failed. Either replies no longer reach us, or an application forgot "

@@ -193,7 +193,8 @@ def test_a_mutant_of_a_recording_has_its_own_copy_of_all_that_is_computed_from_i
         ({"alert": "Many", "expr": "a"}, 'ALERTS{tier="1"}', False),
         ({"alert": "Many", "expr": "a"}, "count(ALERTS)", False),
         ({"alert": "Many", "expr": "a"}, "a", True),
-        ({"alert": "Many", "expr": 'ALERTS{alertname="Other"}'}, "a", False),
+        ({"alert": "Many", "expr": 'ALERTS{alertname="Other"}'}, 'ALERTS{alertname="Many"}', False),
+        ({"alert": "Many", "expr": 'ALERTS{alertname="Other"}'}, "a", True),
     ],
 )
 def test_mutants_stand_alone_where_somebody_reads_alerts_without_naming_them(
@@ -210,6 +211,17 @@ def test_what_a_case_costs_is_how_often_it_evaluates_what_it_has_to_copy() -> No
     # Every 15 s for ten minutes: the alert alone, or the two recordings before it as well.
     assert case.cost_of("Many") == 41
     assert case.cost_of("a:sum") == 3 * 41
+
+
+def test_a_mutant_changes_the_rule_that_it_was_made_from_and_no_other_of_its_name() -> None:
+    mutant = next(make_mutants([alert()]))
+    other = bench({"alert": "Many", "expr": "b > 7"})
+
+    assert not other.holds(mutant)
+    assert [rule["expr"] for rule in other.write_alone(mutant).rules["groups"][0]["rules"]] == [
+        "b > 7"
+    ]
+    assert bench(dict(alert().document)).holds(mutant)
 
 
 def test_a_number_is_found_again_in_what_promtool_says() -> None:
