@@ -23,6 +23,7 @@ INSERT INTO whatsapp_session_window (org_id, phone_number) VALUES ('org', '+3361
 INSERT INTO consentement (org_id, recipient, channel, status)
 VALUES ('org', '+33611', 'WHATSAPP', 'GRANTED');
 INSERT INTO contact_preferences (wa_id, timezone) VALUES ('+33611', 'Europe/Paris');
+INSERT INTO outbound_watched_organisation (org_id) VALUES ('org');
 INSERT INTO recipient_wish VALUES ('org', 'WHATSAPP', '+33611', true, now(), 'webhook');
 INSERT INTO message (org_id, channel, from_address, body) VALUES ('org', 'WHATSAPP', '+33611', '');
 INSERT INTO provider_webhook (provider, body) VALUES ('whatsapp', '{"entry": []}');
