@@ -9,7 +9,8 @@ from alerts.detection import Pace, pages, reckon
 from alerts.pages import collect_tiers, read_page
 from alerts.rule import Alert, write_expression
 from alerts.timing import Timing
-from outbound_slo.vocabulary.alerts import ALIASES, AlertName
+from outbound_slo.vocabulary.alert_aliases import ALIASES
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.recoveries import RECOVERED_BY, RECOVERIES
 from outbound_slo.vocabulary.thresholds import Threshold

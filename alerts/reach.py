@@ -7,14 +7,11 @@ from typing import Final
 
 from alerts.catalogue import GROUPS
 from alerts.rule import Alert, Recording
-from alerts.timing import HOUR, MINUTE, SECOND
+from alerts.timing import parse_duration
 from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary.metrics import Metric, Origin
 
 _NAME: Final = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)")
-_DAY: Final = 24 * HOUR
-_UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": _DAY, "w": 7 * _DAY}
-_PART: Final = re.compile(r"(\d+)([smhdw])")
 _LOOK: Final = re.compile(r"(?:\[|\boffset\s+)((?:\d+[smhdw])+)")
 
 
@@ -66,4 +63,4 @@ def _measure(expression: str) -> float:
 
 def _windows_of(expression: str) -> Iterator[float]:
     for found in _LOOK.finditer(expression):
-        yield sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(found[1]))
+        yield parse_duration(found[1])

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from alerts.links import TraceSearch
-from alerts.timing import DAY, HOUR, MINUTE, SECOND, Timing
+from alerts.timing import MINUTE, Timing, parse_duration
 from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary.alerts import (
     EXPORTER_JOB,
@@ -103,7 +103,6 @@ _METRIC_NAMES: Final = {
 }
 _WINDOW: Final = re.compile(r"(?P<open>\[|\boffset )(?P<count>\d+)(?P<unit>[smhd])\b")
 _NUMBER: Final = re.compile(r"\b(?P<kind>seconds|age)\((?P<count>\d+)(?P<unit>[smhd])\)")
-_UNIT_SECONDS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 # Ages that our own clock makes shrink with it; a latency that was promised to people does not.
 _SCALED_SUBJECTS: Final = frozenset(
     {
@@ -244,7 +243,7 @@ def write_expression(expression: str, lines: Mapping[str, Threshold], timing: Ti
 
 
 def _read_seconds(found: re.Match[str]) -> float:
-    return int(found["count"]) * _UNIT_SECONDS[found["unit"]]
+    return parse_duration(found["count"] + found["unit"])
 
 
 def _write_seconds(found: re.Match[str], timing: Timing) -> str:

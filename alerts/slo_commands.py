@@ -16,13 +16,12 @@ from alerts.objectives.documents import default_files, read_objectives
 from alerts.objectives.groups import build_groups
 from alerts.objectives.soundness import DEFAULT_RETENTION_S
 from alerts.objectives.spec import Objective, metric_of
-from alerts.timing import DAY, Timing, format_duration
+from alerts.timing import Timing, format_duration, parse_duration
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 app = typer.Typer(help="Check objectives and write their rules.", no_args_is_help=True)
 
 _RETENTION: Final = re.compile(r"([1-9][0-9]{0,3})([hdwy])")
-_UNIT_SECONDS: Final = {"h": 3600.0, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 
 FilesArgument = Annotated[
     list[Path] | None, typer.Argument(help="Files of objectives, besides those that are built in.")
@@ -117,4 +116,4 @@ def _read_retention(text: str) -> float:
             f"--retention: {text} is no time",
             f"Write it as Prometheus does: {format_duration(DEFAULT_RETENTION_S)}, 5w or 1y",
         )
-    return int(found[1]) * _UNIT_SECONDS[found[2]]
+    return parse_duration(text)

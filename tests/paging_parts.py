@@ -15,7 +15,7 @@ from typing import Any
 from alerts.pages import collect_tiers
 from outbound_slo.embedded.alertmanager import AlertmanagerApi, NotificationState
 from outbound_slo.embedded.processes import LOOPBACK, pick_port
-from outbound_slo.vocabulary.alerts import TEAM, AlertName, Severity
+from outbound_slo.vocabulary.alerts import TEAM, AlertName
 from tests.patience import wait_for
 
 
@@ -143,23 +143,6 @@ def labels_of(name: AlertName, tier: int = 1, **others: str) -> dict[str, str]:
         "page": name.value,
         **({"channel": alert.channel} if alert.channel else {}),
         **alert.labels,
-        **others,
-    }
-
-
-def labels_to_come(name: AlertName, family: str, level: str, **others: str) -> dict[str, str]:
-    """Labels of a page whose rule is not this room's subject."""
-    return {
-        "alertname": name.value,
-        "severity": Severity.CRITICAL.value,
-        "priority": "P1",
-        "level": level,
-        "family": family,
-        "tier": "1",
-        "team": TEAM,
-        "slo": "none",
-        "page": name.value,
-        "channel": "all",
         **others,
     }
 

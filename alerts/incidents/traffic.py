@@ -67,7 +67,8 @@ def demand_at(now_s: int) -> float:
     hour = now_s % _DAY_S / _HOUR_S
     if 2 <= hour < 5:  # noqa: PLR2004 - the silent hours
         return 0.0
-    return 0.04 + 0.96 * max(0.0, sin(pi * (hour - 6) / 14)) if 6 <= hour <= 20 else 0.04  # noqa: PLR2004
+    # From six to eight in the evening it swells and ebbs; below zero is before and after.
+    return 0.04 + 0.96 * max(0.0, sin(pi * (hour - 6) / 14))
 
 
 class _Model:

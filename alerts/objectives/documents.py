@@ -9,7 +9,7 @@ from typing import Any, Final
 from alerts.objectives.openslo import API_VERSION, translate_openslo
 from alerts.objectives.soundness import DEFAULT_RETENTION_S, find_metric, refuse_unsound
 from alerts.objectives.spec import Counted, Fresh, Indicator, Objective, Selection, Timed
-from alerts.timing import DAY
+from alerts.timing import parse_duration
 from exporter.document import check_document, read_documents
 from outbound_slo.vocabulary.metrics import MetricKind
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -19,8 +19,6 @@ SLOS: Final = Path(__file__).resolve().parent.parent / "slos"
 
 SCHEMA: Final = SLOS / "slo.schema.json"
 """JSON Schema of our own form."""
-
-_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 
 
 def read_objectives(
@@ -87,7 +85,7 @@ def _build(document: Mapping[str, Any], where: str) -> Objective:
         name=document["name"],
         title=document["title"],
         percent=float(document["objective"]),
-        period_s=_read_duration(document["period"]),
+        period_s=parse_duration(document["period"]),
         group_by=tuple(document.get("group_by", ())),
         budget=_build_indicator(document["budget"], f"{where}: budget"),
         fast=_build_indicator(fast, f"{where}: fast") if fast else None,
@@ -108,12 +106,12 @@ def _build_indicator(document: Mapping[str, Any], where: str) -> Indicator:
         _refuse_keys(document, ("histogram", "within"), where)
         return Timed(
             find_metric(document["histogram"], MetricKind.HISTOGRAM, f"{where}.histogram"),
-            _read_duration(document["within"]),
+            parse_duration(document["within"]),
         )
     _refuse_keys(document, ("timestamp", "younger_than"), where)
     return Fresh(
         find_metric(document["timestamp"], MetricKind.GAUGE, f"{where}.timestamp"),
-        _read_duration(document["younger_than"]),
+        parse_duration(document["younger_than"]),
     )
 
 
@@ -128,8 +126,3 @@ def _refuse_keys(document: Mapping[str, Any], meant: tuple[str, ...], where: str
 
 def _read_selection(document: Mapping[str, Sequence[str]]) -> Selection:
     return {label: tuple(values) for label, values in document.items()}
-
-
-def _read_duration(text: str) -> float:
-    unit = text.lstrip("0123456789")
-    return int(text.removesuffix(unit)) * _UNIT_SECONDS[unit]

@@ -14,7 +14,6 @@ A series that is absent at an instant is absent at once, as Prometheus sees a ta
 failed: the look-back is kept below one step.
 """
 
-import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from alerts.replay.recurrence import RECEIVE_FLAG, evaluate_stepwise
 from alerts.replay.tape import Labels, Series, Tape, Values, sort_labels, write_samples
 from alerts.replay.template import fill_template
 from alerts.rule_files import WrittenRule
+from alerts.timing import parse_duration
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.embedded.processes import Supervisor
 from outbound_slo.embedded.prometheus import compose_configuration, start_prometheus
@@ -41,30 +41,19 @@ _MOST_INSTANTS: Final = 10_000
 # Wide enough for one block: promtool reads its input once per block.
 _BLOCK: Final = "400000h"
 _PATIENCE_S: Final = 300.0
-_DURATION: Final = re.compile(r"(\d+)(ms|[smhdwy])")
-_UNITS: Final = {
-    "ms": 0.001,
-    "s": 1,
-    "m": 60,
-    "h": 3600,
-    "d": 86400,
-    "w": 604800,
-    "y": 31536000,
-}
 
 
 def read_duration(text: str) -> float:
-    """Read a duration as Prometheus writes it, in seconds.
+    """Read a duration that somebody wrote as Prometheus does, in seconds; an empty one is 0.
 
-    >>> read_duration("1m30s"), read_duration("1500ms"), read_duration("0s")
-    (90.0, 1.5, 0.0)
+    Raises:
+        UserMistake: It is none.
+
     """
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        if text in {"", "0"}:
-            return 0.0
-        raise UserMistake(f"{text!r} is no duration", "Write it as 5m or 1m30s")
-    return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
+    try:
+        return parse_duration(text or "0")
+    except ValueError as error:
+        raise UserMistake(str(error), "Write it as 5m or 1m30s") from None
 
 
 def metrics_read(rules: Sequence[WrittenRule]) -> frozenset[str]:

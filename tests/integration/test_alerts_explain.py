@@ -20,7 +20,8 @@ import alerts.explanation_commands
 from alerts.commands import app
 from alerts.detection import Pace, reckon
 from alerts.pages import collect_tiers, find_pages
-from outbound_slo.vocabulary.alerts import ALIASES, AlertAlias, AlertName
+from outbound_slo.vocabulary.alert_aliases import ALIASES, AlertAlias
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.recoveries import RECOVERED_BY, RECOVERIES
 

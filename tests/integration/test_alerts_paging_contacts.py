@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,6 @@ from tests.paging_parts import (
     Mailbox,
     Pager,
     labels_of,
-    labels_to_come,
     open_mailbox,
     open_pager,
 )
@@ -35,7 +35,7 @@ FAST = Timing(1000)
 ROOT = Path(__file__).parents[2]
 
 CORRUPTION = {
-    "labels": labels_to_come(AlertName.DATA_CORRUPTION, "corruption", "L2"),
+    "labels": labels_of(AlertName.DATA_CORRUPTION),
     "annotations": {
         "summary": "3 messages have attempts that contradict them",
         "description": "Rows say what can't be.",
@@ -199,7 +199,7 @@ def test_a_provider_that_is_down_for_hours_is_told_to_its_support_without_our_ad
 
     manager = wait_for(lambda: mailbox.texts("manager@example.com"), "level 3")[0]
     for support in ("whatsapp@provider.example", "any@provider.example"):
-        subject, text = wait_for(lambda to=support: mailbox.texts(to), support)[0]  # type: ignore[misc]
+        subject, text = wait_for(partial(mailbox.texts, support), support)[0]
         assert subject.startswith("P1 OutboundPageUnresolved on whatsapp: WhatsAppProviderDown")
         assert text.startswith(
             "Our messages on whatsapp have not been accepted as they should: "

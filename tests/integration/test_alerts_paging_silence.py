@@ -20,7 +20,6 @@ from tests.paging_parts import (
     Pager,
     end,
     labels_of,
-    labels_to_come,
     open_pager,
     state_of,
 )
@@ -38,12 +37,10 @@ def lasting(
     return labels_of(LASTING, tier, page=page.value, page_family=family, channel=channel)
 
 
-CORRUPTION = labels_to_come(AlertName.DATA_CORRUPTION, "corruption", "L2")
-BURN = labels_to_come(
-    AlertName.ERROR_BUDGET_BURN, "budget", "L1", slo="send-success", channel="whatsapp"
-)
+CORRUPTION = labels_of(AlertName.DATA_CORRUPTION)
+BURN = labels_of(AlertName.ERROR_BUDGET_BURN, 4, slo="send-success", channel="whatsapp")
 EXPORTER_BURN = {**BURN, "slo": "exporter-availability", "channel": "all"}
-WORKER = labels_to_come(AlertName.WORKER_INACTIVE, "worker", "L2")
+WORKER = labels_of(AlertName.WORKER_INACTIVE, 2)
 
 SILENCED = [
     (

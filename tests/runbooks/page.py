@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from outbound_slo.vocabulary.alerts import ALIASES
+from outbound_slo.vocabulary.alert_aliases import ALIASES
 from outbound_slo.vocabulary.metrics import METRICS, Metric
 from outbound_slo.vocabulary.metrics import Origin as Source
 from tests.runbooks.effects import EFFECTS

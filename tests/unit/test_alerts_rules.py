@@ -19,10 +19,9 @@ from alerts.pages import collect_tiers
 from alerts.rule import KEEP_FIRING_S, Alert, write_expression
 from alerts.rule_files import WrittenRule
 from alerts.timing import Timing
+from outbound_slo.vocabulary.alert_aliases import ALIASES, AlertAlias
 from outbound_slo.vocabulary.alerts import (
-    ALIASES,
     ALL_CHANNELS,
-    AlertAlias,
     AlertName,
     Priority,
 )
