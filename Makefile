@@ -10,8 +10,8 @@ WORKERS ?= 4
 # The longest tests go first, and a worker without any left takes over from another's end.
 TOGETHER = -n $(WORKERS) --dist worksteal tests/faults tests/integration tests/unit
 FAULT_TABLE ?= fault-table.md
-# Rules changed since this revision are mutated by `make test`; SINCE=origin/main for a branch.
-SINCE ?= HEAD
+LEDGER ?= alerts/mutation.json
+FRESH ?= --fresh
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -56,10 +56,10 @@ check: static unit ## Linters, types, import layers, generated files, unit tests
 
 # Outcomes of rules and tests that are as they were come from the ledger.
 mutate-changed: $(INSTALLED)
-	$(BIN)/outbound-slo alerts mutate --changed $(SINCE)
+	$(BIN)/outbound-slo alerts mutate --ledger $(LEDGER) --argued
 
-mutate: $(INSTALLED) ## Change every alert rule in every way and see whether its tests notice
-	$(BIN)/outbound-slo alerts mutate --ledger alerts/mutation.json --fresh --save $(ARGS)
+mutate: $(INSTALLED) ## Change every alert rule in every way and see whether its tests notice; FRESH= goes on with a run
+	$(BIN)/outbound-slo alerts mutate --ledger $(LEDGER) $(FRESH) --save --argued $(ARGS)
 
 test: static mutate-changed ## All checks and all tests on real parts
 	$(BIN)/python -m pytest tests/acceptance $(ARGS)

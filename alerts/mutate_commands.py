@@ -1,7 +1,7 @@
 """`outbound-slo alerts mutate` asks whether the tests would notice a rule that is wrong."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -82,11 +82,18 @@ def mutate_alerts(
         if not fresh and each.name in known and known[each.name].digest == digests[each.name]
     }
     waiting = [subject for subject in asked if subject.name not in reused]
-    verdicts = _run(waiting)
-    judged = {name: judge_outcome(digests[name], found) for name, found in verdicts.items()}
+    judged: dict[str, Outcome] = {}
+    kept = {name: entry for name, entry in known.items() if name in digests}
+
+    def note(name: str, found: Sequence[Verdict]) -> None:
+        judged[name] = judge_outcome(digests[name], found)
+        if save and ledger:
+            # At once: a run of all rules takes an hour, and goes on from here after a stop.
+            write_ledger(ledger, kept | judged)
+
+    verdicts = _run(waiting, note)
     outcomes = {each.name: (reused | judged)[each.name] for each in asked}
     if save and ledger:
-        kept = {name: entry for name, entry in known.items() if name in digests}
         write_ledger(ledger, kept | outcomes)
     stale = find_stale(reasons, outcomes, digests)
     report = _sum_up(outcomes, verdicts, reasons, goal) | {
@@ -130,7 +137,9 @@ def _find_reasons(survivors: Path | None, tests: Path) -> Mapping[str, str]:
     return read_reasons(survivors or beside)
 
 
-def _run(subjects: Sequence[Subject]) -> Mapping[str, Sequence[Verdict]]:
+def _run(
+    subjects: Sequence[Subject], note: Callable[[str, Sequence[Verdict]], None]
+) -> Mapping[str, Sequence[Verdict]]:
     if not subjects:
         return {}
     console = Console(stderr=True)
@@ -144,8 +153,12 @@ def _run(subjects: Sequence[Subject]) -> Mapping[str, Sequence[Verdict]]:
         disable=not console.is_terminal,
     ) as progress:
         task = progress.add_task("mutants", total=total)
-        tools = find_tools(PROMETHEUS)
-        return run_subjects(tools, subjects, lambda _: progress.advance(task))
+
+        def tell(name: str, verdicts: Sequence[Verdict]) -> None:
+            note(name, verdicts)
+            progress.advance(task, len(verdicts))
+
+        return run_subjects(find_tools(PROMETHEUS), subjects, tell)
 
 
 def _sum_up(

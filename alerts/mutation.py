@@ -99,7 +99,7 @@ def _cheapest_first(name: str, judged: Sequence[tuple[Bench, frozenset[str]]]) -
 def run_subjects(
     tools: Tools,
     subjects: Sequence[Subject],
-    tell: Callable[[Verdict], None] = lambda _: None,
+    tell: Callable[[str, Sequence[Verdict]], None] = lambda *_: None,
     *,
     timeout_s: float = TIMEOUT_S,
 ) -> Mapping[str, Sequence[Verdict]]:
@@ -108,7 +108,7 @@ def run_subjects(
     Args:
         tools: Prometheus's programs.
         subjects: What to change.
-        tell: Called with each verdict as it falls, from the calling thread.
+        tell: Called with a name and its verdicts as soon as all are there, in the calling thread.
         timeout_s: Seconds for one promtool.
 
     Returns:
@@ -124,9 +124,9 @@ def run_subjects(
             running = {pool.submit(runner.judge, subject): subject for subject in longest}
             found: dict[str, Sequence[Verdict]] = {}
             for done in as_completed(running):
-                found[running[done].name] = done.result()
-                for verdict in found[running[done].name]:
-                    tell(verdict)
+                name = running[done].name
+                found[name] = done.result()
+                tell(name, found[name])
         finally:
             pool.shutdown(cancel_futures=True)
     return {subject.name: found[subject.name] for subject in subjects}

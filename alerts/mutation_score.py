@@ -125,7 +125,10 @@ def write_ledger(path: Path, outcomes: Mapping[str, Outcome]) -> None:
         "rules": {name: asdict(outcomes[name]) for name in sorted(outcomes)},
     }
     try:
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        # It is written after each name: a run that is ended meanwhile leaves the one before.
+        draft = path.with_name(f"{path.name}.draft")
+        draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
     except OSError as error:
         raise UserMistake(
             f"{path} can't be written: {error.strerror}", "Name another place"

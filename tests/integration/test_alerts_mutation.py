@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from alerts import mutate_commands
 from alerts.cases import read_cases
 from alerts.commands import app
 from alerts.mutants import Mutant, make_mutants
-from alerts.mutation import Fate, Subject, find_subjects, judge_copies, run_subjects
+from alerts.mutation import Fate, Subject, Verdict, find_subjects, judge_copies, run_subjects
 from alerts.mutation_score import digest_subject
 from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_rules
 from outbound_slo.embedded.binaries import Tools
@@ -270,6 +271,28 @@ def test_a_ledger_spares_what_has_not_changed(rules: Path, tmp_path: Path) -> No
     assert weakened.exit_code == 1
     again = json.loads(mutate(rules, write_tests(tmp_path, STRONG), *ledger, "--fresh").stdout)
     assert again["reused"] == 0
+
+
+def test_a_run_that_is_ended_leaves_what_it_judged_in_the_ledger(
+    rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = write_tests(tmp_path, STRONG)
+    options = ("--ledger", str(tmp_path / "ledger.json"))
+
+    def judge_the_first(
+        tools: Tools, subjects: Sequence[Subject], tell: Callable[[str, Sequence[Verdict]], None]
+    ) -> None:
+        run_subjects(tools, subjects[:1], tell)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mutate_commands, "run_subjects", judge_the_first)
+        assert mutate(rules, tests, *options, "--save").exit_code == 130
+    told = json.loads(mutate(rules, tests, *options, "--json").stdout)
+
+    assert told["reused"] == 2
+    assert told["mutants"] == 12
+    assert [path.name for path in tmp_path.glob("ledger*")] == ["ledger.json"]
 
 
 def test_a_digest_changes_with_rules_and_cases_and_not_with_their_order(
