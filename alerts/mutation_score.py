@@ -5,11 +5,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alerts.mutants import make_mutants
 from alerts.mutation import Fate, Subject, Verdict
 from alerts.rule_files import read_mapping
+from alerts.slices import Bench
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 _FORMAT: Final = 1
@@ -66,22 +67,37 @@ def rate(outcomes: Iterable[Outcome]) -> float:
 
 
 def digest_subject(subject: Subject) -> str:
-    """Sum up all that the outcome of a name depends on, the changes that we make included."""
+    """Sum up all that the outcome of a name depends on, the changes that we make included.
+
+    Annotations are no part of it where no case asks for them: a page that moved, or a sentence put
+    better, is no reason to run everything again.
+    """
     # In an order that does not depend on which case is tried first.
     benches = sorted(
         json.dumps(
             {
                 "case": [bench.case.file.name, bench.case.header, bench.case.body],
-                "rules": [rule.document for rule in bench.rules_for(subject.name)],
+                "rules": [
+                    _judged_part(rule.document, [bench]) for rule in bench.rules_for(subject.name)
+                ],
             },
             sort_keys=True,
             default=str,
         )
         for bench in subject.benches
     )
-    mutants = [[mutant.key, mutant.document] for mutant in make_mutants(subject.rules)]
+    mutants = [
+        [mutant.key, _judged_part(mutant.document, subject.benches)]
+        for mutant in make_mutants(subject.rules)
+    ]
     told = json.dumps([_FORMAT, mutants, benches], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _judged_part(rule: Mapping[str, Any], benches: Sequence[Bench]) -> Mapping[str, Any]:
+    if any(bench.asks_for_texts for bench in benches):
+        return rule
+    return {key: part for key, part in rule.items() if key != "annotations"}
 
 
 def read_ledger(path: Path) -> Mapping[str, Outcome]:

@@ -79,6 +79,13 @@ class Bench:
         selected = [matchers for text in asked for matchers in _SELECTED_ALERTS.findall(text)]
         return all(_ALERT_NAMES.search(matchers) for matchers in selected)
 
+    @cached_property
+    def asks_for_texts(self) -> bool:
+        """Whether the case expects annotations."""
+        asked = [each for kind, each, _ in self._assertions if kind == "alert_rule_test"]
+        expected = [alert for each in asked for alert in each.get("exp_alerts") or ()]
+        return any(alert.get("exp_annotations") for alert in expected)
+
     def upstream(self, names: Iterable[str]) -> frozenset[str]:
         """Give names with all that they read, directly or not."""
         found, waiting = set[str](), list(names)

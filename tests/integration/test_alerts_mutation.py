@@ -309,6 +309,19 @@ def test_a_digest_changes_with_rules_and_cases_and_not_with_their_order(
     assert digest(STRONG) != first
 
 
+def test_a_digest_changes_with_texts_where_a_case_expects_some(rules: Path, tmp_path: Path) -> None:
+    def digest(text: str, stories: Sequence[dict[str, Any]]) -> str:
+        write_rules(tmp_path, [RULES[0], {**RULES[1], "annotations": {"summary": text}}])
+        return digest_subject(find(rules, write_tests(tmp_path, stories))["Many"])
+
+    told = {"exp_labels": {"severity": "bad"}, "exp_annotations": {"summary": "one"}}
+    asked = {"eval_time": "2m", "alertname": "Many", "exp_alerts": [told]}
+    reading = {**story("reads", ["9x20"]), "alert_rule_test": [asked]}
+
+    assert digest("one", STRONG) == digest("two", STRONG)
+    assert digest("one", [*STRONG, reading]) != digest("two", [*STRONG, reading])
+
+
 def test_only_what_changed_since_a_revision_is_run(rules: Path, tmp_path: Path) -> None:
     tests = write_tests(tmp_path, STRONG)
     git(tmp_path, "init", "-q")
