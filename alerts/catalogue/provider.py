@@ -139,7 +139,8 @@ and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
     keep_firing_s=OUTLAST_S,
 )
 
-# With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum.
+# With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum. Not
+# on an idle channel, where it stays half-open: two wrong numbers there are no outage.
 _HIGH_FAILURE_RATE = Alert(
     name=AlertName.HIGH_FAILURE_RATE,
     family=Family.PROVIDER,
@@ -157,7 +158,9 @@ $FAILURE_RATIO{channel="$whatsapp"} > $line
 and (
   $ATTEMPTS_5M >= $minimum
   or
-  $ATTEMPTS_5M and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+  $ATTEMPTS_5M
+    and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+    and on (channel) ($OLDEST_AGE{state="due"} > 0 or $RETRY_COUNT > 0)
 )""",
     summary="WhatsApp: {{ $value | humanizePercentage }} of attempts fail",
     description=(
