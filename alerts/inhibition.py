@@ -46,8 +46,17 @@ _SAME_THING: Final = (
     "check",
     "rule_group",
 )
-# The observers silence nothing; budgets have rules of their own between their tiers.
-_NO_EXCUSE: Final = (Family.OBSERVATION, Family.BUDGET, Family.ESCALATION, Family.CORRUPTION)
+# The observers silence nothing; budgets have rules of their own between their tiers. What Meta says
+# of the account, its templates and its token are troubles of their own, and a restriction is told
+# for a day. A wrong signature is why webhooks stay away, not what follows.
+_NO_EXCUSE: Final = (
+    Family.OBSERVATION,
+    Family.BUDGET,
+    Family.ESCALATION,
+    Family.CORRUPTION,
+    Family.ACCOUNT,
+    Family.WEBHOOKS,
+)
 
 _TOTALS: Final = (
     (AlertName.QUEUE_BACKUP, AlertName.TOTAL_QUEUE_BACKUP),

@@ -18,8 +18,11 @@ _LOOK: Final = re.compile(r"(?:\[|\boffset\s+)((?:\d+[smhdw])+)")
 def find_window_s(alert: Alert) -> float:
     """Find the longest window (range or offset) that an alert looks back over, in seconds.
 
-    Windows of recordings that it reads count; 0 where it looks at the present only.
+    Windows of recordings that it reads count, unless the alert says what it judges; 0 where it
+    looks at the present only.
     """
+    if alert.window_s is not None:
+        return alert.window_s
     return max((_measure(text) for text in _expressions_of(alert)), default=0.0)
 
 

@@ -166,6 +166,7 @@ class Alert:
         keep_firing_s: Seconds for which it goes on firing after the condition has ended.
         dashboard: Where the page's link leads.
         traces: The search that its link to traces makes; None where traces do not help.
+        window_s: Seconds over which it judges; None: the longest window that it reads.
         onset: The trouble that its detection budget is reckoned for; None: one that fills the
             longest window of the expression.
         slo: The objective that it endangers, by its name.
@@ -187,6 +188,7 @@ class Alert:
     keep_firing_s: float = KEEP_FIRING_S
     dashboard: Dashboard = Dashboard.SLA
     traces: TraceSearch | None = None
+    window_s: float | None = None
     onset: Onset | None = None
     slo: str = Slo.NONE
     labels: Mapping[str, str] = field(default_factory=dict)

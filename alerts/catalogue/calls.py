@@ -31,7 +31,8 @@ histogram_quantile(0.95, sum by (channel, le) (increase(${PROVIDER_CALL}_bucket[
     ),
 )
 
-# Without messages a breaker stays half-open for want of probes; that holds nobody up.
+# Without messages a breaker stays half-open for want of probes; that holds nobody up, nor does it
+# hold up what is planned for later.
 _BREAKER_OPEN = Alert(
     name=AlertName.BREAKER_OPEN,
     family=Family.PROVIDER,
@@ -41,7 +42,7 @@ _BREAKER_OPEN = Alert(
     lines={"line": t.ALERT_BREAKER_OPEN},
     expression="""\
 sum by (channel) ($BREAKER_HOLDS) > $line
-  and on (channel) $QUEUED_SUM > 0
+  and on (channel) ($OLDEST_AGE{state="due"} > 0 or $RETRY_COUNT > 0)
   unless on (channel) $CHANNEL_PAUSED > 0""",
     summary=(
         '{{ $labels.channel }}: {{ $value | printf "%.0f" }} senders hold their calls back '

@@ -109,7 +109,9 @@ max(
 )
 
 # The breaker has judged a minimum of calls already. While it holds calls back, a minute has only
-# a few probes, and no message that is accepted: that is the outage going on, not its end.
+# a few probes, and no message that is accepted: that is the outage going on, not its end. An idle
+# channel stays half-open for want of messages: what is planned for tomorrow, or paused, is nothing
+# that it holds back; what is due or waits for another attempt is.
 _PROVIDER_DOWN = Alert(
     name=AlertName.PROVIDER_DOWN,
     family=Family.PROVIDER,
@@ -124,7 +126,7 @@ _PROVIDER_DOWN = Alert(
   or
   $ATTEMPTS_1M
     and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
-    and on (channel) max by (channel) ($QUEUE_DEPTH{status="$queued"}) > 0
+    and on (channel) ($OLDEST_AGE{state="due"} > 0 or $RETRY_COUNT > 0)
 )
 and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
     summary='WhatsApp accepts none of {{ $value | printf "%.0f" }} attempts within a minute',
@@ -137,7 +139,8 @@ and $ACCEPTED_1M{channel="$whatsapp"} == 0""",
     keep_firing_s=OUTLAST_S,
 )
 
-# With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum.
+# With the breaker not closed, few attempts are no excuse: its judgement replaces the minimum. Not
+# on an idle channel, where it stays half-open: two wrong numbers there are no outage.
 _HIGH_FAILURE_RATE = Alert(
     name=AlertName.HIGH_FAILURE_RATE,
     family=Family.PROVIDER,
@@ -155,7 +158,9 @@ $FAILURE_RATIO{channel="$whatsapp"} > $line
 and (
   $ATTEMPTS_5M >= $minimum
   or
-  $ATTEMPTS_5M and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+  $ATTEMPTS_5M
+    and on () max($BREAKER_STATE{name="$whatsapp"}) > $open
+    and on (channel) ($OLDEST_AGE{state="due"} > 0 or $RETRY_COUNT > 0)
 )""",
     summary="WhatsApp: {{ $value | humanizePercentage }} of attempts fail",
     description=(

@@ -63,6 +63,8 @@ def _burn(objective: Objective, tier: BurnTier) -> Alert:
             f"{tier.factor(objective):g} times as fast as it may. {_NEXT[tier.priority]}"
         ),
         slo=objective.name,
+        # The counters behind it look back a whole period, to drop what nobody shows any more.
+        window_s=tier.long_s,
         labels={"burn_tier": tier.name},
     )
 
@@ -86,6 +88,7 @@ $SLO_REMAINING{{slo="{objective.name}"}} <= $line
             f"{objective.period_s / DAY:g} days it is not kept, until old failures leave them. "
             "Changes that can wait should."
         ),
+        window_s=objective.period_s,
         slo=objective.name,
     )
 
@@ -114,6 +117,7 @@ def _few(objective: Objective) -> Alert:
             f"Promised: {objective.percent:g} % of {objective.title}. There is too little traffic "
             "for a share to say anything, but so many failures are worth a look at each."
         ),
+        window_s=SLOWEST.long_s,
         slo=objective.name,
     )
 

@@ -30,7 +30,11 @@ def outbox(pack_database: str) -> Iterator[Connection]:
             " whatsapp_session_window, outbound_event_total, outbound_event_delta,"
             " outbound_message_delta, outbound_state_total, outbound_cohort_total,"
             " provider_webhook, provider_webhook_health, provider_notice, whatsapp_template,"
-            " message"
+            " message, whatsapp_provider_config, outbound_switch"
+        )
+        # Anew: a switch remembers when its last pause ended, and what waited is due since then.
+        opened.execute(
+            "INSERT INTO outbound_switch (channel) VALUES ('ALL'), ('WHATSAPP'), ('SMS'), ('EMAIL')"
         )
         yield opened
 

@@ -182,6 +182,21 @@ HEARD = [
         {**BURN, "severity": "warning", "priority": "P2", "slo": "delivery-latency"},
     ),
     (
+        "a restricted account does not explain templates that Meta pauses while it lasts",
+        labels_of(AlertName.ACCOUNT_RESTRICTED, 2),
+        labels_of(AlertName.TEMPLATE_PAUSED, 2),
+    ),
+    (
+        "nor that the token ends before the restriction does",
+        labels_of(AlertName.ACCOUNT_RESTRICTED, 2),
+        labels_of(AlertName.TOKEN_EXPIRING, 2),
+    ),
+    (
+        "webhooks that stay away do not silence why: their signatures are wrong",
+        labels_of(AlertName.WEBHOOK_SILENCE, 2, channel="whatsapp"),
+        labels_of(AlertName.SIGNATURE_FAILURES),
+    ),
+    (
         "old data silence nothing",
         labels_of(AlertName.EXPORTER_STALE),
         labels_of(AlertName.NO_TRAFFIC),

@@ -210,6 +210,31 @@ def test_a_deferred_message_is_queued_but_not_due(service: Service, outbox: Conn
     assert total(numbers, "outbound_oldest_message_age_seconds", state="due") == 0
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        """INSERT INTO whatsapp_rate_limit (org_id, messages_sent_count, quota_limit, reset_at)
+           VALUES ('org', 1000, 1000, now() + interval '6 hours')""",
+        """INSERT INTO whatsapp_rate_limit (org_id, quota_limit, reset_at, throttle_until)
+           VALUES ('org', 1000, now() + interval '6 hours', now() + interval '1 hour')""",
+        """INSERT INTO whatsapp_provider_config (org_id, phone_number_id, enabled)
+           VALUES ('org', '1', false)""",
+        "UPDATE outbound_switch SET paused = true WHERE channel = 'WHATSAPP'",
+        "UPDATE outbound_message SET turn = 'PARKED'",
+    ],
+    ids=["no quota left", "throttled", "switched off", "paused", "behind another one"],
+)
+def test_a_message_that_is_held_back_is_queued_but_not_due(
+    service: Service, outbox: Connection, held: str
+) -> None:
+    add(outbox, created="100 seconds")
+    outbox.execute(held)
+    numbers = refresh_and_read(service)
+
+    assert total(numbers, "outbound_oldest_message_age_seconds", state="queued") >= 100
+    assert total(numbers, "outbound_oldest_message_age_seconds", state="due") == 0
+
+
 def test_webhooks_that_nobody_applied_are_told_from_those_given_up(
     service: Service, outbox: Connection
 ) -> None:

@@ -115,6 +115,11 @@ def test_a_window_is_the_longest_of_all_that_is_read(
     assert budget.story == ("the trouble fills the window" if window_s else "the condition holds")
 
 
+@pytest.mark.parametrize(("tier", "window_s"), [(4, 3600), (3, 21600), (2, 86400), (1, 259200)])
+def test_a_budget_is_judged_over_its_tiers_long_window(tier: int, window_s: float) -> None:
+    assert find_window_s(ALERTS[AlertName.ERROR_BUDGET_BURN, tier]) == window_s
+
+
 def test_what_an_alert_says_of_its_trouble_goes_before_its_windows() -> None:
     budget = reckon(make_alert("$FAILURE_RATIO > 0", onset=Onset("half fails", 7)), PACE)
 

@@ -61,7 +61,9 @@ SELECT lower(channel) AS channel, GREATEST(messages, 0) AS messages
 
 -- name: oldest_ages
 -- Age of the oldest message per state; clamped, since a row may be younger than this snapshot's
--- now(), and a deferral puts updated_at in the future (002).
+-- now(), and a deferral puts updated_at in the future (002). What an organisation's used-up quota,
+-- throttle or switch holds back is not due, nor what waits for its turn behind another message to its
+-- recipient: with nothing else to send at night, either would pass for an outage.
 SELECT lower(channel) AS channel, 'queued' AS state,
        GREATEST(EXTRACT(EPOCH FROM now() - min(created_at)), 0) AS seconds
   FROM outbound_message
@@ -69,8 +71,8 @@ SELECT lower(channel) AS channel, 'queued' AS state,
  GROUP BY channel
 UNION ALL
 SELECT lower(channel), 'due', GREATEST(EXTRACT(EPOCH FROM now() - min(due_at)), 0)
-  FROM outbound_message
- WHERE status = 'QUEUED' AND due_at <= now()
+  FROM outbound_message_waiting
+ WHERE turn <> 'PARKED'
  GROUP BY channel
 UNION ALL
 SELECT lower(channel), 'sending', GREATEST(EXTRACT(EPOCH FROM now() - min(updated_at)), 0)
