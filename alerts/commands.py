@@ -19,7 +19,7 @@ from alerts.contacts import Contacts, read_contacts
 from alerts.detection import Pace, find_late, read_pace
 from alerts.drill import drill_paging
 from alerts.explanation_commands import register
-from alerts.extra_metrics import read_extra_metrics
+from alerts.extra_metrics import read_extra_lines, read_extra_metrics
 from alerts.finding import Finding
 from alerts.generator import render_rules
 from alerts.history.commands import weigh_history
@@ -75,17 +75,18 @@ def check_alerts(
     tests: TestsOption = TESTS,
     extra_metrics: Annotated[
         Path | None,
-        typer.Option("--extra-metrics", help="YAML file with metrics of your own; docs/alerts.md."),
+        typer.Option("--extra-metrics", help="YAML file with metrics and lines of your own."),
     ] = None,
 ) -> None:
     """Check rules with promtool and our lint, the configurations, and the tests for emptiness."""
     paths = find_rule_files(rules)
     extra = read_extra_metrics(extra_metrics) if extra_metrics else {}
     prometheus = find_tools(PROMETHEUS)
+    lines = read_extra_lines(extra_metrics) if extra_metrics else frozenset()
     findings = check_rules(prometheus, paths)
     if not findings:
         written = read_rules(paths)
-        findings = lint_rules(written, _known_numbers(written), extra=extra)
+        findings = lint_rules(written, _known_numbers(written), extra=extra, lines=lines)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
         if (rules / _ALERTMANAGER_FILE).is_file():
             routes = read_mapping(rules / _ALERTMANAGER_FILE)
@@ -158,7 +159,7 @@ def write_files(
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
-    bases = LinkBases(runbooks, dashboards, traces, service)
+    bases = LinkBases.given(runbooks, dashboards, traces, service)
     files = dict(render_rules(timing, bases=bases))
     files[_ALERTMANAGER_FILE] = render_alertmanager(timing, _choose_contacts(pager, paging))
     files[TEMPLATES_FILE] = render_templates()

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from alerts.addresses import check_address
 from outbound_slo.embedded.alertmanager import AlertmanagerApi
 from outbound_slo.vocabulary.alerts import (
     DRILL_ALERT,
@@ -105,6 +106,7 @@ def drill_paging(
 ) -> None:
     """Send an alert that nothing is wrong, to see whether it arrives; really calls people."""
     ends_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    check_address(alertmanager, "--alertmanager")
     receivers = post_drill(AlertmanagerApi(alertmanager), Drill(level, priority, ends_at))
     typer.echo(
         f"{DRILL_ALERT} goes to {', '.join(receivers)} and ends at {ends_at:%H:%M:%S} UTC.\n"
