@@ -1,6 +1,6 @@
 """`outbound-slo alerts`: checks and tests for a build server, and files for a deployment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,6 @@ from alerts import slo_commands
 from alerts.alertmanager import render_alertmanager
 from alerts.amtool import check_alertmanager
 from alerts.cases import Case, find_vacuous, read_cases
-from alerts.catalogue.objectives import NUMBERS
 from alerts.contacts import Contacts, read_contacts
 from alerts.detection import Pace, find_late, read_pace
 from alerts.drill import drill_paging
@@ -36,13 +35,12 @@ from alerts.lint import lint_rules
 from alerts.lint_routes import lint_routes
 from alerts.mutate_commands import mutate_alerts
 from alerts.notifications import TEMPLATES_FILE, render_templates
-from alerts.objectives.declared import declared_numbers
+from alerts.objectives.declared import known_numbers
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.replay.commands import replay_samples
 from alerts.rule_files import (
     GENERATED,
     TESTS,
-    WrittenRule,
     find_rule_files,
     read_mapping,
     read_rules,
@@ -61,8 +59,16 @@ app.command("history")(weigh_history)
 app.command("drill")(drill_paging)
 register(app)
 
-RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
-TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
+RulesOption = Annotated[
+    Path,
+    typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
+]
+TestsOption = Annotated[
+    Path,
+    typer.Option(
+        "--tests", help="Directory of promtool's test files.", show_default="those built in"
+    ),
+]
 
 _PROMETHEUS_FILE = "prometheus.yml"
 _ALERTMANAGER_FILE = "alertmanager.yml"
@@ -86,7 +92,7 @@ def check_alerts(
     findings = check_rules(prometheus, paths)
     if not findings:
         written = read_rules(paths)
-        findings = lint_rules(written, _known_numbers(written), extra=extra, lines=lines)
+        findings = lint_rules(written, known_numbers(written), extra=extra, lines=lines)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
         if (rules / _ALERTMANAGER_FILE).is_file():
             routes = read_mapping(rules / _ALERTMANAGER_FILE)
@@ -166,15 +172,6 @@ def write_files(
     for name, text in files.items():
         _write(directory / name, text)
         typer.echo(f"wrote {directory / name}")
-
-
-def _known_numbers(rules: Sequence[WrittenRule]) -> Mapping[str, frozenset[float]]:
-    """Give the numbers of the built-in objectives, and of those that the rules have besides."""
-    own = declared_numbers(rules)
-    return {
-        name: NUMBERS.get(name, frozenset()) | own.get(name, frozenset())
-        for name in NUMBERS.keys() | own.keys()
-    }
 
 
 def _choose(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from alerts.catalogue.objectives import NUMBERS
 from alerts.objectives.alarms import compared_numbers
 from alerts.objectives.spec import Fresh, Objective
 from alerts.rule_files import WrittenRule
@@ -26,6 +27,15 @@ def declared_numbers(rules: Sequence[WrittenRule]) -> Mapping[str, frozenset[flo
         name: compared_numbers(_objective(name, allowed, periods[name]))
         for name, allowed in budgets.items()
         if name in periods and 0 < allowed < 1
+    }
+
+
+def known_numbers(rules: Sequence[WrittenRule]) -> Mapping[str, frozenset[float]]:
+    """Give the numbers of the built-in objectives, and of those that the rules have besides."""
+    own = declared_numbers(rules)
+    return {
+        name: NUMBERS.get(name, frozenset()) | own.get(name, frozenset())
+        for name in NUMBERS.keys() | own.keys()
     }
 
 

@@ -53,9 +53,10 @@ def replay_samples(
     step: Annotated[
         int, typer.Option(min=1, max=3600, help="Seconds between evaluations.")
     ] = DEFAULT_STEP_S,
-    rules: Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")] = (
-        GENERATED
-    ),
+    rules: Annotated[
+        Path,
+        typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
+    ] = (GENERATED),
     alertmanager_config: ConfigurationOption = None,
     speed: SpeedOption = DEFAULT_SPEED,
     notify: Annotated[
