@@ -48,7 +48,7 @@ def play_all(
     rules: Annotated[
         Path,
         typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
-    ] = (GENERATED),
+    ] = GENERATED,
     alertmanager_config: ConfigurationOption = None,
     speed: SpeedOption = DEFAULT_SPEED,
     markdown: Annotated[

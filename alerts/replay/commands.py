@@ -56,7 +56,7 @@ def replay_samples(
     rules: Annotated[
         Path,
         typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
-    ] = (GENERATED),
+    ] = GENERATED,
     alertmanager_config: ConfigurationOption = None,
     speed: SpeedOption = DEFAULT_SPEED,
     notify: Annotated[
