@@ -19,6 +19,7 @@ _ADDRESS: Final = re.compile(
     re.IGNORECASE,
 )
 _HOST_AND_PORT: Final = re.compile(rf"(?P<host>{_HOST}):(?P<port>\d{{1,5}})")
+_HOST_OPTIONAL_PORT: Final = re.compile(rf"(?P<host>{_HOST})(?::(?P<port>\d{{1,5}}))?")
 _LAST_PORT: Final = 65535
 # Names under which services take a secret in the query: it would stand in the configuration.
 _SECRET_PARAMETERS: Final = frozenset(
@@ -69,6 +70,22 @@ def check_host_and_port(text: str, where: str) -> str:
     found = _HOST_AND_PORT.fullmatch(text)
     if found is None or not _is_port(found["port"]) or not _is_host(found["host"]):
         raise UserMistake(f"{where} {text!r} is no host:port", "Write it as smtp.example.com:587")
+    return text
+
+
+def check_host(text: str, where: str) -> str:
+    """Check a host, or a `host:port`, and give it back.
+
+    Raises:
+        UserMistake: It is neither.
+
+    """
+    found = _HOST_OPTIONAL_PORT.fullmatch(text)
+    if found is None or not _is_port(found["port"]) or not _is_host(found["host"]):
+        raise UserMistake(
+            f"{where} {text!r} is no host",
+            "Write outbound.example.com, or host:port",
+        )
     return text
 
 

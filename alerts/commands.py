@@ -18,7 +18,7 @@ from alerts.contacts import Contacts, read_contacts
 from alerts.detection import Pace, find_late, read_pace
 from alerts.drill import drill_paging
 from alerts.explanation_commands import register
-from alerts.extra_metrics import read_extra_metrics
+from alerts.extra_metrics import read_extra_lines, read_extra_metrics
 from alerts.finding import Finding
 from alerts.generator import render_rules
 from alerts.history.commands import weigh_history
@@ -35,9 +35,16 @@ from alerts.lint import lint_rules
 from alerts.lint_routes import lint_routes
 from alerts.mutate_commands import mutate_alerts
 from alerts.notifications import TEMPLATES_FILE, render_templates
+from alerts.objectives.declared import known_numbers
 from alerts.promtool import CaseResult, check_configuration, check_rules, run_cases
 from alerts.replay.commands import replay_samples
-from alerts.rule_files import GENERATED, TESTS, find_rule_files, read_mapping, read_rules
+from alerts.rule_files import (
+    GENERATED,
+    TESTS,
+    find_rule_files,
+    read_mapping,
+    read_rules,
+)
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, find_tools
 from outbound_slo.settings import ExporterSettings
@@ -52,8 +59,16 @@ app.command("history")(weigh_history)
 app.command("drill")(drill_paging)
 register(app)
 
-RulesOption = Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")]
-TestsOption = Annotated[Path, typer.Option("--tests", help="Directory of promtool's test files.")]
+RulesOption = Annotated[
+    Path,
+    typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
+]
+TestsOption = Annotated[
+    Path,
+    typer.Option(
+        "--tests", help="Directory of promtool's test files.", show_default="those built in"
+    ),
+]
 
 _PROMETHEUS_FILE = "prometheus.yml"
 _ALERTMANAGER_FILE = "alertmanager.yml"
@@ -66,17 +81,18 @@ def check_alerts(
     tests: TestsOption = TESTS,
     extra_metrics: Annotated[
         Path | None,
-        typer.Option("--extra-metrics", help="YAML file with metrics of your own; docs/alerts.md."),
+        typer.Option("--extra-metrics", help="YAML file with metrics and lines of your own."),
     ] = None,
 ) -> None:
     """Check rules with promtool and our lint, the configurations, and the tests for emptiness."""
     paths = find_rule_files(rules)
     extra = read_extra_metrics(extra_metrics) if extra_metrics else {}
     prometheus = find_tools(PROMETHEUS)
+    lines = read_extra_lines(extra_metrics) if extra_metrics else frozenset()
     findings = check_rules(prometheus, paths)
     if not findings:
         written = read_rules(paths)
-        findings = lint_rules(written, extra=extra)
+        findings = lint_rules(written, known_numbers(written), extra=extra, lines=lines)
         findings += find_vacuous(read_cases(tests), [rule.alert for rule in written if rule.alert])
         if (rules / _ALERTMANAGER_FILE).is_file():
             routes = read_mapping(rules / _ALERTMANAGER_FILE)
@@ -149,7 +165,7 @@ def write_files(
 ) -> None:
     """Write rules and Alertmanager's configuration with a deployment's own addresses."""
     timing = Timing(time_scale)
-    bases = LinkBases(runbooks, dashboards, traces, service)
+    bases = LinkBases.given(runbooks, dashboards, traces, service)
     files = dict(render_rules(timing, bases=bases))
     files[_ALERTMANAGER_FILE] = render_alertmanager(timing, _choose_contacts(pager, paging))
     files[TEMPLATES_FILE] = render_templates()

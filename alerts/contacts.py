@@ -14,7 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from email_validator import EmailNotValidError, validate_email
 
-from alerts.addresses import check_address, check_host_and_port, check_independence
+from alerts.addresses import (
+    check_address,
+    check_host,
+    check_host_and_port,
+    check_independence,
+)
 from alerts.rule_files import read_mapping
 from exporter.document import read_document
 from outbound_slo.vocabulary.alerts import Priority
@@ -200,6 +205,8 @@ def read_contacts(path: Path) -> Contacts:
     schema = json.loads(resources.files("alerts").joinpath("paging.schema.json").read_text("utf-8"))
     document = read_document(path, path.name, schema)
     monitored = tuple(document.get("monitored", ()))
+    for number, host in enumerate(monitored):
+        check_host(host, f"{path.name}: monitored[{number}]")
     receivers = {
         role: tuple(
             _read_contact(written, f"{path.name}: receivers.{role}[{number}]", role, monitored)

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from alerts.addresses import check_address
 from outbound_slo.embedded.alertmanager import AlertmanagerApi
 from outbound_slo.vocabulary.alerts import (
     DRILL_ALERT,
@@ -23,9 +24,10 @@ from outbound_slo.vocabulary.alerts import (
     Slo,
 )
 from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.vocabulary.statuses import Channel
 
 DRILL_CHANNEL: Final = "drill"
-"""Value of the label `channel`: no real alert has it, so a drill joins no real page."""
+"""Value of the label `channel` unless one is named: no real alert has it."""
 
 _LOOK_FOR_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.1
@@ -39,12 +41,14 @@ class Drill:
         level: Up to which level people are called.
         priority: P0 and P1 page; P2 and P3 make a ticket.
         ends_at: When the alert ends by itself.
+        channel: Whose provider's support level 4 is, where each channel has its own.
 
     """
 
     level: Level
     priority: Priority
     ends_at: datetime
+    channel: str = DRILL_CHANNEL
 
     @property
     def labels(self) -> dict[str, str]:
@@ -56,7 +60,7 @@ class Drill:
             "level": self.level.value,
             "family": Family.OBSERVATION.value,
             "tier": "1",
-            "channel": DRILL_CHANNEL,
+            "channel": self.channel,
             "team": TEAM,
             "slo": Slo.NONE.value,
             PAGE_LABEL: DRILL_ALERT,
@@ -102,11 +106,30 @@ def drill_paging(
     minutes: Annotated[
         float, typer.Option(min=1, max=60, help="After how long the alert ends by itself.")
     ] = 5,
+    channel: Annotated[
+        str | None, typer.Option(help="With L4: the channel whose provider's support is tried.")
+    ] = None,
 ) -> None:
     """Send an alert that nothing is wrong, to see whether it arrives; really calls people."""
     ends_at = datetime.now(UTC) + timedelta(minutes=minutes)
-    receivers = post_drill(AlertmanagerApi(alertmanager), Drill(level, priority, ends_at))
+    check_address(alertmanager, "--alertmanager")
+    drill = Drill(level, priority, ends_at, _choose_channel(channel, level))
+    receivers = post_drill(AlertmanagerApi(alertmanager), drill)
     typer.echo(
         f"{DRILL_ALERT} goes to {', '.join(receivers)} and ends at {ends_at:%H:%M:%S} UTC.\n"
         "Ask each of them whether it came; over another way than the messages that we send."
     )
+
+
+def _choose_channel(text: str | None, level: Level) -> str:
+    if text is None:
+        return DRILL_CHANNEL
+    known = [channel.label for channel in Channel]
+    if text not in known:
+        raise UserMistake(f"--channel {text} is no channel", f"Name one of {', '.join(known)}")
+    if level is not Level.L4:
+        raise UserMistake(
+            f"--channel {text} means nothing for {level}",
+            "Only the providers' support has channels",
+        )
+    return text

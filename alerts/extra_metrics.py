@@ -1,4 +1,4 @@
-"""Metrics of a user's own, so that the lint knows them beside the vocabulary's."""
+"""Metrics and lines of a user's own, so that the lint knows them beside the vocabulary's."""
 
 import re
 from collections.abc import Mapping
@@ -20,12 +20,26 @@ def read_extra_metrics(path: Path) -> Mapping[str, Metric]:
         UserMistake: It can't be read, or an entry is not of this form; names the metric.
 
     """
-    entries = read_mapping(path).get("metrics")
+    document = read_mapping(path)
+    entries = document.get("metrics", {} if "lines" in document else None)
     if not isinstance(entries, dict):
         raise UserMistake(
             f"{path}: 'metrics' is no mapping", "Write 'metrics:' with 'name: {kind: gauge}' below"
         )
     return {str(name): _read_metric(path, str(name), entry) for name, entry in entries.items()}
+
+
+def read_extra_lines(path: Path) -> frozenset[float]:
+    """Read the numbers under `lines`, which alerts may compare with; none where the key is absent.
+
+    Raises:
+        UserMistake: It can't be read, or `lines` is no list of numbers.
+
+    """
+    lines = read_mapping(path).get("lines", [])
+    if not isinstance(lines, list) or not all(type(line) in {int, float} for line in lines):
+        raise UserMistake(f"{path}: 'lines' is no list of numbers", "Write 'lines: [0.1, 500]'")
+    return frozenset(float(line) for line in lines)
 
 
 def _read_metric(path: Path, name: str, entry: object) -> Metric:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
+from alerts.addresses import check_address
 from alerts.timing import HOUR, MINUTE, Timing
 from outbound_slo.vocabulary.alerts import ALL_CHANNELS, Dashboard
 from outbound_slo.vocabulary.spans import SpanName, Tag
@@ -80,6 +81,23 @@ class LinkBases:
     dashboards: str = DASHBOARD_BASE_URL
     traces: str = TRACE_BASE_URL
     service: str = TRACED_SERVICE
+
+    @classmethod
+    def given(
+        cls, runbooks: str, dashboards: str, traces: str, service: str = TRACED_SERVICE
+    ) -> "LinkBases":
+        """Take what a command was given.
+
+        Raises:
+            UserMistake: One is no address of a web service: nobody could follow its links.
+
+        """
+        return cls(
+            check_address(runbooks, "--runbooks"),
+            check_address(dashboards, "--dashboards"),
+            check_address(traces, "--traces"),
+            service,
+        )
 
 
 def write_dashboard_url(

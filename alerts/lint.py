@@ -41,6 +41,7 @@ def lint_rules(
     numbers: Mapping[str, frozenset[float]] = NUMBERS,
     *,
     extra: Mapping[str, Metric] | None = None,
+    lines: frozenset[float] = frozenset(),
 ) -> list[Finding]:
     """Check all rules together, since alerts read what other rules record.
 
@@ -49,6 +50,7 @@ def lint_rules(
         numbers: By objective, the numbers that its own alerts may compare with besides the lines of
             the table: shares and minimums that are made from its document.
         extra: Metrics of the user's own beside the vocabulary's.
+        lines: Numbers of the user's own that any alert may compare with.
 
     """
     recorded = frozenset(rule.record for rule in rules if rule.record)
@@ -62,20 +64,24 @@ def lint_rules(
     findings = [
         Finding(rule.file, str(rule.alert or rule.record), what)
         for rule in rules
-        for what in _check_rule(rule, recorded, numbers)
+        for what in _check_rule(rule, recorded, numbers, lines)
     ]
     return findings + list(_check_repetitions(rules)) + lint_expressions(rules, extra)
 
 
 def _check_rule(
-    rule: WrittenRule, recorded: frozenset[str], numbers: Mapping[str, frozenset[float]]
+    rule: WrittenRule,
+    recorded: frozenset[str],
+    numbers: Mapping[str, frozenset[float]],
+    lines: frozenset[float],
 ) -> Iterator[str]:
     reading = read_expression(rule.expression)
     yield from _check_metrics(reading, recorded)
     if rule.alert:
         for check in _ALERT_CHECKS:
             yield from check(rule, reading)
-        yield from _check_lines(reading, numbers.get(rule.labels.get("slo", ""), frozenset()))
+        derived = numbers.get(rule.labels.get("slo", ""), frozenset())
+        yield from _check_lines(reading, derived | lines)
 
 
 def _check_metrics(reading: Reading, recorded: frozenset[str]) -> Iterator[str]:

@@ -4,7 +4,6 @@ The cases of a file run in one process. promtool 2.42 does not say which case of
 those of a file that failed run again, each alone.
 """
 
-import json
 import os
 import tempfile
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from alerts import rule_yaml
 from alerts.cases import Case
 from alerts.finding import Finding
 from outbound_slo.embedded.binaries import Tools
@@ -89,7 +89,7 @@ def _run_together(tools: Tools, path: Path, cases: Sequence[Case]) -> tuple[str,
         "rule_files": [str(rule_file.resolve()) for rule_file in cases[0].rule_files],
         "tests": [dict(case.body) for case in cases],
     }
-    path.write_text(json.dumps(document, default=str), encoding="utf-8")  # JSON is YAML
+    path.write_text(rule_yaml.write(document), encoding="utf-8")
     started = time.monotonic()
     told = tools.run(_PROGRAM, "test", "rules", str(path))
     duration = time.monotonic() - started

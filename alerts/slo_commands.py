@@ -38,7 +38,8 @@ def check_objectives(
 ) -> None:
     """Check objectives; what can't work is refused, with what would mend it."""
     objectives = _read(files, only, retention)
-    typer.echo(f"{len(objectives)} objectives can be kept and measured.")
+    count = "1 objective" if len(objectives) == 1 else f"{len(objectives)} objectives"
+    typer.echo(f"{count} can be kept and measured.")
 
 
 @app.command("list")
@@ -54,7 +55,7 @@ def list_objectives(
         metrics = (metric_of(indicator).name for indicator in objective.indicators.values())
         table.add_row(
             objective.name,
-            f"{objective.percent:g}",
+            f"{objective.percent:.12g}",
             format_duration(objective.period_s),
             *(
                 f"{100 * tier.bad_share(objective):.4g} %\nof {tier.minimum(objective)}"
@@ -86,7 +87,7 @@ def render_objectives(
 ) -> None:
     """Write the rules of the built-in objectives and the given ones, to replace the old ones."""
     groups = build_groups(_read(files, only, retention))
-    bases = LinkBases(runbooks, dashboards, traces)
+    bases = LinkBases.given(runbooks, dashboards, traces)
     texts = render_rules(Timing(time_scale), groups=groups, bases=bases)
     for name, text in texts.items():
         if directory is None:

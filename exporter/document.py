@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
+from yaml.constructor import SafeConstructor
 
 from exporter.complaint import show
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 _Parsed = TypeVar("_Parsed")
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_document(path: Traversable, where: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -39,15 +41,31 @@ def read_documents(path: Traversable, where: str) -> list[object]:
     return _load(path, where, lambda text: list(yaml.load_all(text, Loader=_StrictLoader)))
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without its silent trap: a key that stands twice is refused, not overwritten.
+class StrictConstruction(SafeConstructor):
+    """YAML without its silent traps, for a loader of plain data to inherit from first.
 
-    A subclass of SafeLoader: builds plain data only.
+    A key that stands twice is refused, not overwritten; so are a node that holds itself, which no
+    program here could walk through, and a thirteenth month.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_document(self, node: Any) -> Any:  # noqa: ANN401 - PyYAML's own
+        """Construct at once and not later: PyYAML finds a node that holds itself only so."""
+        self.deep_construct = True
+        return super().construct_document(node)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401 - PyYAML's own
+        """Construct anything; what can't be is wrong in its line."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401 - PyYAML's own
+        """Construct a mapping, each of whose keys stands there once."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             problem = (
                 "a key is a list or a mapping"
@@ -60,6 +78,10 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+class _StrictLoader(StrictConstruction, yaml.SafeLoader):
+    """A SafeLoader: builds plain data only."""
 
 
 def _read_yaml(path: Traversable, where: str) -> object:

@@ -40,7 +40,10 @@ def weigh_history(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare what paged with what happened: MTTD, MTTR, frequency, false positives."""
-    over_s = read_duration(since)
+    try:
+        over_s = read_duration(since)
+    except UserMistake:
+        over_s = 0.0
     if over_s <= 0:
         raise UserMistake(f"--since {since} is no time to look back", "Write it as 30d")
     end_s = time.time() if until is None else read_instant(until, "--until")

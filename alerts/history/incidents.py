@@ -62,5 +62,5 @@ def _read_time(value: object, place: str) -> float:
         except ValueError:
             moment = None
     if not isinstance(moment, datetime):
-        raise UserMistake(f"{place} {value!r} is no time", "Write 2026-01-05T09:00:00Z")
+        raise UserMistake(f"{place} {str(value)!r} is no time", "Write 2026-01-05T09:00:00Z")
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

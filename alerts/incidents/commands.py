@@ -45,9 +45,10 @@ def play_all(
     quiet_days: Annotated[
         int, typer.Option("--quiet-days", min=0, max=30, help="Days of healthy traffic as well.")
     ] = 0,
-    rules: Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")] = (
-        GENERATED
-    ),
+    rules: Annotated[
+        Path,
+        typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
+    ] = GENERATED,
     alertmanager_config: ConfigurationOption = None,
     speed: SpeedOption = DEFAULT_SPEED,
     markdown: Annotated[

@@ -71,6 +71,8 @@ def refuse_unsound(objective: Objective, retention_s: float) -> None:
 
 
 def _find_faults(objective: Objective, retention_s: float) -> Iterator[tuple[str, str]]:
+    if not objective.allowed > 0:  # also where it is NaN, which YAML has as a number
+        yield f"objective: {objective.percent:.14g} leaves no budget", "Ask for 99.9999 at most"
     yield from _check_period(objective, retention_s)
     yield from _check_reach(objective)
     for key, indicator in (("budget", objective.budget), ("fast", objective.fast)):

@@ -1,10 +1,12 @@
 """`outbound-slo alerts replay`: what would have been paged, when, to whom."""
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
@@ -51,9 +53,10 @@ def replay_samples(
     step: Annotated[
         int, typer.Option(min=1, max=3600, help="Seconds between evaluations.")
     ] = DEFAULT_STEP_S,
-    rules: Annotated[Path, typer.Option("--rules", help="Directory of the rule files.")] = (
-        GENERATED
-    ),
+    rules: Annotated[
+        Path,
+        typer.Option("--rules", help="Directory of the rule files.", show_default="those built in"),
+    ] = GENERATED,
     alertmanager_config: ConfigurationOption = None,
     speed: SpeedOption = DEFAULT_SPEED,
     notify: Annotated[
@@ -95,9 +98,8 @@ def replay_samples(
         for key in delivery.left_out:
             told.print(f"{key} follows the wall clock and was left out.", highlight=False)
     if missing:
-        typer.echo(
-            f"Not in the samples, so their alerts stay silent: {', '.join(missing)}", err=True
-        )
+        listed = fill(", ".join(missing), console.width, break_on_hyphens=False)
+        typer.echo(f"Not in the samples, so their alerts stay silent:\n{listed}", err=True)
 
 
 def read_configuration(rules: Path, named: Path | None) -> Mapping[str, Any]:
@@ -133,9 +135,11 @@ def read_instant(text: str, option: str) -> float:
 
     """
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        pass
+        seconds = math.nan
+    if math.isfinite(seconds):
+        return seconds
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from alerts.replay.delivery import Delivery
@@ -13,6 +14,8 @@ from alerts.replay.pages import Call, collect_calls
 from alerts.replay.pending import Firing
 from alerts.replay.tape import Labels, sort_labels
 from outbound_slo.vocabulary.alerts import AlertName
+
+_WIDE_ENOUGH: Final = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +115,25 @@ def _summary_of(identity: Labels, at_s: float, firings: Sequence[Firing]) -> str
 
 def print_told(console: Console, rows: Sequence[Told]) -> None:
     """Print the rows for people."""
+    if not rows:
+        console.print("Nothing would have fired.")
+        return
+    # Side by side, eight columns leave a summary a dozen letters in a terminal of 80.
+    is_narrow = console.width < _WIDE_ENOUGH
     table = Table(box=None, pad_edge=False)
-    for heading in ("time (UTC)", "kind", "to", "alert", "tier", "channel", "over", "summary"):
+    for heading in ("time (UTC)", "over", "kind", "to"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("alert",) if is_narrow else ("alert", "tier", "channel", "summary"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        over = "" if row.over_s is None else format_instant(row.over_s)[11:19]
+        about = (row.alert, row.tier, row.channel, row.summary)
+        below = f"{row.alert}\ntier {row.tier}, {row.channel}: {row.summary}"
         table.add_row(
             format_instant(row.at_s)[:19].replace("T", " "),
+            "" if row.over_s is None else format_instant(row.over_s)[11:19],
             row.kind,
             row.to,
-            row.alert,
-            row.tier,
-            row.channel,
-            over,
-            row.summary,
+            *(escape(each) for each in ((below,) if is_narrow else about)),
             style="bold" if row.kind == "page" else "",
         )
-    console.print(table if rows else "Nothing would have fired.")
+    console.print(table)

@@ -126,6 +126,8 @@ def _read_labels(text: str, place: str) -> dict[str, str]:
             raise UserMistake(
                 f"{place}: {text[position : position + 40]!r} is no label", 'Write label="value"'
             )
+        if found[1] in labels:
+            raise UserMistake(f"{place}: the label {found[1]} stands twice", "Keep one of them")
         labels[found[1]] = _ESCAPE.sub(
             lambda escaped: {"n": "\n"}.get(escaped[1], escaped[1]), found[2]
         )

@@ -67,6 +67,10 @@ def test_a_secret_in_the_file_is_refused_by_name_and_not_repeated(key: str, tmp_
         ({"kind": "webhook", "url": "http://sender:8080/api"}, "pages over sender:8080"),
         ({"kind": "webhook", "url": "https://own.example.com:1/"}, "pages over own.example.com:1"),
         ({"kind": "email", "to": "nobody"}, "l1[0].to 'nobody' is no e-mail address"),
+        (
+            {"kind": "slack", "api_url_file": "/s", "channel": "{{ x }}"},
+            'l1[0].channel is "{{ x }}". Expected: a Slack channel or user, in quotes; no braces',
+        ),
     ],
 )
 def test_a_receiver_that_would_not_do_is_refused_in_one_line(
@@ -96,6 +100,8 @@ def test_a_receiver_that_would_not_do_is_refused_in_one_line(
         ({"working_hours": {**HOURS, "priorities": ["P1"]}}, "pages never wait"),
         ({"receivers": {"l1": [HOOK]}}, "receivers lacks l2, l3, tickets, dead_mans_switch"),
         ({"mail": {}}, "has the key mail"),
+        ({"monitored": ["https://own/x"]}, "monitored[0] 'https://own/x' is no host"),
+        ({"monitored": ["own", "own:99999"]}, "monitored[1] 'own:99999' is no host"),
     ],
 )
 def test_a_section_that_would_not_do_is_refused_in_one_line(

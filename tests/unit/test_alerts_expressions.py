@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from alerts.extra_metrics import read_extra_metrics
+from alerts.extra_metrics import read_extra_lines, read_extra_metrics
+from alerts.lint import lint_rules
 from alerts.lint_expressions import CHECKS, lint_expressions
 from alerts.lint_routes import lint_routes
 from alerts.promql import NotPromQLError, parse
@@ -226,6 +227,28 @@ def test_metrics_of_the_users_own_are_known(tmp_path: Path) -> None:
     ]
     assert lint('shop_carts{city="a"} > 1', extra) == ["shop_carts has no label city"]
     assert lint("rate(shop_orders_total[5m]) > 1", extra) == []
+
+
+def test_lines_of_the_users_own_are_known(tmp_path: Path) -> None:
+    file = tmp_path / "m.yml"
+    file.write_text("metrics: {a: {kind: gauge}}\nlines: [0.1, 7]\n", encoding="utf-8")
+    rule = WrittenRule("f.yml", {"alert": "A", "expr": "a < 0.1"})
+    extra = read_extra_metrics(file)
+
+    def lines_complained_of(lines: frozenset[float]) -> list[str]:
+        told = (finding.what for finding in lint_rules([rule], extra=extra, lines=lines))
+        return [what for what in told if what.startswith("compares with")]
+
+    assert lines_complained_of(frozenset()) != []
+    assert lines_complained_of(read_extra_lines(file)) == []
+
+
+@pytest.mark.parametrize("lines", ["0.1", "[x]", "[true]", "{a: 1}", ""])
+def test_lines_that_are_no_numbers_are_refused(lines: str, tmp_path: Path) -> None:
+    (tmp_path / "m.yml").write_text(f"lines: {lines}", encoding="utf-8")
+
+    with pytest.raises(UserMistake, match="'lines' is no list of numbers"):
+        read_extra_lines(tmp_path / "m.yml")
 
 
 @pytest.mark.parametrize(

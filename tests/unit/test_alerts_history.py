@@ -99,6 +99,9 @@ def test_times_may_be_quoted_or_not(tmp_path: Path) -> None:
         ("incidents: 3", "incidents"),
         ("incidents: [{what: x, start: 2026-01-05T09:00:00Z}]", "end"),
         ("incidents: [{what: x, start: soon, end: 2026-01-05T09:00:00Z}]", "'soon' is no time"),
+        ("incidents: [{what: x, start: 2026-01-05, end: x}]", "'2026-01-05' is no time"),
+        ("incidents:\n- {what: x, start: 2026-13-05}", "line 2: month must be in"),
+        ("incidents: &a [*a]", "line 1: found unconstructable recursive node"),
         (
             "incidents: [{what: x, start: 2026-01-05T09:00:00Z, end: 2026-01-05T09:00:00Z}]",
             "incidents[0] ends before it starts",

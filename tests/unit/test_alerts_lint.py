@@ -209,6 +209,10 @@ tests:
         ("groups: [{name: g, rules: [{expr: up}]}]", r"neither 'alert' nor 'record'"),
         ("- 1", r"a\.yml holds no mapping"),
         ("[" * 900, r"a\.yml is nested too deeply"),
+        ("", r"a\.yml is empty"),
+        ("groups: []\ngroups: []", r"a\.yml is no YAML in line 2: the key groups stands twice"),
+        ("groups: &a [*a]", r"a\.yml is no YAML in line 1: found unconstructable recursive node"),
+        ("groups: []\nat: 2026-13-01", r"a\.yml is no YAML in line 2: month must be in 1\.\.12"),
         ("other: 1", r"has no rule file"),
     ],
 )

@@ -11,6 +11,7 @@ from alerts.generator import render_rules
 from alerts.lint import lint_rules
 from alerts.objectives.alarms import build_alerts, compared_numbers
 from alerts.objectives.burn import BURN_TIERS, count_minimum
+from alerts.objectives.declared import declared_numbers
 from alerts.objectives.documents import SLOS, read_objectives
 from alerts.objectives.groups import build_groups
 from alerts.objectives.inhibitions import burn_inhibitions
@@ -133,6 +134,24 @@ def test_the_examples_are_sound_beside_what_is_built_in() -> None:
     own = {each.name: compared_numbers(each) for each in found}
     assert lint_rules(rules, own) == []
     assert {finding.subject for finding in lint_rules(rules)} == {"OutboundErrorBudgetBurn"}
+    assert declared_numbers(rules) == own
+
+
+def test_a_number_that_a_rendered_objective_does_not_make_is_none_of_its_own() -> None:
+    made = declared_numbers(
+        [
+            WrittenRule("f", {"record": name, "expr": expression, "labels": {"slo": "mine"}})
+            for name, expression in (
+                ("slo:error_budget:ratio", "vector(0.05)"),
+                ("slo:period:seconds", "vector(2592000)"),
+                ("slo:objective:ratio", "vector(1)"),
+            )
+        ]
+    )
+
+    assert 0.72 in made["mine"]
+    assert 0.5 not in made["mine"]
+    assert declared_numbers([WrittenRule("f", {"record": "x", "expr": "vector(0.05)"})]) == {}
 
 
 def test_numbers_made_from_a_document_are_known_for_its_own_alerts_only() -> None:
@@ -152,6 +171,8 @@ def test_numbers_made_from_a_document_are_known_for_its_own_alerts_only() -> Non
 REFUSED = [
     ({"objective": 100}, "objective is 100. Expected: percent of the events"),
     ({"objective": 0}, "objective is 0"),
+    ({"objective": float("nan")}, "objective: nan leaves no budget"),
+    ({"objective": 99.99999999999}, "objective: 99.99999999999 leaves no budget. Ask for 99.9999"),
     ({"objective": 93}, "the tier page-fast waits for 101% bad events"),
     ({"objective": 10}, "Ask for more than 93.06 %"),
     ({"period": "1M"}, "period is .1M.. Expected: whole days or weeks"),

@@ -26,6 +26,7 @@ from outbound_slo.vocabulary.alerts import (
     Priority,
 )
 from outbound_slo.vocabulary.metrics import METRICS, Origin
+from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel
 from outbound_slo.vocabulary.thresholds import (
     ALERT_EXPORTERS_GONE,
@@ -223,3 +224,9 @@ def test_artefacts_are_the_same_at_every_call_and_end_in_a_newline() -> None:
 
     assert files == build_artefacts()
     assert all(text.endswith("\n") for text in files.values())
+
+
+@pytest.mark.parametrize("base", ["", "runbooks", "foo bar", "ftp://x/", "https://"])
+def test_a_base_that_no_link_can_begin_with_is_refused(base: str) -> None:
+    with pytest.raises(UserMistake, match=r"--runbooks .* is no address of a web service"):
+        LinkBases.given(base, "https://g", "https://j")

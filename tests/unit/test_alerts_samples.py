@@ -43,6 +43,7 @@ def test_what_is_written_is_read_back() -> None:
         (["a 1 soon", "# EOF"], "f, line 1: timestamp 'soon' is no number"),
         (["a 1 1767603600000", "# EOF"], "not in Unix seconds"),
         (['a{b=1"2"} 1 15', "# EOF"], "is no label"),
+        (['a{b="1",b="2"} 1 15', "# EOF"], "f, line 1: the label b stands twice"),
         (["a 1 15"], "f ends after line 1 without '# EOF'"),
         ([], "f ends after line 0 without '# EOF'"),
         (["# EOF", "a 1 15"], "f, line 2: there is text after # EOF"),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from outbound_slo.cli import load_command
+from outbound_slo.settings import ExporterSettings
 
 WORKFLOW = Path("deploy/github/alerts.yml")
 KNOWN_ACTIONS = {"actions/checkout", "actions/setup-python", "actions/upload-artifact"}
@@ -51,6 +52,13 @@ def test_every_variable_that_a_step_reads_is_set() -> None:
     read_names = set(re.findall(r"\$([A-Z_]+)", WORKFLOW.read_text(encoding="utf-8")))
 
     assert read_names == read()["env"].keys()
+
+
+def test_no_variable_of_its_own_is_taken_for_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in read()["env"].items():
+        monkeypatch.setenv(name, value)
+
+    ExporterSettings.read()  # as `alerts check` does; an unknown OUTBOUND_... is refused
 
 
 def test_it_checks_tests_and_mutates() -> None:
