@@ -12,6 +12,7 @@ from operations.triage import Triage, sort_out
 from outbound_slo.database import load_queries
 from outbound_slo.vocabulary.errors import (
     PASSING_CODES,
+    WISH_CODES,
     Catalogue,
     ErrorPolicy,
     Retryable,
@@ -106,8 +107,9 @@ class Report:
 
     @property
     def line(self) -> str | None:
-        """The highest alert line that the total has crossed, with its source."""
-        crossed = next((each for each in _LINES if each.holds(self.total)), None)
+        """The highest alert line that is crossed, with its source; alerts leave out opt-outs."""
+        counted = sum(each.messages for each in self.codes if each.code not in WISH_CODES)
+        crossed = next((each for each in _LINES if each.holds(counted)), None)
         return f"{crossed.value:,g}, {crossed.source}" if crossed else None
 
     def retryable(self, code: str | None) -> Retryable:

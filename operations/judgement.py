@@ -24,7 +24,7 @@ from operations.facts import (
 from operations.output import show_age
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Level, Priority
-from outbound_slo.vocabulary.errors import Category, explain
+from outbound_slo.vocabulary.errors import WISH_CODES, Category, explain
 from outbound_slo.vocabulary.statuses import Channel, MessageStatus, StuckReason
 from sender.heartbeat import SILENT_S
 
@@ -272,7 +272,8 @@ def _judge_queue(facts: Facts) -> Iterator[Finding]:
 
 
 def _judge_dead(facts: Facts) -> Iterator[Finding]:
-    dead = _rows(facts.dead)
+    # As the alerts count: an opt-out is a dead letter that leaves nothing to mend.
+    dead = [row for row in _rows(facts.dead) if row.code not in WISH_CODES]
     return _judge_pile(
         AlertName.DLQ_OVERFLOW,
         AlertName.TOTAL_DLQ_OVERFLOW,

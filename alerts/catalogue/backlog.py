@@ -19,14 +19,17 @@ from outbound_slo.vocabulary.thresholds import Threshold
 _RECORDINGS = (
     Recording(m.QUEUED_SUM, 'max by (channel) ($QUEUE_DEPTH{status="$queued"})'),
     Recording(m.QUEUED_TOTAL, "sum($QUEUED_SUM)"),
-    # No dead letters is a number too: zero.
+    # Who opted out or never consented makes a dead letter too, and nobody has anything to mend. No
+    # dead letters is a number as well: zero.
     Recording(
-        m.DEAD_SUM,
+        m.DEAD_UNWANTED,
         """\
-sum by (channel) (max by (channel, error_code, category) ($DEAD_LETTERS))
+sum by (channel) (
+  max by (channel, error_code, category) ($DEAD_LETTERS{error_code!~"$wish_codes"})
+)
   or 0 * $QUEUED_SUM""",
     ),
-    Recording(m.DEAD_TOTAL, "sum($DEAD_SUM)"),
+    Recording(m.DEAD_TOTAL, "sum($DEAD_UNWANTED)"),
 )
 
 
@@ -68,7 +71,8 @@ _QUEUE_MEANING = (
 
 _DEAD_MEANING = (
     "Messages failed for good and wait for a person. Group them by error code: temporary errors "
-    "can be retried in bulk, wrong recipients and templates can not."
+    "can be retried in bulk, wrong recipients and templates can not. Opt-outs and missing consents "
+    "are not among them."
 )
 
 
@@ -178,7 +182,7 @@ GROUP = RuleGroup(
             _DEAD_LADDER,
             AlertName.DLQ_OVERFLOW,
             Family.DEAD_LETTERS,
-            '$DEAD_SUM{channel="$whatsapp"}',
+            '$DEAD_UNWANTED{channel="$whatsapp"}',
             channel=Channel.WHATSAPP.label,
             summary='{{ $value | printf "%.0f" }} WhatsApp messages are dead letters',
             description=_DEAD_MEANING,

@@ -6,22 +6,11 @@ explains it.
 """
 
 from alerts.links import TraceSearch
-from alerts.rule import Alert, Recording, RuleGroup
-from outbound_slo.vocabulary import metrics as m
+from alerts.rule import Alert, RuleGroup
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Family, Level, Priority, Slo
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import MessageStatus
-
-# Who opted out or never consented makes a dead letter too, and nobody has anything to mend.
-_DEAD_UNWANTED = Recording(
-    m.DEAD_UNWANTED,
-    """\
-sum by (channel) (
-  max by (channel, error_code, category) ($DEAD_LETTERS{error_code!~"$wish_codes"})
-)
-  or 0 * $QUEUED_SUM""",
-)
 
 # Above its lowest of half an hour alone would still hold while a campaign drains: the slope tells.
 _QUEUE_GROWING = tuple(
@@ -114,6 +103,6 @@ max by (channel) ($RETRY_COUNT) > $line
 
 GROUP = RuleGroup(
     name="outbound-growth",
-    recordings=(_DEAD_UNWANTED,),
+    recordings=(),
     alerts=(*_QUEUE_GROWING, *_DEAD_GROWING, *_RETRY_STORM),
 )

@@ -59,7 +59,9 @@ clamp_min($ATTEMPTS_5M - $ACCEPTED_5M, 0) / ($ATTEMPTS_5M > 0)
 
 # The last minute tells that it has begun, five minutes tell that it is worth a page at night: a
 # minute without traffic is no outage. A breaker that holds calls back makes no attempts: that is
-# the outage going on. A channel that had everything accepted, however little, is well.
+# the outage going on. A channel that had everything accepted, however little, is well; one of few
+# messages is as well where one was accepted and none has failed in the last minute: a single bounce
+# does not make an outage of all channels out of another channel's.
 _OUTAGE_REFUSED = Alert(
     name=AlertName.OUTAGE,
     family=Family.PROVIDER,
@@ -72,12 +74,15 @@ _OUTAGE_REFUSED = Alert(
 sum($ATTEMPTS_5M - $ACCEPTED_5M) >= $line
   and sum($ACCEPTED_1M) == 0
   and (sum($ATTEMPTS_1M) > 0 or max($BREAKER_STATE) > $open)
-  unless sum($ACCEPTED_5M > 0 unless $ACCEPTED_5M < $ATTEMPTS_5M) > 0""",
+  unless on () (
+    $ACCEPTED_5M > 0
+    unless $ACCEPTED_5M < ($ATTEMPTS_5M >= $line)
+    unless $ACCEPTED_1M < $ATTEMPTS_1M
+  )""",
     summary='No channel gets a message out: {{ $value | printf "%.0f" }} attempts failed',
     description=(
-        "Nothing was accepted by any provider for a minute, and every channel in use has failed "
-        "attempts in the last 5. Look for what the channels share: network, credentials, the last "
-        "deployment."
+        "Nothing was accepted by any provider for a minute, and attempts fail on every channel in "
+        "use. Look for what the channels share: network, credentials, the last deployment."
     ),
     traces=_FAILED_CALLS,
     onset=_ACCEPTED_NO_MORE,

@@ -677,18 +677,15 @@ QUEUED_TOTAL = Metric(
     "outbound:messages_queued:sum", _G, "Queued messages on all channels together.",
     (), _REC, "D22", QUEUE_DEPTH.name,
 )  # fmt: skip
-DEAD_SUM = Metric(
-    "channel:outbound_dead_letters:sum", _G, "Dead letters per channel.",
-    ("channel",), _REC, "001; D2", DEAD_LETTERS.name,
-)  # fmt: skip
-DEAD_TOTAL = Metric(
-    "outbound:dead_letters:sum", _G, "Dead letters on all channels together.",
-    (), _REC, "001, 002; D2", DEAD_LETTERS.name,
-)  # fmt: skip
 DEAD_UNWANTED = Metric(
     "channel:outbound_dead_letters_unwanted:sum", _G,
     "Dead letters per channel but those of recipients who want no messages.",
-    ("channel",), _REC, "001, 002; D3", DEAD_LETTERS.name,
+    ("channel",), _REC, "001, 002; D2, D3", DEAD_LETTERS.name,
+)  # fmt: skip
+DEAD_TOTAL = Metric(
+    "outbound:dead_letters_unwanted:sum", _G,
+    "Dead letters on all channels but those of recipients who want no messages.",
+    (), _REC, "001, 002; D2, D3", DEAD_LETTERS.name,
 )  # fmt: skip
 BREAKER_HOLDS = Metric(
     "instance:outbound_breaker_not_closed:bool", _G,

@@ -103,9 +103,12 @@ def test_the_report_says_what_to_do_next(ops: Operator) -> None:
 def test_the_report_names_the_line_that_was_crossed(database: str) -> None:
     ops = Operator(database)
     assert ops.run("dlq", "report").out == "Dead letters: 0.\n"
-    ops.add(1001)
+    ops.add(1000, code="opted_out")
+    ops.add(100)
+    assert ops.run("dlq", "report").out.startswith("Dead letters: 1,100.\n")
+    ops.add(901)
     assert ops.run("dlq", "report").out.startswith(
-        "Dead letters: 1,001, above the alert line of 1,000, 001 (to L2).\n"
+        "Dead letters: 2,001, above the alert line of 1,000, 001 (to L2).\n"
     )
 
 

@@ -25,7 +25,7 @@ from operations.facts import (
 from operations.judgement import Finding, Remedy, judge_facts, top_level
 from operations.procedures import PROCEDURES
 from outbound_slo.vocabulary.alerts import AlertName, Level, Priority
-from outbound_slo.vocabulary.errors import ErrorPolicy
+from outbound_slo.vocabulary.errors import WISH_CODES, ErrorPolicy
 
 NOW = datetime(2026, 9, 1, 3, tzinfo=UTC)
 QUIET = Facts(
@@ -131,6 +131,14 @@ def test_dead_letters_climb_001s_ladder(dead: int, priority: Priority, level: Le
 
     assert (finding.priority, finding.level) == (priority, level)
     assert finding.remedy is Remedy.DLQ_REPORT
+
+
+def test_what_recipients_wish_crosses_no_line_of_dead_letters() -> None:
+    wishes = [DeadCount("WHATSAPP", code, 3000) for code in WISH_CODES]
+
+    assert list(judge_facts(replace(QUIET, dead=wishes))) == []
+    finding = only(replace(QUIET, dead=[*wishes, DeadCount("WHATSAPP", "131026", 101)]))
+    assert finding.what.startswith("101 WhatsApp messages")
 
 
 @pytest.mark.parametrize(
