@@ -21,6 +21,7 @@ from outbound_slo.vocabulary.recoveries import RECOVERED_BY, RECOVERIES, Recover
 from outbound_slo.vocabulary.thresholds import Unit
 
 _NONE: Final = "none"
+_BY_HAND: Final = "whom level 1 asks"
 
 
 def write_tiers(tiers: Sequence[Alert]) -> str:
@@ -129,7 +130,9 @@ def _write_call(alert: Alert) -> list[str]:
         respond_s = LEVELS[alert.level].respond_within_s
         way, within = "heartbeat", _NONE if respond_s is None else format_duration(respond_s)
     who = ", ".join(f"{level} ({LEVELS[level].who})" for level in called)
-    return [str(alert.tier), f"{way} ({alert.priority})", who, within, _write_next(called[-1])]
+    # Nobody is called about a ticket by the clock: its hours are longer than level 1's minutes.
+    then = _BY_HAND if way == "ticket" else _write_next(called[-1])
+    return [str(alert.tier), f"{way} ({alert.priority})", who, within, then]
 
 
 def _write_next(level: Level) -> str:

@@ -211,9 +211,9 @@ def test_escalation_is_what_priorities_and_levels_say() -> None:
 
     assert told[0].count("|") == 6
     assert told[2] == (
-        "| 1 | ticket (P2) | L1 (platform engineer on call) | 1h "
-        "| L2 (tech lead or senior backend engineer) after 15m |"
+        "| 1 | ticket (P2) | L1 (platform engineer on call) | 1h | whom level 1 asks |"
     )
+    assert told[3].endswith("| 15m | L2 (tech lead or senior backend engineer) after 15m |")
     assert told[4].startswith(
         "| 3 | page (P1) | L1 (platform engineer on call), "
         "L2 (tech lead or senior backend engineer) | 15m | L3 (engineering manager) after 30m"
