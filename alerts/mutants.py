@@ -56,8 +56,15 @@ def _tell_apart(rule: WrittenRule, rules: Sequence[WrittenRule]) -> str:
         return ""
     if any(each.labels == rule.labels for each in rules if each is not rule):
         return f"[{Path(rule.file).stem}]"
-    if rule.alert and "tier" in rule.labels:
-        return f"[{rule.labels['tier']}]"
+    tier = rule.labels.get("tier")
+    if rule.alert and tier:
+        # An objective's alert has its tiers for each objective.
+        alike = [each.labels for each in rules if each.labels.get("tier") == tier]
+        values = {label: {each.get(label) for each in alike} for label in sorted(rule.labels)}
+        differing = [label for label, found in values.items() if len(found) > 1]
+        enough = [label for label in differing if len(values[label]) == len(alike)][:1]
+        told = [f"{label}={rule.labels[label]}" for label in enough or differing]
+        return f"[{','.join([tier, *told])}]"
     return "[" + ",".join(f"{label}={text}" for label, text in sorted(rule.labels.items())) + "]"
 
 

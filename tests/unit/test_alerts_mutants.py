@@ -135,6 +135,25 @@ def test_a_key_says_which_tier_and_which_of_several_it_is() -> None:
     assert len(set(found)) == len(found)
 
 
+def test_a_key_says_whose_tier_it_is_where_several_objectives_have_tiers() -> None:
+    labels = [
+        {"tier": tier, "slo": slo, "severity": severity}
+        for tier, slo, severity in (
+            ("1", "latency", "warning"),
+            ("1", "success", "critical"),
+            ("1", "webhooks", "critical"),
+            ("2", "success", "critical"),
+        )
+    ]
+    found = keys(*(alert("a > 1", labels=each) for each in labels))
+
+    assert "Many[1,slo=latency] number: 1 -> 2" in found
+    assert "Many[1,slo=success] number: 1 -> 2" in found
+    assert "Many[1,slo=webhooks] number: 1 -> 2" in found
+    assert "Many[2] number: 1 -> 2" in found
+    assert len(set(found)) == len(found)
+
+
 def test_a_recording_is_never_negated() -> None:
     recording = WrittenRule("f.yml", {"record": "a:b", "expr": "sum(a)"})
 
