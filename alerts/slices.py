@@ -155,7 +155,16 @@ class Bench:
         copies: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in _ASSERTIONS}
         for kind, assertion in assertions:
             copies[kind] += [_rename(assertion, touched, number) for number in (CONTROL, *mutants)]
-        return self._write(rules, copies)
+        return self._write(rules, {**copies, **self._copy_input(touched, (CONTROL, *mutants))})
+
+    def _copy_input(
+        self, touched: frozenset[str], numbers: Sequence[int]
+    ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Give the input with copies of what a touched rule is said to have recorded before."""
+        given = self.case.body.get("input_series") or []
+        own = [each for each in given if str(each["series"]).partition("{")[0].strip() in touched]
+        copies = [_rename(each, touched, number) for each in own for number in numbers]
+        return {"input_series": [*given, *copies]} if copies else {}
 
     def write_alone(self, mutant: Mutant | None) -> "WrittenBench":
         """Write all rules and the case as it is, with one rule changed; None: with none."""
@@ -163,11 +172,11 @@ class Bench:
         return self._write(rules, {})
 
     def _write(
-        self, rules: Sequence[Mapping[str, Any]], assertions: Mapping[str, Any]
+        self, rules: Sequence[Mapping[str, Any]], parts: Mapping[str, Any]
     ) -> "WrittenBench":
         header = {key: part for key, part in self.case.header.items() if key != "group_eval_order"}
         # Expectations on texts stay in the tests; a mutant changes none of them.
-        test = {**self.case.body, **assertions}
+        test = {**self.case.body, **parts}
         return WrittenBench({"groups": [{"name": "mutants", "rules": list(rules)}]}, header, test)
 
 

@@ -203,6 +203,26 @@ def test_a_mutant_of_a_recording_has_its_own_copy_of_all_that_is_computed_from_i
         'count(ALERTS{alertname="Many_mutant7"})',
     ]
     assert written.test["alert_rule_test"] == []
+    assert "input_series" not in written.test
+
+
+def test_what_a_rule_is_said_to_have_recorded_is_said_of_its_mutants_too() -> None:
+    series = [
+        {"series": 'a:sum{of="a:sum"}', "values": "1"},
+        {"series": "a:twice", "values": "2"},
+        {"series": 'b:sum{of="a:sum"}', "values": "3"},
+    ]
+    case = bench(*CHAIN, promql_expr_test=[MANY], input_series=series)
+    mutants = {7: next(make_mutants([WrittenRule("f.yml", CHAIN[2])]))}
+
+    given = case.write_shared(mutants).test["input_series"]
+
+    # The second rule is touched, and the first only read.
+    assert given == [
+        *series,
+        {"series": "a:twice_mutant0", "values": "2"},
+        {"series": "a:twice_mutant7", "values": "2"},
+    ]
 
 
 @pytest.mark.parametrize(
