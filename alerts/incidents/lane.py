@@ -141,10 +141,8 @@ class Lane:
             # A message that no provider can take says nothing about the provider.
             bad += 0 if cohort.poisoned else failed
             good += cohort.count - failed
+        # What the breaker holds back is not claimed: it stays where it is, due.
         self.breaker.judge(now_s, good, bad)
-        # What the breaker held back is put off until it may be asked again (D31).
-        for cohort in self._take(wanted - permitted):
-            self._put_off(Cohort(now_s + _OPEN_S, cohort.attempts, cohort.count, cohort.poisoned))
 
     def receive(self, now_s: int, *, tells: bool) -> int:
         """Apply the receipts that have come by now; returns how many webhooks that were."""

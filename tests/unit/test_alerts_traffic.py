@@ -48,6 +48,11 @@ def test_an_outage_shows_in_everything_that_follows_from_it() -> None:
     assert (queued[end - 1] or 0) > 2_000
     assert set(breaker[AT_START + 4 : end]) <= {1.0, 2.0}
     assert receipts[AT_START + 20] == receipts[end - 1]
+    # A sender does not claim what an open breaker holds back: that gets older, and is due.
+    age = values(tape, m.OLDEST_AGE.name, channel="whatsapp", state="due")
+    assert (age[end - 1] or 0) > BY_NAME["whatsapp-down"].lasts_s / 2
+    overdue = values(tape, m.STUCK.name, channel="whatsapp", status="queued", reason="overdue")
+    assert (overdue[end - 1] or 0) > 1_000
     assert (
         values(tape, m.ATTEMPTS.name, channel="sms", outcome="sent")[AT_START]
         != values(tape, m.ATTEMPTS.name, channel="sms", outcome="sent")[end]
