@@ -25,7 +25,7 @@ _FAILED_TRACES = TraceSearch(((Tag.STATUS, MessageStatus.FAILED),))
 
 
 def build_dashboard() -> core.Dashboard:
-    """Build the dashboard as a grafanalib object; `dashboards.artefacts` encodes it."""
+    """Build the dashboard as a grafanalib object; `dashboards.catalogue` encodes it."""
     return core.Dashboard(
         title=TITLE,
         uid=Dashboard.SLA.value,
