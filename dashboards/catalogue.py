@@ -8,13 +8,18 @@ from typing import Any
 from grafanalib import core
 from grafanalib._gen import DashboardEncoder
 
-from dashboards import sla
+from dashboards import messaging, objectives, organisation, sla
+from dashboards.health import board as health
 from dashboards.modernizer import modernize
 from outbound_slo.vocabulary.alerts import Dashboard
 
 _BUILDERS: Mapping[Dashboard, Callable[[], core.Dashboard]] = MappingProxyType(
     {
         Dashboard.SLA: sla.build_dashboard,
+        Dashboard.MESSAGING: messaging.build_dashboard,
+        Dashboard.SLO: objectives.build_dashboard,
+        Dashboard.HEALTH: health.build_dashboard,
+        Dashboard.ORGANISATION: organisation.build_dashboard,
     }
 )
 
