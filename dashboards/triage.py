@@ -138,16 +138,16 @@ NOBODY_WATCHED: Final = -1
 _FAILED: Final = '{channel="$channel",outcome="$failed"}[1h]'
 
 CUSTOMER: Final = f"""
-topk(1,
+topk(1, clamp_max(
   sum by (org_id) (max by (org_id, channel) (increase($ORGANISATION_FINISHED{_FAILED})))
     / on () group_left () (sum(max by (error_code) (increase($FINISHED{_FAILED}))) >= $few)
-    >= $share
-)
-or topk(1,
+    >= $share, 1
+))
+or on () topk(1,
   {QUOTA_SPENT} * (max by (org_id) ($QUOTA_USED) / (max by (org_id) ($QUOTA_LIMIT) > 0) >= bool 1)
     == {QUOTA_SPENT} and on () $QUEUE_DEPTH{{channel="$channel",channel="$whatsapp"}}
 )
-or label_replace(
+or on () label_replace(
   0 * max($ORGANISATION_FINISHED{{channel="$channel"}}) and on () $FINISHED{{channel="$channel"}}
   or {NOBODY_WATCHED} * max($QUERY_SUCCESS{{query="organisations"}} == 1),
   "org_id", "watched organisations", "", ""
