@@ -24,9 +24,11 @@ NOT_MARKED: Final = "transparent"
 Step = tuple[float | None, str]
 """From this value on (None: from below all), this colour."""
 
-_CONTINUOUS: Final = frozenset(
+CONTINUOUS: Final = frozenset(
     {Unit.SECONDS, Unit.PERCENT, Unit.DAYS, Unit.GIGABYTES, Unit.BUDGETS}
 )
+"""Units in which there is always something between two numbers."""
+
 _FALLING: Final = frozenset({Comparison.BELOW, Comparison.AT_MOST, Comparison.EQUAL})
 
 
@@ -72,7 +74,7 @@ def step_lines(lines: Sequence[Threshold]) -> tuple[Step, ...]:
 
 
 def _edge(line: Threshold) -> float:
-    whole = line.unit not in _CONTINUOUS
+    whole = line.unit not in CONTINUOUS
     above = line.comparison in {Comparison.ABOVE, Comparison.EQUAL}
     return measure_line(line) + (1 if whole and above else 0)
 

@@ -228,7 +228,7 @@ def _channel_waits() -> core.TimeSeries:
 
 def _windows() -> core.TimeSeries:
     frame = Frame(
-        10,
+        Panel.SESSION_WINDOWS.id,
         "Session windows",
         (12, 0, 12, 8),
         "short",

@@ -149,6 +149,10 @@ def _list_extras(tape: Tape) -> Iterator[Extra]:
     yield m.RULE_ITERATIONS_MISSED, "", group, lambda _: 0.0
     lost = {"job": "alertmanager", "integration": "pagerduty"}
     yield m.NOTIFICATIONS_FAILED, "", lost, lambda at: at // 300
+    yield m.SHARED_LIMIT_UP, "", {**sender, "store": "redis"}, lambda _: 1.0
+    for code, metric in (("session_expired", m.REFUSALS), ("quiet_hours", m.DEFERRALS)):
+        labels = {**sender, "channel": "whatsapp", "error_code": code}
+        yield metric, "", labels, lambda at: at / 60
     for result in ("requeued", "failed"):
         yield m.RECOVERED, "", {**sender, "result": result}, lambda _: 2.0
 

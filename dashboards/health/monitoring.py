@@ -3,7 +3,7 @@
 from grafanalib import core
 
 from dashboards.frames import Frame, Query
-from dashboards.panels import draw_lines
+from dashboards.panels import draw_lines, override
 from dashboards.promql import write_promql
 from dashboards.sections import Section
 from outbound_slo.vocabulary import thresholds as t
@@ -23,20 +23,25 @@ def _notifications() -> core.TimeSeries:
         (0, 0, 12, 7),
         "short",
         "What Alertmanager sent by integration, and what was not taken. The Watchdog alone makes "
-        "some all the time: none at all is trouble.",
+        "some all the time: none at all is trouble. On the right axis whether the configuration on "
+        "disk was taken.",
         told=(t.ALERT_NOTIFICATIONS_LOST, t.ALERT_NOTIFICATIONS_FAILING, t.ALERT_RELOAD_REFUSED),
         alerts=(AlertName.WATCHDOG,),
     )
     sent = write_promql("sum by (integration) (increase($NOTIFICATIONS[10m])) > 0")
     failed = write_promql("sum by (integration) (increase($NOTIFICATIONS_FAILED[10m])) > 0")
+    taken = "Configuration taken"
+    right = override(taken, {"custom.axisPlacement": "right", "custom.axisLabel": "1 or 0"})
     return draw_lines(
         frame,
         [
             Query(write_promql("sum(increase($NOTIFICATIONS[10m]))"), "Together"),
             Query(sent, "{{integration}}"),
             Query(failed, "{{integration}} failed"),
+            Query(write_promql("min($CONFIG_RELOADED)"), taken),
         ],
         axis="Notifications",
+        overrides=[right],
     )
 
 

@@ -24,12 +24,27 @@ def _dead_rows() -> core.TimeSeries:
         "Dead rows",
         (0, 0, 8, 7),
         "percentunit",
-        "Share of each queue table's rows that are dead. Small tables are mostly dead rows between "
-        "two vacuums; that is no trouble.",
+        "Share of each queue table's rows that are dead; on the right axis how many. Small tables "
+        "are mostly dead rows between two vacuums; that is no trouble.",
         lines=(t.ALERT_DEAD_SHARE,),
     )
-    share = write_promql("max by (table) ($DEAD_ROWS_RATIO)")
-    return draw_lines(frame, [Query(share, "{{table}}")], axis="Share of rows")
+    right = {
+        "matcher": {"id": "byRegexp", "options": "/.*number/"},
+        "properties": [
+            {"id": "unit", "value": "short"},
+            {"id": "custom.axisPlacement", "value": "right"},
+            {"id": "custom.axisLabel", "value": "Dead rows"},
+        ],
+    }
+    return draw_lines(
+        frame,
+        [
+            Query(write_promql("max by (table) ($DEAD_ROWS_RATIO)"), "{{table}}"),
+            Query(write_promql("max by (table) ($DEAD_ROWS)"), "{{table}}, number"),
+        ],
+        axis="Share of rows",
+        overrides=[right],
+    )
 
 
 def _vacuum() -> core.TimeSeries:

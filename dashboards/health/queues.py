@@ -14,14 +14,35 @@ from outbound_slo.vocabulary.panels import Panel
 
 def build_section() -> Section:
     """Build the section."""
-    return Section("Queues", (_queued(), _stuck(), _dead(), _pauses()))
+    return Section("All channels", (_attempts(), _queued(), _stuck(), _dead(), _pauses()))
+
+
+def _attempts() -> core.TimeSeries:
+    frame = Frame(
+        Panel.ATTEMPTS_BY_CHANNEL.id,
+        "Attempts within 5 min",
+        (0, 0, 8, 7),
+        "short",
+        "Attempts that ended on each channel, and those of them that the provider accepted. "
+        "Attempts without any accepted, on all channels, are an outage.",
+        (link_traces("Failed traces", FAILED_TRACES),),
+        told=(t.ALERT_ALL_REFUSED, t.ALERT_NO_TRAFFIC),
+    )
+    return draw_lines(
+        frame,
+        [
+            Query(write_promql("max by (channel) ($ATTEMPTS_5M)"), "{{channel}}"),
+            Query(write_promql("max by (channel) ($ACCEPTED_5M)"), "{{channel}} accepted"),
+        ],
+        axis="Attempts",
+    )
 
 
 def _queued() -> core.TimeSeries:
     frame = Frame(
         Panel.QUEUED_BY_CHANNEL.id,
         "Queued on all channels",
-        (0, 0, 12, 7),
+        (8, 0, 8, 7),
         "short",
         "Messages in QUEUED by channel, and together.",
         lines=(
@@ -61,7 +82,7 @@ def _stuck() -> core.TimeSeries:
     frame = Frame(
         Panel.STUCK_BY_REASON.id,
         "Stuck messages by reason",
-        (12, 0, 12, 7),
+        (16, 0, 8, 7),
         "short",
         "Messages of the channel that should have moved on; one message may meet several reasons. "
         "Planned waits are no reason.",

@@ -10,6 +10,7 @@ from dashboards.promql import write_promql
 from dashboards.sections import Section
 from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary import thresholds as t
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.panels import Panel
 
 _SILENCE = "Since the last sign of life"
@@ -20,7 +21,11 @@ def build_section() -> Section:
     """Build the section."""
     return Section(
         "Senders",
-        (_processes(), _due_age(), _claims(), _in_flight(), _attempts(), _retries()),
+        (
+            *(_processes(), _due_age(), _claims()),
+            *(_in_flight(), _attempts(), _retries()),
+            *(_refusals(), _receipts(), _settling()),
+        ),
     )
 
 
@@ -145,4 +150,81 @@ def _retries() -> core.TimeSeries:
             Query(write_promql("sum(increase($RECOVERED[1h]))"), "Taken back in 1 h"),
         ],
         axis="Messages",
+    )
+
+
+def _refusals() -> core.TimeSeries:
+    frame = Frame(
+        31,
+        "Refused and put off by our rules",
+        (0, 14, 8, 7),
+        "cps",
+        "Messages of the channel per second that consent, a closed window or a limit forbade, and "
+        "those put off to quiet hours' end or the next quota window, by code.",
+        alerts=(AlertName.SESSION_WINDOW_CLOSED, AlertName.ORGANISATION_THROTTLED),
+    )
+    refused, put_off = (
+        write_promql(
+            f'sum by (error_code) (rate({metric}{{channel="$channel"}}[$__rate_interval])) > 0'
+        )
+        for metric in ("$REFUSALS", "$DEFERRALS")
+    )
+    together = write_promql('sum(rate($REFUSALS{channel="$channel"}[$__rate_interval]))')
+    return draw_lines(
+        frame,
+        [
+            Query(together, "Refused, together"),
+            Query(refused, "{{error_code}} refused"),
+            Query(put_off, "{{error_code}} put off"),
+        ],
+        axis="Messages per second",
+    )
+
+
+def _receipts() -> core.TimeSeries:
+    frame = Frame(
+        32,
+        "Receipts by effect",
+        (8, 14, 8, 7),
+        "cps",
+        "Receipts of the providers per second: those that moved a message, confirmed or repeated "
+        "what was known, came late, or belong to no message.",
+        alerts=(AlertName.WEBHOOK_SILENCE,),
+    )
+    effects = write_promql("sum by (provider, effect) (rate($RECEIPTS[$__rate_interval]))")
+    return draw_lines(
+        frame, [Query(effects, "{{provider}} {{effect}}")], axis="Receipts per second"
+    )
+
+
+def _settling() -> core.TimeSeries:
+    frame = Frame(
+        33,
+        "Last message settled",
+        (16, 14, 8, 7),
+        "s",
+        "Since each process last finished a message. On the right axis whether limits per second "
+        "are shared with the others (1) or each process keeps to its part (0).",
+        alerts=(AlertName.WORKER_INACTIVE,),
+    )
+    shared = "Limits shared by {{store}}"
+    right = {
+        "matcher": {"id": "byRegexp", "options": "/Limits shared.*/"},
+        "properties": [
+            {"id": "unit", "value": "none"},
+            {"id": "custom.axisPlacement", "value": "right"},
+            {"id": "custom.axisLabel", "value": "Shared"},
+        ],
+    }
+    return draw_lines(
+        frame,
+        [
+            Query(
+                write_promql("min by (instance) (time() - ($LAST_PROCESSED > 0))"), "{{instance}}"
+            ),
+            Query(write_promql("min by (store) ($SHARED_LIMIT_UP)"), shared),
+        ],
+        axis="Time",
+        overrides=[right],
+        nothing="Nothing settled yet",
     )

@@ -63,9 +63,11 @@ class Panel(Enum):
     INTEGRITY = (Dashboard.HEALTH, 28)
     NOTIFICATIONS = (Dashboard.HEALTH, 29)
     RULES = (Dashboard.HEALTH, 30)
+    ATTEMPTS_BY_CHANNEL = (Dashboard.HEALTH, 34)
 
     QUOTA = (Dashboard.ORGANISATION, 1)
     QUOTA_MESSAGES = (Dashboard.ORGANISATION, 2)
+    SESSION_WINDOWS = (Dashboard.ORGANISATION, 10)
 
     @property
     def dashboard(self) -> Dashboard:
@@ -82,7 +84,7 @@ _A = AlertName
 
 PANELS: Mapping[AlertName, Panel] = MappingProxyType(
     {
-        _A.OUTAGE: Panel.VOLUME,
+        _A.OUTAGE: Panel.ATTEMPTS_BY_CHANNEL,
         _A.PROVIDER_DOWN: Panel.FAILURE_TRENDS,
         _A.HIGH_FAILURE_RATE: Panel.FAILURE_TRENDS,
         _A.ELEVATED_FAILURE_RATE: Panel.FAILURE_TRENDS,
@@ -106,7 +108,7 @@ PANELS: Mapping[AlertName, Panel] = MappingProxyType(
         _A.ROLLUP_DRIFT: Panel.ROLLUP,
         _A.ROLLUP_UNCOMPACTED: Panel.ROLLUP,
         _A.NO_DATA: Panel.FRESHNESS,
-        _A.NO_TRAFFIC: Panel.VOLUME,
+        _A.NO_TRAFFIC: Panel.ATTEMPTS_BY_CHANNEL,
         _A.SPANS_DROPPED: Panel.IN_FLIGHT,
         _A.ERROR_BUDGET_BURN: Panel.BURN_RATES,
         _A.ERROR_BUDGET_SPENT: Panel.BUDGETS,
@@ -119,7 +121,7 @@ PANELS: Mapping[AlertName, Panel] = MappingProxyType(
         _A.BREAKER_FLAPPING: Panel.BREAKER,
         _A.WEBHOOK_SILENCE: Panel.WEBHOOK_AGES,
         _A.WEBHOOKS_UNPROCESSED: Panel.WEBHOOK_AGES,
-        _A.SESSION_WINDOW_CLOSED: Panel.SESSION_WINDOW,
+        _A.SESSION_WINDOW_CLOSED: Panel.SESSION_WINDOWS,
         _A.WORKER_INACTIVE: Panel.SENDERS,
         _A.PAUSE_LASTING: Panel.PAUSES,
         _A.TOKEN_EXPIRING: Panel.EXPIRIES,
@@ -132,7 +134,7 @@ PANELS: Mapping[AlertName, Panel] = MappingProxyType(
         _A.NOTIFICATIONS_DROPPED: Panel.RULES,
         _A.REPLICATION_LAG: Panel.REPLICAS,
         _A.OLD_SNAPSHOT: Panel.SNAPSHOTS,
-        _A.AUTOVACUUM_LATE: Panel.TABLES,
+        _A.AUTOVACUUM_LATE: Panel.VACUUM,
         _A.DATA_CORRUPTION: Panel.INTEGRITY,
         _A.PAGE_UNRESOLVED: Panel.FIRING,
         _A.WATCHDOG: Panel.NOTIFICATIONS,
