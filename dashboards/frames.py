@@ -16,6 +16,7 @@ Json = dict[str, Any]
 DATA_SOURCE: Mapping[str, str] = {"type": "prometheus", "uid": "${datasource}"}
 """The Prometheus that the viewer chose in the dashboard's variable."""
 
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A Prometheus query of a panel; grafanalib's own lacks exemplars and a typed data source.

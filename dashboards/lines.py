@@ -14,7 +14,14 @@ from alerts.catalogue import GROUPS
 from alerts.rule import Alert
 from dashboards.promql import measure_line
 from outbound_slo.vocabulary.alerts import PRIORITIES, AlertName
-from outbound_slo.vocabulary.thresholds import Comparison, Subject, Threshold, Unit, Use, panel_steps
+from outbound_slo.vocabulary.thresholds import (
+    Comparison,
+    Subject,
+    Threshold,
+    Unit,
+    Use,
+    panel_steps,
+)
 
 GOOD: Final = "green"
 WARNING: Final = "yellow"
@@ -24,9 +31,7 @@ NOT_MARKED: Final = "transparent"
 Step = tuple[float | None, str]
 """From this value on (None: from below all), this colour."""
 
-CONTINUOUS: Final = frozenset(
-    {Unit.SECONDS, Unit.PERCENT, Unit.DAYS, Unit.GIGABYTES, Unit.BUDGETS}
-)
+CONTINUOUS: Final = frozenset({Unit.SECONDS, Unit.PERCENT, Unit.DAYS, Unit.GIGABYTES, Unit.BUDGETS})
 """Units in which there is always something between two numbers."""
 
 _FALLING: Final = frozenset({Comparison.BELOW, Comparison.AT_MOST, Comparison.EQUAL})

@@ -8,25 +8,18 @@ from grafanalib import core
 
 from dashboards.boards import ORGANISATION, build_board
 from dashboards.frames import Frame, Query
-from dashboards.links import ORGANISATION_ID, TraceSearch, link_traces, open_organisation
-from dashboards.panels import draw_lines, list_rows, override, show_dial, show_value
+from dashboards.links import TraceSearch, link_traces, open_organisation
+from dashboards.organisation_quota import ITS_TAGS, TRACES, build_section
+from dashboards.panels import draw_lines, list_rows, override, show_value
 from dashboards.promql import write_promql
 from dashboards.sections import Section
 from dashboards.triage import build_triage
 from outbound_slo.vocabulary import thresholds as t
 from outbound_slo.vocabulary.alerts import AlertName, Dashboard
 from outbound_slo.vocabulary.panels import Panel
-from outbound_slo.vocabulary.spans import Tag
-from outbound_slo.vocabulary.statuses import MessageStatus
-from outbound_slo.vocabulary.thresholds import Subject
 
 _NOT_WATCHED = "Not watched"
 _MOST = 20
-_ITS = ((Tag.ORG_ID, ORGANISATION_ID),)
-_TRACES = (
-    link_traces("Its failed traces", TraceSearch((*_ITS, (Tag.STATUS, MessageStatus.FAILED)))),
-    link_traces("Its traces", TraceSearch(_ITS)),
-)
 _ENDED = '$ORGANISATION_FINISHED{{org_id="$org_id",channel="$channel"{outcome}}}'
 
 
@@ -38,95 +31,11 @@ def build_dashboard() -> core.Dashboard:
         ["outbound", "organisation"],
         [
             build_triage(),
-            Section("Quota", (_quota_now(), _left(), _unique(), _quota(), _messages())),
+            build_section(),
             Section("Messages", (_failed_share(), _ended(), _failures())),
             Section("Around it", (_channel_waits(), _windows(), _firing(), _others())),
         ],
         variables=[ORGANISATION],
-    )
-
-
-def _quota_now() -> core.GaugePanel:
-    frame = Frame(
-        3,
-        "Quota used now",
-        (0, 0, 6, 5),
-        "percent",
-        "Of the quota that is configured for the organisation.",
-        _TRACES,
-        told=(t.ALERT_QUOTA_70, t.ALERT_QUOTA_85, t.ALERT_QUOTA_95),
-        promise=t.SLA_QUOTA,
-    )
-    used = write_promql(
-        '100 * max($QUOTA_USED{org_id="$org_id"}) / (max($QUOTA_LIMIT{org_id="$org_id"}) > 0)'
-    )
-    return show_dial(
-        frame, [Query(used, "Quota used", instant=True)], subject=Subject.QUOTA, nothing="No quota"
-    )
-
-
-def _left() -> core.Stat:
-    frame = Frame(
-        4,
-        "Messages left",
-        (6, 0, 6, 5),
-        "short",
-        "Until the quota is used up; the next window starts with the whole of it.",
-        alerts=(AlertName.QUOTA_HIGH, AlertName.ORGANISATION_THROTTLED),
-    )
-    left = write_promql('max($QUOTA_REMAINING{org_id="$org_id"})')
-    return show_value(frame, [Query(left, "Left")], curve=True, nothing="No quota")
-
-
-def _unique() -> core.Stat:
-    frame = Frame(
-        5,
-        "Unique recipients (24 h)",
-        (12, 0, 12, 5),
-        "short",
-        "Recipients of messages sent outside their service window, which is what Meta limits.",
-        alerts=(AlertName.QUOTA_HIGH, AlertName.ACCOUNT_RESTRICTED),
-    )
-    unique = write_promql('max($UNIQUE_RECIPIENTS{org_id="$org_id"})')
-    return show_value(frame, [Query(unique, "Recipients")], curve=True, nothing="Not counted yet")
-
-
-def _quota() -> core.TimeSeries:
-    frame = Frame(
-        Panel.QUOTA.id,
-        "Quota used",
-        (0, 5, 12, 8),
-        "percentunit",
-        "Share of its configured quota that the organisation has used.",
-        _TRACES,
-        lines=(t.ALERT_QUOTA_70, t.ALERT_QUOTA_85, t.ALERT_QUOTA_95),
-        promise=t.SLA_QUOTA,
-    )
-    used = write_promql(
-        'max($QUOTA_USED{org_id="$org_id"}) / (max($QUOTA_LIMIT{org_id="$org_id"}) > 0)'
-    )
-    return draw_lines(
-        frame, [Query(used, "Quota used")], axis="Share of the quota", nothing="No quota"
-    )
-
-
-def _messages() -> core.TimeSeries:
-    frame = Frame(
-        Panel.QUOTA_MESSAGES.id,
-        "Quota in messages",
-        (12, 5, 12, 8),
-        "short",
-        "What is used, and what may be.",
-        alerts=(AlertName.QUOTA_HIGH,),
-    )
-    return draw_lines(
-        frame,
-        [
-            Query(write_promql('max($QUOTA_USED{org_id="$org_id"})'), "Used"),
-            Query(write_promql('max($QUOTA_LIMIT{org_id="$org_id"})'), "Quota"),
-        ],
-        axis="Messages",
-        nothing="No quota",
     )
 
 
@@ -138,7 +47,7 @@ def _failed_share() -> core.Stat:
         "percentunit",
         "Of the messages of the channel that failed for good within an hour, those of this "
         "organisation.",
-        _TRACES,
+        TRACES,
         lines=(t.PANEL_SHARE_YELLOW, t.PANEL_SHARE_RED),
         alerts=(AlertName.ELEVATED_FAILURE_RATE, AlertName.DLQ_GROWING),
     )
@@ -162,12 +71,10 @@ def _ended() -> core.TimeSeries:
         "cps",
         "Its messages on the channel per second, sent, failed for good, or refused by a rule of "
         "ours.",
-        _TRACES,
+        TRACES,
         alerts=(AlertName.SUCCESS_RATE_LOW,),
     )
-    rate = write_promql(
-        f"max by (outcome) (rate({_ENDED.format(outcome='')}[$__rate_interval]))"
-    )
+    rate = write_promql(f"max by (outcome) (rate({_ENDED.format(outcome='')}[$__rate_interval]))")
     return draw_lines(
         frame, [Query(rate, "{{outcome}}")], axis="Messages per second", nothing=_NOT_WATCHED
     )
@@ -181,7 +88,7 @@ def _failures() -> core.TimeSeries:
         "percentunit",
         "Messages sent of those sent or failed within an hour: where the channel is well and this "
         "organisation is not, it is the organisation.",
-        _TRACES,
+        TRACES,
         told=(t.ALERT_SUCCESS_LOW,),
         promise=t.SLA_SUCCESS_RATE,
     )
@@ -210,15 +117,13 @@ def _channel_waits() -> core.TimeSeries:
         "short",
         "Of all organisations together: messages that are queued, wait for a retry or are stuck. "
         "`outbound-slo ops explain` says it of one message.",
-        (link_traces("Its traces", TraceSearch(_ITS)),),
+        (link_traces("Its traces", TraceSearch(ITS_TAGS)),),
         alerts=(AlertName.QUEUE_BACKUP, AlertName.STUCK_IN_QUEUE),
     )
     return draw_lines(
         frame,
         [
-            Query(
-                write_promql('max($QUEUE_DEPTH{channel="$channel",status="$queued"})'), "Queued"
-            ),
+            Query(write_promql('max($QUEUE_DEPTH{channel="$channel",status="$queued"})'), "Queued"),
             Query(write_promql('max($RETRY_COUNT{channel="$channel"})'), "Wait for a retry"),
             Query(write_promql('max($STUCK{channel="$channel"})'), "Stuck"),
         ],
@@ -244,9 +149,7 @@ def _windows() -> core.TimeSeries:
         frame,
         [
             Query(write_promql('max($SESSION_ACTIVE{channel="$channel"})'), "Open windows"),
-            Query(
-                write_promql('max(increase($WINDOW_REFUSALS{channel="$channel"}[1h]))'), refused
-            ),
+            Query(write_promql('max(increase($WINDOW_REFUSALS{channel="$channel"}[1h]))'), refused),
         ],
         axis="Windows",
         overrides=[right],
@@ -283,8 +186,8 @@ def _others() -> core.Table:
         "Other organisations",
         (12, 8, 12, 8),
         "short",
-        f"The {_MOST} that have used most of their quota, and the failures of an hour of those that "
-        "are watched. A click opens one.",
+        f"The {_MOST} that have used most of their quota, and the failures of an hour of those "
+        "that are watched. A click opens one.",
         alerts=(AlertName.QUOTA_HIGH,),
     )
     used = write_promql(
@@ -292,7 +195,9 @@ def _others() -> core.Table:
     )
     failed = write_promql(
         """
-sum by (org_id) (max by (org_id, channel) (increase($ORGANISATION_FINISHED{outcome="$failed"}[1h])))"""
+sum by (org_id) (
+  max by (org_id, channel) (increase($ORGANISATION_FINISHED{outcome="$failed"}[1h]))
+)"""
     )
     return list_rows(
         frame,

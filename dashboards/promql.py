@@ -44,4 +44,5 @@ def write_promql(expression: str, **lines: Threshold) -> str:
 
 def measure_line(line: Threshold) -> float:
     """Give a line's value in the base unit of metrics: ratio, seconds, bytes, plain number."""
-    return line.value * _PER_UNIT.get(line.unit, 1.0)
+    # 83 % is 0.83, and not what floats make of a hundredth of it.
+    return round(line.value * _PER_UNIT.get(line.unit, 1.0), 10)

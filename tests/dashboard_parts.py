@@ -1,4 +1,4 @@
-"""Dashboards against a real Prometheus: their queries with values put in, and a world to ask about."""
+"""Dashboards against a real Prometheus: their queries filled in, and a world to ask about."""
 
 import json
 import re
@@ -94,7 +94,7 @@ Extra = tuple[Metric, str, dict[str, str], Callable[[int], float]]
 
 
 def trouble(elapsed: float) -> Conditions:
-    """An hour of health; then WhatsApp fails half of all, mostly one organisation's messages."""
+    """Stay well for an hour; then WhatsApp fails half of all, mostly of one organisation."""
     if elapsed < HEALTH_S:
         return HEALTHY
     ill = Provider(failing=0.45, code="131026", category="Client Error", final=True, call_s=1.6)
@@ -193,5 +193,9 @@ def open_prometheus(tools: Tools, directory: Path, step_s: int = STEP_S) -> Iter
     ]
     with Supervisor(directory / "logs") as supervisor:
         yield start_prometheus(
-            supervisor, directory, compose_configuration([], interval="1m"), tools=tools, flags=flags
+            supervisor,
+            directory,
+            compose_configuration([], interval="1m"),
+            tools=tools,
+            flags=flags,
         )

@@ -52,7 +52,8 @@ def _exporters() -> core.Table:
         overrides=[
             override("Scraped", {"mappings": [say({1: ("yes", GOOD), 0: ("no", BAD)})], **colour}),
             override(
-                "Role", {"mappings": [say({1: ("leads", GOOD), 0: ("stands by", "blue")})], **colour}
+                "Role",
+                {"mappings": [say({1: ("leads", GOOD), 0: ("stands by", "blue")})], **colour},
             ),
             override(
                 "Database",
@@ -151,8 +152,8 @@ def _rollup() -> core.TimeSeries:
         "Rollup: waiting and drift",
         (12, 14, 12, 7),
         "short",
-        "Rows that wait for compaction; on the right axis messages that stood in the wrong state at "
-        "the last recount, and triggers that are missing.",
+        "Rows that wait for compaction; on the right axis messages that stood in the wrong state "
+        "at the last recount, and triggers that are missing.",
         lines=(t.ALERT_DELTAS,),
         alerts=(AlertName.ROLLUP_DRIFT,),
     )

@@ -13,9 +13,7 @@ from outbound_slo.vocabulary.panels import Panel
 
 def build_section() -> Section:
     """Build the section."""
-    return Section(
-        "PostgreSQL", (_dead_rows(), _vacuum(), _snapshots(), _replicas(), _integrity())
-    )
+    return Section("PostgreSQL", (_dead_rows(), _vacuum(), _snapshots(), _replicas(), _integrity()))
 
 
 def _dead_rows() -> core.TimeSeries:

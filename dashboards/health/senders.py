@@ -124,9 +124,7 @@ def _attempts() -> core.TimeSeries:
         told=(t.ALERT_CALL_SLOW,),
     )
     queries = [
-        Query(
-            quantile_of(metrics.ATTEMPT_DURATION, quantile, merge="max"), name, exemplars=True
-        )
+        Query(quantile_of(metrics.ATTEMPT_DURATION, quantile, merge="max"), name, exemplars=True)
         for quantile, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
     ]
     return draw_lines(frame, queries, axis="Latency (seconds)", nothing="No traffic")

@@ -31,9 +31,7 @@ def _webhooks() -> core.TimeSeries:
         told=(t.ALERT_SIGNATURES, t.ALERT_SIGNATURE_SHARE),
     )
     rate = write_promql("sum by (provider, result) (rate($WEBHOOKS[$__rate_interval]))")
-    return draw_lines(
-        frame, [Query(rate, "{{provider}} {{result}}")], axis="Webhooks per second"
-    )
+    return draw_lines(frame, [Query(rate, "{{provider}} {{result}}")], axis="Webhooks per second")
 
 
 def _ages() -> core.TimeSeries:
@@ -80,9 +78,7 @@ def _notices() -> core.TimeSeries:
         ),
     )
     notices = write_promql("max by (provider, kind, severity) ($RECENT_NOTICES) > 0")
-    stopped = write_promql(
-        'sum(max by (status, quality) ($TEMPLATES{status=~"paused|disabled"}))'
-    )
+    stopped = write_promql('sum(max by (status, quality) ($TEMPLATES{status=~"paused|disabled"}))')
     return draw_lines(
         frame,
         [

@@ -294,13 +294,9 @@ PANEL_DEAD_LETTERS_RED = _panel(_S.DEAD_LETTERS, Comparison.AT_LEAST, 500, _MSG,
 # A refresh begins every ten seconds, and a query may take two.
 PANEL_REFRESH_YELLOW = _panel(_S.REFRESH, Comparison.AT_LEAST, 2, _SEC, "yellow", "house")
 PANEL_REFRESH_RED = _panel(_S.REFRESH, Comparison.AT_LEAST, 5, _SEC, "red", "house")
-PANEL_SHARE_YELLOW = _panel(
-    _S.ORGANISATION_SHARE, Comparison.AT_LEAST, 50, _PCT, "yellow", "house"
-)
+PANEL_SHARE_YELLOW = _panel(_S.ORGANISATION_SHARE, Comparison.AT_LEAST, 50, _PCT, "yellow", "house")
 PANEL_SHARE_RED = _panel(_S.ORGANISATION_SHARE, Comparison.AT_LEAST, 80, _PCT, "red", "house")
-PANEL_PAGES_RED = _panel(
-    _S.PAGES, Comparison.AT_LEAST, 1, Unit.NOTIFICATIONS, "red", "house"
-)
+PANEL_PAGES_RED = _panel(_S.PAGES, Comparison.AT_LEAST, 1, Unit.NOTIFICATIONS, "red", "house")
 PANEL_TICKETS_YELLOW = _panel(
     _S.TICKETS, Comparison.AT_LEAST, 1, Unit.NOTIFICATIONS, "yellow", "house"
 )

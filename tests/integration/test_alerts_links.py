@@ -71,7 +71,13 @@ def fill_in(
 DASHBOARDS = [
     ("whatsapp", {}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3&var-channel=whatsapp"),
     (None, {"channel": "sms"}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3&var-channel=sms"),
-    (None, {"channel": "a&b=c d"}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3&var-channel=a%26b%3Dc+d"),
+    (
+        None,
+        {"channel": "a&b=c d"},
+        0,
+        1,
+        "from=2400000&to=6600000&viewPanel=panel-3&var-channel=a%26b%3Dc+d",
+    ),
     (ALL_CHANNELS, {}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3"),
     # Two of its own windows, where that is more than an hour.
     (ALL_CHANNELS, {}, 2700, 1, "from=600000&to=6600000&viewPanel=panel-3"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from alerts.replay.tape import Series, Tape, sort_labels
-from dashboards.triage import FIRST_ID, NOBODY_WATCHED, PROVIDER, QUOTA_SPENT, US
+from dashboards.triage import FIRST_ID
+from dashboards.verdicts import NOBODY_WATCHED, PROVIDER, QUOTA_SPENT, US
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.vocabulary.alerts import Dashboard
 from tests.dashboard_parts import DASHBOARDS, World, open_world
@@ -93,7 +94,9 @@ CASES = (
         | {'up{job="outbound-exporter"}': 0.0},
     ),
     Case("no sender claims", _US, (4,), {_CLAIMING: 0.0}),
-    Case("a stale exporter knows nothing of senders", _US, (5,), {_SNAPSHOT: -99.0, _CLAIMING: 0.0}),
+    Case(
+        "a stale exporter knows nothing of senders", _US, (5,), {_SNAPSHOT: -99.0, _CLAIMING: 0.0}
+    ),
     Case("a refresh is slow", _US, (3,), {_find("refresh_duration"): 5.0}),
     Case("a query fails", _US, (3,), {_find("query_success"): 0.0}),
     Case("an old transaction is open", _US, (3,), {_find("oldest_snapshot"): 1801.0}),
@@ -116,7 +119,9 @@ CASES = (
     Case("one has 80 %", _CUSTOMER, (0.8,), {}, {_ORG_42: 8.0, _ORG_7: 2.0, _ALL: 10.0}, "org-42"),
     Case("all fail alike", _CUSTOMER, (0,), {}, {_ORG_42: 4.0, _ORG_7: 4.0, _ALL: 20.0}),
     Case("four failures are nobody's", _CUSTOMER, (0,), {}, {_ORG_42: 0.06, _ALL: 0.06}),
-    Case("a quota is used up", _CUSTOMER, (QUOTA_SPENT,), {_find("quota_used"): 100.0}, {}, "org-42"),
+    Case(
+        "a quota is used up", _CUSTOMER, (QUOTA_SPENT,), {_find("quota_used"): 100.0}, {}, "org-42"
+    ),
     Case("nobody is watched", _CUSTOMER, (NOBODY_WATCHED,), {}, {_ORG_42: None, _ORG_7: None}),
     Case(
         "whether somebody is watched is not known",
@@ -162,9 +167,7 @@ def _compose() -> Tape:
 
 
 @pytest.fixture(scope="module")
-def worlds(
-    tmp_path_factory: pytest.TempPathFactory, prometheus_tools: Tools
-) -> Iterator[World]:
+def worlds(tmp_path_factory: pytest.TempPathFactory, prometheus_tools: Tools) -> Iterator[World]:
     with open_world(prometheus_tools, _compose(), tmp_path_factory.mktemp("worlds")) as opened:
         yield opened
 
@@ -207,9 +210,7 @@ def test_a_quota_of_whatsapp_says_nothing_about_another_channel(worlds: World) -
 def test_the_words_are_what_the_numbers_stand_for() -> None:
     for tile, verdicts in ((_US, US), (_PROVIDER, PROVIDER)):
         [panel] = [
-            each
-            for each in DASHBOARDS[Dashboard.SLA]["panels"]
-            if each["id"] == FIRST_ID + tile
+            each for each in DASHBOARDS[Dashboard.SLA]["panels"] if each["id"] == FIRST_ID + tile
         ]
         [mapping] = panel["fieldConfig"]["defaults"]["mappings"]
         words = {float(code): each["text"] for code, each in mapping["options"].items()}

@@ -1,4 +1,4 @@
-"""Every query of every panel, asked of a real Prometheus: after an incident, and of an empty one."""
+"""Every query of every panel, asked of a real Prometheus, with an incident in it and empty."""
 
 import math
 import re
@@ -29,9 +29,7 @@ MOST_SERIES = 60
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, prometheus_tools: Tools
-) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, prometheus_tools: Tools) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("world")
     tape = complete(prometheus_tools, play(), directory / "rules")
     with open_world(prometheus_tools, tape, directory / "prometheus") as opened:

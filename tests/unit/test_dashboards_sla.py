@@ -184,9 +184,7 @@ def test_series_are_called_as_in_the_runbook_and_by_their_own_labels(
     ("number", "label"),
     [(1, "Latency (seconds)"), (2, "Latency (seconds)"), (7, "Seconds Remaining"), (9, "Messages")],
 )
-def test_axes_have_the_runbooks_labels(
-    dashboard: dict[str, Any], number: int, label: str
-) -> None:
+def test_axes_have_the_runbooks_labels(dashboard: dict[str, Any], number: int, label: str) -> None:
     custom = _panel(dashboard, number)["fieldConfig"]["defaults"]["custom"]
     assert custom["axisLabel"] == label
 
