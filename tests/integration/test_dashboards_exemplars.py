@@ -187,4 +187,5 @@ def test_examples_are_found_by_key_however_many_attempts_there_are(database: str
         rows = connection.execute(queries["latency_examples"]).fetchall()
     delivered = [row for row in rows if row[-1] is not None]
     assert len(rows) <= 600
-    assert len(delivered) > 200, "at this pace the newest 300 have not arrived yet"
+    # At this pace the newest 20,000 have not arrived yet: they are no deliveries of 0 s.
+    assert 200 < len(delivered) <= 280

@@ -42,6 +42,7 @@ WELL: Mapping[Key, float | None] = {
     'outbound_oldest_message_age_seconds{channel="whatsapp",state="due"}': 2.0,
     'outbound_channel_paused{channel="whatsapp"}': 0.0,
     'outbound_message_queue_depth{channel="whatsapp",status="queued"}': 3.0,
+    'outbound_message_queue_depth{channel="sms",status="queued"}': 0.0,
     'resilience4j_circuitbreaker_state{name="whatsapp",instance="a"}': 0.0,
     'resilience4j_circuitbreaker_state{name="whatsapp",instance="b"}': 0.0,
     'channel:outbound_attempts_failed:ratio5m{channel="whatsapp"}': 0.01,
@@ -117,6 +118,14 @@ CASES = (
     Case("the attempts are missing", _PROVIDER, (), {_RATIO: None, _ATTEMPTS: None}),
     Case("nobody fails", _CUSTOMER, (0,), whose="watched organisations"),
     Case("one has 80 %", _CUSTOMER, (0.8,), {}, {_ORG_42: 8.0, _ORG_7: 2.0, _ALL: 10.0}, "org-42"),
+    Case(
+        "one has 80 %, and another's quota is used up",
+        _CUSTOMER,
+        (0.8,),
+        {_find("quota_used"): 100.0},
+        {_ORG_7: 8.0, _ALL: 10.0},
+        "org-7",
+    ),
     Case("all fail alike", _CUSTOMER, (0,), {}, {_ORG_42: 4.0, _ORG_7: 4.0, _ALL: 20.0}),
     Case("four failures are nobody's", _CUSTOMER, (0,), {}, {_ORG_42: 0.06, _ALL: 0.06}),
     Case(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,20 @@ ROOT = Path(__file__).parents[2]
 TARGETS = list(list_targets())
 
 
+RULES = [
+    (rule, read_expression(rule["expr"]).metrics)
+    for text in render_rules(Timing()).values()
+    for rule in yaml.safe_load(text)["groups"][0]["rules"]
+]
+"""Every rule with the metrics that it reads."""
+
+
 def _recorded() -> Mapping[str, frozenset[str]]:
     """Collect what each recording reads, by its name."""
     found: dict[str, frozenset[str]] = {}
-    for text in render_rules(Timing()).values():
-        for rule in yaml.safe_load(text)["groups"][0]["rules"]:
-            if name := rule.get("record"):
-                read = read_expression(rule["expr"]).metrics
-                found[name] = found.get(name, frozenset()) | read
+    for rule, read in RULES:
+        if name := rule.get("record"):
+            found[name] = found.get(name, frozenset()) | read
     return found
 
 
@@ -54,6 +61,7 @@ def _asked(expression: str) -> set[str]:
     return {_strip(name) for name in read_expression(fill(expression)).metrics}
 
 
+@cache
 def _emitted() -> set[str]:
     pack = yaml.safe_load((ROOT / "exporter/packs/outbound/pack.yml").read_text("utf-8"))
     own = (ROOT / "exporter/own_metrics.py").read_text("utf-8")
@@ -169,13 +177,14 @@ def test_the_panel_shows_what_the_alert_judges_and_links_to_its_page(alert: Aler
     # These judge what is not there, or pages; their panels show why.
     if alert.name in {AlertName.WATCHDOG, AlertName.PAGE_UNRESOLVED, AlertName.NO_DATA}:
         return
-    rules = {
-        rule["alert"]: rule["expr"]
-        for text in render_rules(Timing()).values()
-        for rule in yaml.safe_load(text)["groups"][0]["rules"]
-        if rule.get("alert") == alert.name and rule["labels"]["tier"] == str(alert.tier)
-    }
-    judged = _sources(set(read_expression(rules[alert.name]).metrics))
+    read = frozenset[str]().union(
+        *(
+            metrics
+            for rule, metrics in RULES
+            if rule.get("alert") == alert.name and rule["labels"]["tier"] == str(alert.tier)
+        )
+    )
+    judged = _sources(set(read))
     seen = _sources(set[str]().union(*(_asked(each["expr"]) for each in shown["targets"])))
     assert judged & seen
 
