@@ -93,9 +93,7 @@ def _write_annotations(alert: Alert, timing: Timing, bases: LinkBases) -> dict[s
         "summary": alert.summary + line,
         "description": alert.description,
         "runbook_url": f"{bases.runbooks.rstrip('/')}/{alert.name}.md",
-        "dashboard_url": write_dashboard_url(
-            bases, alert.dashboard, alert.channel, looks_back, timing
-        ),
+        "dashboard_url": write_dashboard_url(bases, alert.panel, alert.channel, looks_back, timing),
     }
     if alert.traces is not None:
         annotations["trace_url"] = write_trace_url(

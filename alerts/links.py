@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from alerts.addresses import check_address
 from alerts.timing import HOUR, MINUTE, Timing
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, Dashboard
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS
+from outbound_slo.vocabulary.panels import Panel
 from outbound_slo.vocabulary.spans import SpanName, Tag
 from outbound_slo.vocabulary.statuses import Channel
 
@@ -102,16 +103,18 @@ class LinkBases:
 
 def write_dashboard_url(
     bases: LinkBases,
-    dashboard: Dashboard,
+    panel: Panel,
     channel: str | None,
     looks_back_s: float,
     timing: Timing,
 ) -> str:
-    """Write the link to a dashboard, with its time range, channel and organisation.
+    """Write the link to a panel on its dashboard, with time range, channel and organisation.
+
+    Grafana shows the panel alone; what it calls "back to dashboard" shows the others around it.
 
     Args:
         bases: Where Grafana is.
-        dashboard: Which one.
+        panel: Which one.
         channel: The alert's channel; None where it is a label of the series.
         looks_back_s: Production seconds over which the alert judges; the range holds them.
         timing: The clock.
@@ -121,8 +124,9 @@ def write_dashboard_url(
     # A panel shows one channel: where an alert is about their sum, the dashboard opens on its own.
     chosen = "" if channel == ALL_CHANNELS else f"&var-channel={_write_channel(channel)}"
     organisation = "{{ with $labels.org_id }}&var-org_id={{ . | urlquery }}{{ end }}"
-    page = f"{bases.dashboards.rstrip('/')}/d/{dashboard}"
-    return f"{page}?from={start}&to={end}{chosen}{organisation}"
+    page = f"{bases.dashboards.rstrip('/')}/d/{panel.dashboard}"
+    shown = f"viewPanel=panel-{panel.id}"
+    return f"{page}?from={start}&to={end}&{shown}{chosen}{organisation}"
 
 
 def write_trace_url(

@@ -25,7 +25,6 @@ from outbound_slo.vocabulary.alerts import (
     PRIORITIES,
     RULE_GROUPS,
     AlertName,
-    Dashboard,
     Family,
     Level,
     Priority,
@@ -35,6 +34,7 @@ from outbound_slo.vocabulary.alerts import (
 from outbound_slo.vocabulary.errors import WINDOW_CODES, WISH_CODES
 from outbound_slo.vocabulary.metrics import Metric
 from outbound_slo.vocabulary.notices import NoticeKind, NoticeSeverity
+from outbound_slo.vocabulary.panels import PANELS, Panel
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus, StuckReason
 from outbound_slo.vocabulary.thresholds import Subject, Threshold, Unit
 
@@ -164,7 +164,6 @@ class Alert:
         lines: Thresholds by placeholder; `line` is the one that the alert is about.
         hold_s: Seconds for which the condition must hold; None: as long as `line` says.
         keep_firing_s: Seconds for which it goes on firing after the condition has ended.
-        dashboard: Where the page's link leads.
         traces: The search that its link to traces makes; None where traces do not help.
         window_s: Seconds over which it judges; None: the longest window that it reads.
         onset: The trouble that its detection budget is reckoned for; None: one that fills the
@@ -186,7 +185,6 @@ class Alert:
     lines: Mapping[str, Threshold] = field(default_factory=dict)
     hold_s: float | None = None
     keep_firing_s: float = KEEP_FIRING_S
-    dashboard: Dashboard = Dashboard.SLA
     traces: TraceSearch | None = None
     window_s: float | None = None
     onset: Onset | None = None
@@ -204,6 +202,11 @@ class Alert:
     def line(self) -> Threshold | None:
         """The threshold that the alert is about; None for those that wait for an absence."""
         return self.lines.get("line")
+
+    @property
+    def panel(self) -> Panel:
+        """Where the page's link leads."""
+        return PANELS[self.name]
 
     @property
     def pending_s(self) -> float:

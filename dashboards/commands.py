@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from dashboards import sla
-from dashboards.artefacts import encode_dashboard
+from dashboards.catalogue import encode_dashboard
 from dashboards.grafana import import_dashboard
 from dashboards.preview import draw_dashboard, read_dashboard
 from outbound_slo.embedded.prometheus_api import PrometheusApi

@@ -71,6 +71,20 @@ def latency_quantile(recorded: Metric, quantile: float) -> str:
     return f"(max({ready}) > 0) or ({computed} >= 0)"
 
 
+def quantile_of(histogram: Metric, quantile: float, *, merge: str) -> str:
+    """Quantile of a channel's histogram, in its unit; no value where nothing was timed.
+
+    Args:
+        histogram: The histogram.
+        quantile: From 0 to 1.
+        merge: `max` for exporters, which all show the same; `sum` for senders.
+
+    """
+    buckets = select(histogram, _CHANNEL_ONLY, "_bucket")
+    rates = f"{merge} by (le) (rate({buckets}[{RATE_INTERVAL}]))"
+    return f"histogram_quantile({quantile:g}, {rates}) >= 0"
+
+
 def success_rate() -> str:
     """Percent of the messages that ended in five minutes that ended as sent.
 

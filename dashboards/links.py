@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from grafanalib import core
 
-from outbound_slo.vocabulary.alerts import AlertName
+from outbound_slo.vocabulary.alerts import AlertName, Dashboard
+from outbound_slo.vocabulary.panels import Panel
 from outbound_slo.vocabulary.spans import Tag
 
 TRACES = "${jaeger}"
@@ -22,7 +23,15 @@ RUNBOOKS = "${runbooks}"
 SERVICE = "${service}"
 """The dashboard's variable that holds the service name of the sender's traces."""
 
+ORGANISATION_ID = "${org_id}"
+"""The variable that holds the organisation; only its own dashboard has it."""
+
 _VARIABLE_CHARACTERS = "${}"
+
+_KEPT = (
+    "from=${__from}&to=${__to}"
+    "&var-datasource=${datasource}&var-jaeger=${jaeger}&var-channel=${channel}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,22 @@ class TraceSearch:
 def link_runbook(alert: AlertName) -> core.DataLink:
     """Link to the page that says what to do about an alert."""
     return core.DataLink(f"Runbook: {alert}", f"{RUNBOOKS}/{alert}.md", isNewTab=True)
+
+
+def link_dashboard(title: str, dashboard: Dashboard, panel: Panel | None = None) -> core.DataLink:
+    """Link to another of our dashboards, or one of its panels, with time range and variables."""
+    shown = f"&viewPanel=panel-{panel.id}" if panel else ""
+    return core.DataLink(title, f"/d/{dashboard}?{_KEPT}{shown}", isNewTab=False)
+
+
+def open_organisation() -> core.DataLink:
+    """Link from an organisation's id to the dashboard about it."""
+    return core.DataLink("Open", f"/d/{Dashboard.ORGANISATION}?{_KEPT}&var-org_id=${{__value.raw}}")
+
+
+def click(*links: core.DataLink) -> dict[str, object]:
+    """Make links of a field: a click on the value offers them."""
+    return {"fieldConfig": {"defaults": {"links": [link.to_json_data() for link in links]}}}
 
 
 def link_traces(title: str, search: TraceSearch) -> core.DataLink:

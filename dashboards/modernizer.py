@@ -29,6 +29,8 @@ _VARIABLE_LEGACY = frozenset(
 _PICKER_LEGACY = frozenset({"time_options"})
 _DEFAULTS_LEGACY = frozenset({"calcs", "limit", "override", "title", "values"})
 
+_HEADING = ("collapsed", "gridPos", "id", "panels", "title", "type")
+
 _OPTIONS: Mapping[str, Json] = MappingProxyType(
     {
         "timeseries": {"legend": {"showLegend": True}},
@@ -76,6 +78,8 @@ def modernize(document: Mapping[str, Any]) -> Json:
 
 def _modernize_panel(panel: Mapping[str, Any]) -> Json:
     kind = panel["type"]
+    if kind == "row":
+        return {name: panel[name] for name in _HEADING}
     if kind not in _OPTIONS:
         raise ValueError(f"Panel {panel['title']!r} has the type {kind}, which is not known here")
     kept = _without(panel, _PANEL_LEGACY)

@@ -1,113 +1,19 @@
-"""The four kinds of panels that the dashboards are made of, as grafanalib objects.
+"""The kinds of panels that the dashboards are made of, as grafanalib objects.
 
 grafanalib 0.7.1 has the panels but not today's form of them: `dashboards.modernizer` brings what
 it emits up to date. Here only content is said: title, place, unit, lines, queries, links.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from grafanalib import core
 
-from outbound_slo.vocabulary.thresholds import Subject, panel_steps
+from dashboards.frames import Frame, Json, Query
+from dashboards.lines import Step, choose_steps, mark
+from outbound_slo.vocabulary.thresholds import Subject
 
-Json = dict[str, Any]
-
-DATA_SOURCE: Mapping[str, str] = {"type": "prometheus", "uid": "${datasource}"}
-"""The Prometheus that the viewer chose in the dashboard's variable."""
-
-_NOT_MARKED = "transparent"
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A Prometheus query of a panel; grafanalib's own lacks exemplars and a typed data source.
-
-    Attributes:
-        expression: PromQL.
-        legend: Name of the series; empty for a table.
-        instant: Ask for one value instead of a range.
-        table: Deliver rows with a column per label.
-        exemplars: Ask for exemplars too; worth it only where the expression reads a histogram.
-
-    """
-
-    expression: str
-    legend: str = ""
-    instant: bool = False
-    table: bool = False
-    exemplars: bool = False
-
-    def to_target(self, letter: str) -> Json:
-        """Render as a target named `letter` in Grafana's current form."""
-        return {
-            "refId": letter,
-            "datasource": dict(DATA_SOURCE),
-            "editorMode": "code",
-            "expr": self.expression,
-            "legendFormat": self.legend or "__auto",
-            "format": "table" if self.table else "time_series",
-            "instant": self.instant,
-            "range": not self.instant,
-            "exemplar": self.exemplars,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What every panel has, whatever it draws.
-
-    Attributes:
-        id: Number within the dashboard, as in the runbook.
-        title: The runbook's title.
-        place: x, y, width and height in grid units (24 to a row).
-        unit: Grafana's unit id, such as `s`, `percent` or `short`.
-        description: Shown at the title: what is counted and which promise is made.
-        links: To the runbook page and to traces.
-
-    """
-
-    id: int
-    title: str
-    place: tuple[int, int, int, int]
-    unit: str
-    description: str
-    links: Sequence[core.DataLink] = field(default_factory=tuple)
-
-    def arguments(self, queries: Sequence[Query]) -> Json:
-        """Give the keyword arguments that all of grafanalib's panels share."""
-        x, y, width, height = self.place
-        targets = [query.to_target(chr(ord("A") + at)) for at, query in enumerate(queries)]
-        return {
-            "id": self.id,
-            "title": self.title,
-            "gridPos": core.GridPos(x=x, y=y, w=width, h=height),
-            "description": self.description,
-            "links": list(self.links),
-            "dataSource": dict(DATA_SOURCE),
-            "targets": targets,
-            "maxDataPoints": None,
-        }
-
-
-def mark_steps(subject: Subject, *, only_bad: bool = False) -> list[core.Threshold]:
-    """Turn a subject's lines into grafanalib's steps.
-
-    Args:
-        subject: Whose lines.
-        only_bad: Leave the good range uncoloured: on a graph only the bad range is filled. Grafana
-            draws the line between the two in the colour of the bad one.
-
-    """
-    return [
-        core.Threshold(
-            _NOT_MARKED if only_bad and colour == "green" else colour,
-            index,
-            0.0 if value is None else float(value),
-        )
-        for index, (value, colour) in enumerate(panel_steps(subject))
-    ]
+NOTHING = "No data"
+"""What a panel says where Prometheus has no series for it."""
 
 
 def draw_lines(
@@ -116,24 +22,48 @@ def draw_lines(
     *,
     axis: str,
     subject: Subject | None = None,
+    steps: Sequence[Step] = (),
     overrides: Sequence[Json] = (),
-    nothing: str = "No data",
+    nothing: str = NOTHING,
+    bars: bool = False,
+    stacked: bool = False,
+    minimum: float | None = 0,
+    mappings: Sequence[Json] = (),
 ) -> core.TimeSeries:
-    """Draw series over time, with the bad range of `subject` filled and its edge drawn."""
+    """Draw series over time, with the bad range filled and its edge drawn.
+
+    Args:
+        frame: What every panel has.
+        queries: What is drawn.
+        axis: The axis' label.
+        subject: Whose lines a runbook draws; else the frame's own are drawn.
+        steps: Lines that come from elsewhere, such as an objective.
+        overrides: Settings of single series.
+        nothing: What the panel says without any series.
+        bars: Draw bars instead of lines: for counts per time.
+        stacked: Stack the series: for parts of a whole.
+        minimum: Lowest value of the axis; None where values may be negative.
+        mappings: Words for values.
+
+    """
+    marked = mark(steps or choose_steps(subject, frame.lines), only_bad=True)
     return core.TimeSeries(
         **frame.arguments(queries),
         unit=frame.unit,
         axisLabel=axis,
+        drawStyle="bars" if bars else "line",
         lineWidth=2,
-        fillOpacity=5,
+        fillOpacity=40 if bars or stacked else 5,
+        stacking={"mode": "normal", "group": "A"} if stacked else {},
         legendDisplayMode="table",
         legendCalcs=["lastNotNull", "max"],
         tooltipMode="multi",
         tooltipSort="desc",
-        thresholds=mark_steps(subject, only_bad=True) if subject else [],
-        thresholdsStyleMode="line+area" if subject else "off",
+        thresholds=marked,
+        thresholdsStyleMode="line+area" if marked else "off",
         overrides=list(overrides),
-        valueMin=0,
+        valueMin=minimum,
+        mappings=list(mappings),
         extraJson={"fieldConfig": {"defaults": {"noValue": nothing}}},
     )
 
@@ -143,37 +73,65 @@ def show_value(
     queries: Sequence[Query],
     *,
     subject: Subject | None = None,
-    mappings: Sequence[core.StatValueMappings] = (),
+    steps: Sequence[Step] = (),
+    mappings: Sequence[core.StatValueMappings | Json] = (),
     background: bool = False,
     curve: bool = False,
-    nothing: str = "No data",
+    names: bool = False,
+    nothing: str = NOTHING,
+    decimals: int | None = None,
+    overrides: Sequence[Json] = (),
     extra: Json | None = None,
 ) -> core.Stat:
-    """Show the last value as a big number, with its curve behind it where `curve` asks."""
+    """Show the last value as a big number, with its curve behind it where `curve` asks.
+
+    Args:
+        frame: What every panel has.
+        queries: What is shown.
+        subject: Whose colours a runbook gives; else the frame's own lines colour the value.
+        steps: Colours that come from elsewhere, such as an objective.
+        mappings: Words for values.
+        background: Colour the tile instead of the number.
+        curve: Draw the course behind the number.
+        names: Show the series' name even where there is only one.
+        nothing: What the panel says without any series.
+        decimals: Digits after the point; None leaves it to Grafana.
+        overrides: Settings of single series.
+        extra: Further JSON.
+
+    """
     return core.Stat(
         **frame.arguments(queries),
         format=frame.unit,
-        thresholds=mark_steps(subject) if subject else [],
+        thresholds=mark(steps or choose_steps(subject, frame.lines)),
         mappings=list(mappings),
         colorMode="background" if background else "value",
         graphMode="area" if curve else "none",
+        textMode="value_and_name" if names else "auto",
         reduceCalc="lastNotNull",
         noValue=nothing,
+        decimals=decimals,
+        overrides=list(overrides),
         extraJson=extra,
     )
 
 
 def show_dial(
-    frame: Frame, queries: Sequence[Query], *, subject: Subject, nothing: str = "No data"
+    frame: Frame,
+    queries: Sequence[Query],
+    *,
+    subject: Subject | None = None,
+    nothing: str = NOTHING,
+    maximum: float = 100,
 ) -> core.GaugePanel:
-    """Show the last value on a dial from 0 to 100."""
+    """Show the last value on a dial from 0 to `maximum`."""
     return core.GaugePanel(
         **frame.arguments(queries),
         format=frame.unit,
-        thresholds=mark_steps(subject),
+        thresholds=mark(choose_steps(subject, frame.lines)),
         calc="lastNotNull",
         min=0,
-        max=100,
+        max=maximum,
         extraJson={"fieldConfig": {"defaults": {"noValue": nothing}}},
     )
 
@@ -184,17 +142,54 @@ def list_rows(
     *,
     columns: Mapping[str, str],
     sort_by: str,
+    hidden: Sequence[str] = (),
     overrides: Sequence[Json] = (),
+    nothing: str | None = None,
 ) -> core.Table:
-    """List rows with these columns (name in the data to heading), highest `sort_by` first."""
-    organize = {
+    """List rows with these columns (name in the data to heading), highest `sort_by` first.
+
+    Several queries are merged into one row per set of labels; their values are `Value #A` and on.
+    """
+    organize: Json = {
         "id": "organize",
-        "options": {"excludeByName": {"Time": True}, "renameByName": dict(columns)},
+        "options": {
+            "excludeByName": {"Time": True} | dict.fromkeys(hidden, True),
+            "renameByName": dict(columns),
+        },
     }
+    merge: list[Json] = []
+    if len(queries) > 1:
+        merge = [{"id": "merge", "options": {}}]
+        organize["options"]["indexByName"] = {name: at for at, name in enumerate(columns)}
+    extra = {"fieldConfig": {"defaults": {"noValue": nothing}}} if nothing else None
     return core.Table(
         **frame.arguments(queries),
         unit=frame.unit,
-        transformations=[organize],
+        transformations=[*merge, organize],
         sortBy=[core.TableSortByField(displayName=sort_by, desc=True)],
         overrides=list(overrides),
+        extraJson=extra,
     )
+
+
+def override(field: str, properties: Mapping[str, object]) -> Json:
+    """Set properties of one named field."""
+    return {
+        "matcher": {"id": "byName", "options": field},
+        "properties": [{"id": name, "value": value} for name, value in properties.items()],
+    }
+
+
+def say(words: Mapping[float, tuple[str, str]]) -> Json:
+    """Put words and their colours in the place of values."""
+    options = {
+        f"{value:g}": {"text": text, "color": colour, "index": index}
+        for index, (value, (text, colour)) in enumerate(words.items())
+    }
+    return {"type": "value", "options": options}
+
+
+def say_between(low: float, high: float, text: str, colour: str) -> Json:
+    """Put a word in the place of the values from `low` up to `high`."""
+    result = {"text": text, "color": colour, "index": 0}
+    return {"type": "range", "options": {"from": low, "to": high, "result": result}}

@@ -87,6 +87,7 @@ def read_dashboard(document: Json, ask: Ask, channel: str) -> list[PanelReading]
             nothing=panel["fieldConfig"]["defaults"].get("noValue", "No data"),
         )
         for panel in document["panels"]
+        if panel.get("type") != "row"
     ]
 
 

@@ -39,6 +39,7 @@ class SenderMetrics:
         """Make every series that can be known, at zero: an absent one can't be told from none."""
         registry = CollectorRegistry()
         self.registry = registry
+        self.started = _gauge(names.SENDER_STARTED, registry)
         self.breaker_state = _gauge(names.BREAKER_STATE, registry)
         self.breaker_failure_rate = _gauge(names.BREAKER_FAILURE_RATE, registry)
         self.breaker_slow_call_rate = _gauge(names.BREAKER_SLOW_CALL_RATE, registry)
@@ -109,6 +110,10 @@ class SenderMetrics:
         for kind in NoticeKind:
             for severity in NoticeSeverity:
                 self.provider_notices.labels(Caller.WHATSAPP.value, kind.value, severity.value)
+
+    def note_start(self, version: str, at: datetime) -> None:
+        """Show since when this process runs, and which version it is."""
+        self.started.labels(version).set(at.timestamp())
 
     def note_api_version(self, version: str, now: Callable[[], datetime]) -> None:
         """Show the days left to the configured Graph API version, where its end is known.

@@ -169,6 +169,7 @@ async def _serve(
 ) -> None:
     settings, known = configuration.sender, configuration.providers
     metrics = SenderMetrics()
+    metrics.note_start(version("outbound-slo"), _now())
     metrics.note_api_version(known.whatsapp_api_version, _now)
     metrics.note_token(known.whatsapp_access_token_expires_at, _now)
     caller = HttpCaller(session, tracing, settings.request_timeout_s)

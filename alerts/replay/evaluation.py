@@ -16,7 +16,7 @@ failed: the look-back is kept below one step.
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -63,13 +63,19 @@ def metrics_read(rules: Sequence[WrittenRule]) -> frozenset[str]:
     return read - made
 
 
-def evaluate_rules(tools: Tools, rules: Sequence[WrittenRule], tape: Tape) -> Sequence[Firing]:
+def evaluate_rules(
+    tools: Tools,
+    rules: Sequence[WrittenRule],
+    tape: Tape,
+    keep: Callable[[Sequence[Series]], None] | None = None,
+) -> Sequence[Firing]:
     """Find what fires, in the order in which it does.
 
     Args:
         tools: Prometheus and promtool.
         rules: Recordings and alerts.
         tape: What was scraped.
+        keep: Takes the series that each layer of rules has made, for who wants more than alerts.
 
     Raises:
         UserMistake: A rule depends on itself, or Prometheus refuses an expression.
@@ -95,6 +101,8 @@ def evaluate_rules(tools: Tools, rules: Sequence[WrittenRule], tape: Tape) -> Se
                 with _open_prometheus(tools, directory / f"steps-{number}", tape) as api:
                     made = [*made, *_evaluate_recurrent(api, recurrent, tape, kept)]
             kept += [each for each in made if each.name in handed]
+            if keep is not None:
+                keep(made)
     return sorted(firings, key=_by_time)
 
 

@@ -133,9 +133,13 @@ class Slo(StrEnum):
 
 
 class Dashboard(StrEnum):
-    """Stable uids of the dashboards that pages link to."""
+    """Stable uids of the dashboards; `vocabulary.panels` says which alert leads to which."""
 
     SLA = "whatsapp-sla"
+    MESSAGING = "outbound-messaging"
+    SLO = "outbound-slo"
+    HEALTH = "outbound-health"
+    ORGANISATION = "outbound-organisation"
 
 
 ALL_CHANNELS = "all"

@@ -446,6 +446,11 @@ CONFIG_RELOAD_TIME = Metric(
 )  # fmt: skip
 
 # --- the sender about itself --------------------------------------------------------------------
+SENDER_STARTED = Metric(
+    "outbound_sender_start_timestamp_seconds", _G,
+    "Unix time in seconds when this process started; its version is a label.",
+    ("version",), _SND, "house (deployments on dashboards)",
+)  # fmt: skip
 BREAKER_STATE = Metric(
     "resilience4j_circuitbreaker_state", _G,
     "Circuit breaker: 0 closed, 1 open, 2 half-open (000's dashboard).",

@@ -67,6 +67,10 @@ class Subject(StrEnum):
     EXPORTER = "exporter"
     BUDGET_BURN = "budget_burn"
     ERROR_BUDGET = "error_budget"
+    REFRESH = "refresh"
+    ORGANISATION_SHARE = "organisation_share"
+    PAGES = "pages"
+    TICKETS = "tickets"
 
 
 class Use(StrEnum):
@@ -204,10 +208,15 @@ def _sla(
 
 
 def _panel(
-    subject: Subject, comparison: Comparison, value: float, unit: Unit, colour: str
+    subject: Subject,
+    comparison: Comparison,
+    value: float,
+    unit: Unit,
+    colour: str,
+    source: str = "000",
 ) -> Threshold:
     key = f"panel.{subject}.{colour}"
-    return Threshold(key, subject, Use.PANEL, comparison, value, unit, "000", colour=colour)
+    return Threshold(key, subject, Use.PANEL, comparison, value, unit, source, colour=colour)
 
 
 def _alert(
@@ -280,6 +289,17 @@ PANEL_RETRY_YELLOW = _panel(_S.RETRY_COUNT, Comparison.AT_LEAST, 50, _MSG, "yell
 PANEL_RETRY_RED = _panel(_S.RETRY_COUNT, Comparison.AT_LEAST, 100, _MSG, "red")
 PANEL_DEAD_LETTERS_YELLOW = _panel(_S.DEAD_LETTERS, Comparison.AT_LEAST, 100, _MSG, "yellow")
 PANEL_DEAD_LETTERS_RED = _panel(_S.DEAD_LETTERS, Comparison.AT_LEAST, 500, _MSG, "red")
+
+# --- the panels of the house --------------------------------------------------------------------
+# A refresh begins every ten seconds, and a query may take two.
+PANEL_REFRESH_YELLOW = _panel(_S.REFRESH, Comparison.AT_LEAST, 2, _SEC, "yellow", "house")
+PANEL_REFRESH_RED = _panel(_S.REFRESH, Comparison.AT_LEAST, 5, _SEC, "red", "house")
+PANEL_SHARE_YELLOW = _panel(_S.ORGANISATION_SHARE, Comparison.AT_LEAST, 50, _PCT, "yellow", "house")
+PANEL_SHARE_RED = _panel(_S.ORGANISATION_SHARE, Comparison.AT_LEAST, 80, _PCT, "red", "house")
+PANEL_PAGES_RED = _panel(_S.PAGES, Comparison.AT_LEAST, 1, Unit.NOTIFICATIONS, "red", "house")
+PANEL_TICKETS_YELLOW = _panel(
+    _S.TICKETS, Comparison.AT_LEAST, 1, Unit.NOTIFICATIONS, "yellow", "house"
+)
 
 # --- alert tiers --------------------------------------------------------------------------------
 ALERT_FAILURE_ELEVATED = _alert("elevated", _S.FAILURE_RATE, _A, 5, _PCT, "002 (95 %), D3", 15)

@@ -24,7 +24,8 @@ from alerts.rule import Alert
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.settings import TracingSettings
-from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Dashboard, Family
+from outbound_slo.vocabulary.alerts import ALL_CHANNELS, AlertName, Family
+from outbound_slo.vocabulary.panels import Panel
 from outbound_slo.vocabulary.spans import PROVIDER_SPANS, SPANS, SpanName, Tag
 from outbound_slo.vocabulary.statuses import Channel
 
@@ -68,20 +69,26 @@ def fill_in(
 
 
 DASHBOARDS = [
-    ("whatsapp", {}, 0, 1, "from=2400000&to=6600000&var-channel=whatsapp"),
-    (None, {"channel": "sms"}, 0, 1, "from=2400000&to=6600000&var-channel=sms"),
-    (None, {"channel": "a&b=c d"}, 0, 1, "from=2400000&to=6600000&var-channel=a%26b%3Dc+d"),
-    (ALL_CHANNELS, {}, 0, 1, "from=2400000&to=6600000"),
+    ("whatsapp", {}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3&var-channel=whatsapp"),
+    (None, {"channel": "sms"}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3&var-channel=sms"),
+    (
+        None,
+        {"channel": "a&b=c d"},
+        0,
+        1,
+        "from=2400000&to=6600000&viewPanel=panel-3&var-channel=a%26b%3Dc+d",
+    ),
+    (ALL_CHANNELS, {}, 0, 1, "from=2400000&to=6600000&viewPanel=panel-3"),
     # Two of its own windows, where that is more than an hour.
-    (ALL_CHANNELS, {}, 2700, 1, "from=600000&to=6600000"),
+    (ALL_CHANNELS, {}, 2700, 1, "from=600000&to=6600000&viewPanel=panel-3"),
     # A demonstration's hour is three minutes.
-    (ALL_CHANNELS, {}, 0, 20, "from=5820000&to=6030000"),
+    (ALL_CHANNELS, {}, 0, 20, "from=5820000&to=6030000&viewPanel=panel-3"),
     (
         "whatsapp",
         {"org_id": 'a"b&ü\\'},
         0,
         1,
-        "from=2400000&to=6600000&var-channel=whatsapp&var-org_id=a%22b%26%C3%BC%5C",
+        "from=2400000&to=6600000&viewPanel=panel-3&var-channel=whatsapp&var-org_id=a%22b%26%C3%BC%5C",
     ),
 ]
 
@@ -96,7 +103,7 @@ def test_a_dashboard_opens_at_the_alerts_time_on_its_channel_and_organisation(
     tmp_path: Path,
     prometheus_tools: Tools,
 ) -> None:
-    template = write_dashboard_url(BASES, Dashboard.SLA, channel, back_s, Timing(scale))
+    template = write_dashboard_url(BASES, Panel.SUCCESS_RATE, channel, back_s, Timing(scale))
 
     expected = f"https://g/d/whatsapp-sla?{query}"
     assert fill_in(template, labels, tmp_path, prometheus_tools, expected) == ""
@@ -211,7 +218,8 @@ def test_rules_have_the_links_of_their_alert_and_range() -> None:
 
     for alert in ALERTS:
         written: dict[str, Any] = rules[alert.name.value, str(alert.tier)]
-        assert written["dashboard_url"].startswith(f"https://g/d/{alert.dashboard}?from=")
+        assert written["dashboard_url"].startswith(f"https://g/d/{alert.panel.dashboard}?from=")
+        assert f"&viewPanel=panel-{alert.panel.id}" in written["dashboard_url"]
         assert ("trace_url" in written) == (alert.traces is not None)
     assert BEFORE_S > AFTER_S > 0
     assert set(SENDS) == set(Channel)

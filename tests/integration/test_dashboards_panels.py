@@ -1,4 +1,7 @@
-"""Every panel on a real Prometheus that holds an hour of data and runs the production rules."""
+"""Runbook 000's twelve panels on a Prometheus with an hour of known data and production rules.
+
+All panels of all dashboards are asked about a whole story in test_dashboards_world.
+"""
 
 import json
 import math
@@ -29,9 +32,10 @@ STEP_S = 15
 RECORDED_WITHIN_S = 30.0
 
 DASHBOARD: dict[str, Any] = json.loads(build_artefacts()[SLA_PATH])
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["id"] <= 12]
 TARGETS = [
     (f"{panel['title']} {target['refId']}", target["expr"])
-    for panel in DASHBOARD["panels"]
+    for panel in PANELS
     for target in panel["targets"]
 ]
 
@@ -298,7 +302,7 @@ def test_the_command_draws_every_panel(prometheus: Server) -> None:
     arguments = ["preview", "--prometheus", prometheus.api.url]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
-    for panel in DASHBOARD["panels"]:
+    for panel in PANELS:
         assert panel["title"] in result.stdout
     assert "HALF_OPEN" in result.stdout
 
@@ -308,6 +312,6 @@ def test_the_command_prints_the_same_for_machines(prometheus: Server) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     read = {panel["title"]: panel for panel in json.loads(result.stdout)}
-    assert read.keys() == {panel["title"] for panel in DASHBOARD["panels"]}
+    assert read.keys() >= {panel["title"] for panel in PANELS}
     [queue] = read["Queue Depth"]["readings"]
     assert (queue["value"], queue["colour"]) == (120, "yellow")

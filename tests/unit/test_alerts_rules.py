@@ -195,7 +195,7 @@ def test_links_lead_to_the_given_addresses(alert: Alert) -> None:
     for each in written:
         assert each["annotations"]["runbook_url"] == f"https://r/{alert.name}.md"
         assert each["annotations"]["dashboard_url"].partition("?")[0] == (
-            f"https://g/d/{alert.dashboard}"
+            f"https://g/d/{alert.panel.dashboard}"
         )
 
 

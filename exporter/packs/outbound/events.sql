@@ -78,16 +78,31 @@ SELECT DISTINCT ON (channel, outcome, error_code)
  ORDER BY channel, outcome, error_code, finished_at DESC
 
 -- name: latency_examples
--- Traces of the newest attempts, with their durations and their messages' latencies.
+-- Traces of the newest attempts, with their durations and their messages' latencies; and of one in a
+-- thousand of those before, since at a thousand attempts a second the newest have not been delivered
+-- yet. At most 600 rows, each found by its key, however many there are. What has not been sent or
+-- delivered has no latency: GREATEST would make 0 of its NULL.
 SELECT lower(a.channel) AS channel, split_part(a.traceparent, '-', 2) AS trace_id,
        a.finished_at AS at,
        GREATEST(EXTRACT(EPOCH FROM a.finished_at - a.started_at), 0) AS attempt_seconds,
-       GREATEST(EXTRACT(EPOCH FROM m.sent_at - m.due_since), 0) AS send_seconds,
-       GREATEST(EXTRACT(EPOCH FROM m.delivered_at - m.sent_at), 0) AS delivery_seconds
-  FROM (SELECT id, outbound_message_id, channel, traceparent, trace_kept, started_at, finished_at
-          FROM outbound_attempt
-         ORDER BY id DESC
-         LIMIT 300) AS a
+       CASE WHEN a.outcome = 'SENT' AND m.sent_at >= m.due_since
+            THEN EXTRACT(EPOCH FROM m.sent_at - m.due_since) END AS send_seconds,
+       CASE WHEN a.outcome = 'SENT' AND m.delivered_at >= m.sent_at
+            THEN EXTRACT(EPOCH FROM m.delivered_at - m.sent_at) END AS delivery_seconds
+  FROM ((SELECT id, outbound_message_id, channel, outcome, traceparent, trace_kept, started_at,
+                finished_at
+           FROM outbound_attempt
+          ORDER BY id DESC
+          LIMIT 300)
+         UNION ALL
+         SELECT old.*
+           FROM (SELECT id AS newest FROM outbound_attempt ORDER BY id DESC LIMIT 1) AS last
+          CROSS JOIN generate_series(1, 300) AS step
+          CROSS JOIN LATERAL (
+                SELECT id, outbound_message_id, channel, outcome, traceparent, trace_kept,
+                       started_at, finished_at
+                  FROM outbound_attempt
+                 WHERE id = newest - 1000 * step) AS old) AS a
   LEFT JOIN outbound_message AS m ON m.id = a.outbound_message_id
  WHERE a.finished_at IS NOT NULL AND COALESCE(a.trace_kept, a.traceparent LIKE '%-01')
 

@@ -1,0 +1,1 @@
+"""The dashboard of what sends and what watches: senders, exporters, PostgreSQL, Alertmanager."""
