@@ -21,7 +21,7 @@ _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _LARGE = ("", " K", " M", " B", " T")
 _LARGE_FROM = 1e5
 _SUFFIXES = {"cps": " /s", "reqps": " req/s"}
-_CLOSE = 3
+_DIGITS = (1, 2, 3)
 _ENDS = (0.0, 100.0)
 
 
@@ -140,10 +140,10 @@ def _write(value: float, unit: str, decimals: int | None) -> str:
 def _write_percent(value: float, decimals: int | None) -> str:
     if decimals is not None:
         return f"{_round(value, decimals)} %"
-    digits = 1
-    # 99.97 % is not everything, and 0.02 % is not nothing.
-    while digits < _CLOSE and value not in _ENDS and float(f"{value:.{digits}f}") in _ENDS:
-        digits += 1
+    # 99.97 % is not everything, and 0.02 % is not nothing; 99.99999 % is.
+    digits = next(
+        (each for each in _DIGITS if value in _ENDS or float(f"{value:.{each}f}") not in _ENDS), 1
+    )
     return f"{_round(value, digits)} %"
 
 
