@@ -100,7 +100,7 @@ def _make_dial(value: float | None, field: Json) -> Dial:
     starts = [0.0 if step["value"] is None else place(step["value"]) for step in steps]
     arcs = tuple(
         Arc(start, end, step["color"])
-        for step, start, end in zip(steps, starts, [*starts[1:], 1.0], strict=True)
+        for step, start, end in zip(steps, starts, [*starts, 1.0][1:], strict=True)
         if end > start
     )
     share = 0.0 if value is None else place(value)

@@ -89,7 +89,9 @@ def _query_text(template: Json) -> str:
 def _choose(template: Json, options: Sequence[str]) -> str:
     saved = template.get("current", {}).get("value", "")
     if isinstance(saved, list):
-        saved = _ALL if saved == [_ALL] else f"({'|'.join(saved)})" if len(saved) > 1 else saved[0]
+        if len(saved) > 1:
+            return f"({'|'.join(saved)})"
+        saved = saved[0] if saved else ""
     if saved == _ALL:
         return str(template.get("allValue") or ".*")
     if template["type"] in {"constant", "textbox"}:

@@ -19,6 +19,7 @@ from outbound_slo.vocabulary.mistakes import UserMistake
 FONT_SETTINGS = "etc/fonts/fonts.conf"
 """In the tree of a kit that brings fonts: what tells its programs of them."""
 
+_LETTERS = "DejaVu Sans"
 _NEEDED = ("apt-get", "apt-cache", "dpkg-deb", "ldd")
 _MISSING_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 # The last is 200 MB of raw time zones beside the one script that Prometheus's pages load.
@@ -114,6 +115,8 @@ def write_font_settings(tree: Path, destination: Path) -> None:
   <dir>/usr/share/fonts</dir>
   <dir>{html.escape(str(destination))}/usr/share/fonts</dir>
   <cachedir prefix="xdg">fontconfig</cachedir>
+  <alias><family>system-ui</family><prefer><family>{_LETTERS}</family></prefer></alias>
+  <alias><family>sans-serif</family><prefer><family>{_LETTERS}</family></prefer></alias>
 </fontconfig>
 """
     (tree / FONT_SETTINGS).parent.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ const GRAPHIC = {
     purple: "#c48be8", text: "#e6e8ee", transparent: "transparent", none: "#e6e8ee",
   },
   light: {
-    green: "#1e8a3c", yellow: "#a87400", orange: "#cf5f00", red: "#cf222e", blue: "#1f65d6",
+    green: "#1a7f37", yellow: "#a87400", orange: "#cf5f00", red: "#cf222e", blue: "#1f65d6",
     purple: "#8338c4", text: "#1b2027", transparent: "transparent", none: "#1b2027",
   },
 };

@@ -1,0 +1,67 @@
+"""Judges any page in a real browser by what a reader would complain of.
+
+`watch_page` goes before the page is loaded, `judge_page` after it is drawn; each gives complaints,
+none of which is good. A panel is what has the attribute `data-panel`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import ConsoleMessage, Page, Request
+
+_PROBE = Path(__file__).with_name("browser_checks.js").read_text(encoding="utf-8")
+
+# Letters on a canvas have no style to ask for, so they are noted down when they are painted.
+_NOTE_FONTS = """
+window.paintedFonts = [];
+const paint = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (...words) {
+  const size = /([\\d.]+)px/.exec(this.font);
+  if (size) window.paintedFonts.push([Number(size[1]) / devicePixelRatio, String(words[0])]);
+  return paint.apply(this, words);
+};
+"""
+
+
+@dataclass
+class Witness:
+    """What a page did while it was watched: its errors, and every request but its own."""
+
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def complaints(self) -> list[str]:
+        """List errors on the console and requests."""
+        return [
+            *(f"error on the console: {text}" for text in self.errors),
+            *(f"request: {url}" for url in self.requests),
+        ]
+
+
+def watch_page(page: Page) -> Witness:
+    """Watch a page from before it is loaded."""
+    witness = Witness()
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            witness.errors.append(message.text)
+
+    def see(request: Request) -> None:
+        if not request.is_navigation_request() and not request.url.startswith("data:"):
+            witness.requests.append(request.url)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: witness.errors.append(str(error)))
+    page.on("request", see)
+    page.add_init_script(_NOTE_FONTS)
+    return witness
+
+
+def judge_page(page: Page) -> list[str]:
+    """Give every complaint about a page as it is drawn now, one line each.
+
+    Boxes that intersect, a page that scrolls sideways, clipped or overlapping text, letters under
+    12 px, empty panels, contrast below WCAG's AA, no title, language or headings.
+    """
+    found: list[str] = page.evaluate(_PROBE)
+    return found
