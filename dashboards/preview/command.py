@@ -16,7 +16,7 @@ from dashboards.catalogue import all_dashboards
 from dashboards.preview.frames import DashboardFrame, View, collect_dashboard
 from dashboards.preview.moments import SCRAPE_INTERVAL_S, parse_interval, parse_range
 from dashboards.preview.page import Theme, render_page
-from dashboards.preview.picture import take_picture
+from dashboards.preview.picture import open_browser
 from dashboards.preview.server import Offer, parse_place, serve
 from dashboards.preview.terminal import draw_dashboard, read_dashboard
 from dashboards.preview.variables import resolve_variables
@@ -28,6 +28,7 @@ from outbound_slo.vocabulary.statuses import Channel
 FAILED = 1
 """Exit code where a panel's query failed."""
 
+_SAVED_WIDTH = 1280
 _UID = re.compile(r"[\w-]{1,80}")
 
 Json = dict[str, Any]
@@ -202,10 +203,31 @@ def _write_files(
     if html is not None:
         write_file(html, render_page(frames, theme).encode())
     if png is not None:
-        for frame in frames:
-            # One dashboard is one picture; several have their uids in the names.
-            place = png if len(frames) == 1 else png.with_stem(f"{png.stem}-{frame.uid}")
-            write_file(place, take_picture(render_page([frame], theme), width, theme))
+        with open_browser() as camera:
+            for frame in frames:
+                # One dashboard is one picture; several have their uids in the names.
+                place = png if len(frames) == 1 else png.with_stem(f"{png.stem}-{frame.uid}")
+                write_file(place, camera(render_page([frame], theme), width, theme))
+
+
+def save_previews(frames: Sequence[DashboardFrame], directory: Path) -> None:
+    """Write a page of each dashboard, and a picture of each where there is a browser.
+
+    Raises:
+        OSError: The directory can't be written.
+
+    """
+    for frame in frames:
+        page = render_page([frame])
+        (directory / f"{frame.uid}.html").write_text(page, encoding="utf-8")
+    try:
+        with open_browser() as camera:
+            for frame in frames:
+                picture = camera(render_page([frame]), _SAVED_WIDTH, Theme.LIGHT)
+                (directory / f"{frame.uid}.png").write_bytes(picture)
+    except UserMistake:
+        # The pages are what matters; a machine without a browser is no fault of the demo's.
+        return
 
 
 def write_file(path: Path, content: bytes) -> None:

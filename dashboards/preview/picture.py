@@ -1,6 +1,8 @@
 """A page as a PNG, through headless Chromium."""
 
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dashboards.preview.page import Theme
@@ -32,23 +34,31 @@ def find_browser(*, fetch: bool = False) -> Tools:
     return found
 
 
-def take_picture(page: str, width: int, theme: Theme, tools: Tools | None = None) -> bytes:
-    """Draw a page and give its picture, as high as the page is, as PNG.
+Camera = Callable[[str, int, Theme], bytes]
+"""Draws a page (its HTML) at a width in pixels and a theme, as high as it is; gives a PNG.
 
-    Args:
-        page: Its HTML.
-        width: Of the window in pixels.
-        theme: Colours; `auto` gives light ones.
-        tools: The browser; found if None.
+`auto` gives light colours. Raises `UserMistake` where the browser does not draw.
+"""
+
+
+@contextmanager
+def open_browser(tools: Tools | None = None) -> Iterator[Camera]:
+    """Start a browser that takes pictures while the context lasts.
 
     Raises:
-        UserMistake: There is no browser, or it does not draw.
+        UserMistake: There is no browser, or it can't be started.
 
     """
     tools = tools or find_browser()
-    preferred = Theme.DARK if theme is Theme.DARK else Theme.LIGHT
-    with tempfile.TemporaryDirectory(prefix="outbound-slo-page-") as name:
-        place = Path(name) / "page.html"
-        place.write_text(page, encoding="utf-8")
-        with Browser(tools) as browser:
+    with (
+        tempfile.TemporaryDirectory(prefix="outbound-slo-page-") as name,
+        Browser(tools) as browser,
+    ):
+
+        def take_picture(page: str, width: int, theme: Theme) -> bytes:
+            place = Path(name) / "page.html"
+            place.write_text(page, encoding="utf-8")
+            preferred = Theme.DARK if theme is Theme.DARK else Theme.LIGHT
             return browser.photograph(place.as_uri(), width, preferred, _READY)
+
+        yield take_picture

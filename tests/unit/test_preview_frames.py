@@ -10,7 +10,7 @@ from dashboards.preview.annotations import list_marks
 from dashboards.preview.frames import PanelFrame, Source, View, collect_dashboard
 from dashboards.preview.moments import TimeRange
 from dashboards.preview.page import encode_frame
-from dashboards.preview.tables import merge_frames
+from dashboards.preview.tables import Frame, merge_frames
 from outbound_slo.embedded.prometheus_api import Sample, Series
 from tests.preview_parts import (
     END_S,
@@ -158,8 +158,8 @@ def test_a_dial_never_leaves_its_ends(value: float, share: float) -> None:
 
 
 def test_merge_joins_rows_that_agree_and_keeps_the_others() -> None:
-    left = [{"org": "a", "Value #A": 1.0}, {"org": "b", "Value #A": 2.0}]
-    right = [{"org": "b", "Value #B": 3.0}, {"org": "c", "Value #B": 4.0}]
+    left: Frame = [{"org": "a", "Value #A": 1.0}, {"org": "b", "Value #A": 2.0}]
+    right: Frame = [{"org": "b", "Value #B": 3.0}, {"org": "c", "Value #B": 4.0}]
     assert merge_frames([left, [], right]) == [
         {"org": "a", "Value #A": 1.0},
         {"org": "b", "Value #A": 2.0, "Value #B": 3.0},
