@@ -139,8 +139,12 @@
     }
   });
 
-  for (const [size, words] of window.paintedFonts || []) {
-    if (size < LEAST_PX) complaints.push(`painted letters of ${size} px: "${words}"`);
+  for (const [canvas, texts] of window.paintedTexts || []) {
+    if (!canvas.isConnected) continue;
+    for (const [size, over, words] of texts) {
+      if (size < LEAST_PX) complaints.push(`painted letters of ${size} px: "${words}"`);
+      if (over > SLACK) complaints.push(`painted letters are cut: "${words}"`);
+    }
   }
   return [...new Set(complaints)];
 })()

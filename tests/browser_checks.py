@@ -11,14 +11,28 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 
 _PROBE = Path(__file__).with_name("browser_checks.js").read_text(encoding="utf-8")
 
-# Letters on a canvas have no style to ask for, so they are noted down when they are painted.
+# Letters on a canvas have no style and no box to ask for, so they are noted down when painted:
+# their size in pixels, and how far they reach over the canvas's edges, left or right.
 _NOTE_FONTS = """
-window.paintedFonts = [];
+window.paintedTexts = new Map();
 const paint = CanvasRenderingContext2D.prototype.fillText;
-CanvasRenderingContext2D.prototype.fillText = function (...words) {
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
   const size = /([\\d.]+)px/.exec(this.font);
-  if (size) window.paintedFonts.push([Number(size[1]) / devicePixelRatio, String(words[0])]);
-  return paint.apply(this, words);
+  const box = this.measureText(text);
+  const place = this.getTransform();
+  const ends = [-box.actualBoundingBoxLeft, box.actualBoundingBoxRight]
+    .map((side) => place.transformPoint(new DOMPoint(x + side, y)).x);
+  const over = Math.max(-Math.min(...ends), Math.max(...ends) - this.canvas.width);
+  const painted = window.paintedTexts.get(this.canvas) || [];
+  const pixels = size ? Number(size[1]) / devicePixelRatio : 0;
+  painted.push([pixels, over / devicePixelRatio, String(text)]);
+  window.paintedTexts.set(this.canvas, painted);
+  return paint.call(this, text, x, y, ...rest);
+};
+const clear = CanvasRenderingContext2D.prototype.clearRect;
+CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+  window.paintedTexts.delete(this.canvas);
+  return clear.apply(this, box);
 };
 """
 

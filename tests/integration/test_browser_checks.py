@@ -73,6 +73,7 @@ def test_a_good_page_has_no_complaint(browser: Browser) -> None:
             '<script>pen.font = "9px sans-serif"; pen.fillText("tiny", 2, 24)</script>',
             "painted letters of 9 px",
         ),
+        ("", '<script>pen.fillText("long words", 40, 24)</script>', "painted letters are cut"),
         (
             "",
             "<script>pen.clearRect(0, 0, 60, 30)</script>",

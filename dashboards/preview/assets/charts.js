@@ -17,10 +17,12 @@ function drawChart(host, panel, dashboard, state) {
   const times = Array.from({ length: count }, (_, at) => (chart.start_ms + at * chart.step_ms) / 1000);
   const [data, bands] = stackLines(chart, theme);
   const narrow = host.clientWidth < 480;
+  // What has a height has to stand on the ground.
+  const grows = chart.lines.some((line) => line.style === "bars" || line.stacked);
   const options = {
     width: host.clientWidth,
     height: host.clientHeight,
-    padding: [10, chart.right ? 0 : 12, 0, 0],
+    padding: [10, chart.right ? 0 : 16, 0, 0],
     legend: { show: false },
     cursor: {
       drag: { x: false, y: false },
@@ -29,8 +31,8 @@ function drawChart(host, panel, dashboard, state) {
     },
     scales: {
       x: { range: () => [dashboard.start_ms / 1000, dashboard.end_ms / 1000] },
-      y: { range: (_, low, high) => spread(low, high, chart.left, true) },
-      ...(chart.right ? { y2: { range: (_, low, high) => spread(low, high, chart.right, true) } } : {}),
+      y: { range: (_, low, high) => spread(low, high, chart.left, grows) },
+      ...(chart.right ? { y2: { range: (_, low, high) => spread(low, high, chart.right, false) } } : {}),
     },
     axes: [
       { stroke: MUTED[theme], font: FONT, grid: { stroke: FAINT[theme], width: 1 }, ticks: { show: false }, size: 26, space: narrow ? 64 : 80, values: writeTimes },
@@ -93,10 +95,10 @@ function findLonely(plot, series) {
   return values.flatMap((_, at) => (!isGap(at) && isGap(at - 1) && isGap(at + 1) ? [at] : []));
 }
 
-function spread(low, high, axis) {
+function spread(low, high, axis, grounded) {
   if (low === null || high === null) return [axis.least ?? 0, axis.most ?? (axis.least ?? 0) + 1];
   const room = (high - low || Math.abs(high) || 1) * 0.08;
-  const bottom = axis.least ?? (low >= 0 && low < (high - low) ? 0 : low - room);
+  const bottom = axis.least ?? (low >= 0 && (grounded || low < high - low) ? 0 : low - room);
   const top = axis.most ?? high + room;
   return bottom < top ? [bottom, top] : [bottom, bottom + 1];
 }
@@ -132,12 +134,15 @@ function measureAxis(plot, values, index, cycle) {
 
 function writeTimes(plot, splits) {
   const long = plot.scales.x.max - plot.scales.x.min > 2 * 86400;
+  const seconds = splits.some((each) => each % 60) ? { second: "2-digit" } : {};
   const day = { day: "2-digit", month: "short" };
-  const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...seconds };
   let before = null;
-  return splits.map((seconds) => {
-    const moment = new Date(seconds * 1000);
-    const midnight = moment.getHours() === 0 && moment.getMinutes() === 0;
+  return splits.map((at) => {
+    // A label at the very edge would lose its last digits.
+    if (plot.valToPos(at, "x") > plot.over.clientWidth - 6 && plot.axes.length < 3) return "";
+    const moment = new Date(at * 1000);
+    const midnight = moment.getHours() + moment.getMinutes() + moment.getSeconds() === 0;
     const sameDay = before !== null && before.toDateString() === moment.toDateString();
     before = moment;
     if (midnight || (long && !sameDay)) return moment.toLocaleDateString("en-GB", day);
