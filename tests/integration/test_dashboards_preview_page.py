@@ -302,3 +302,20 @@ def test_thresholds_and_events_are_painted(opened: Opened) -> None:
     # A dashed line at 2 s, and the flag of the event.
     assert opened.page.locator("#panel-2 canvas").evaluate(red) > 100
     assert opened.page.locator("summary").inner_text() == "1 event in this range"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_chart_has_its_hours_and_its_units(opener: Opener, busy: str, width: int) -> None:
+    found = opener.open(busy, width)
+    painted: list[list[str]] = found.page.evaluate(
+        "[...document.querySelectorAll('canvas')]"
+        ".map(each => (paintedTexts.get(each) || []).map(text => text[2]))"
+    )
+    latency, rates, _ = painted
+    for texts in painted:
+        assert len([text for text in texts if re.fullmatch(r"\d\d:\d\d", text)]) >= 2, texts
+    assert {"500 ms", "2 s"} <= set(latency)
+    assert {"5 /s", "100 K"} <= set(rates)
+    # The axes' names need more room than a phone has.
+    assert ("Seconds" in latency) is ("Messages" in rates) is (width > 700)
+    found.page.context.close()

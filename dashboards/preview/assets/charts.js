@@ -137,10 +137,12 @@ function writeTimes(plot, splits) {
   const seconds = splits.some((each) => each % 60) ? { second: "2-digit" } : {};
   const day = { day: "2-digit", month: "short" };
   const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...seconds };
+  const { min, max } = plot.scales.x;
+  const edge = max - (max - min) * 0.04;
   let before = null;
   return splits.map((at) => {
     // A label at the very edge would lose its last digits.
-    if (plot.valToPos(at, "x") > plot.over.clientWidth - 6 && plot.axes.length < 3) return "";
+    if (at > edge && plot.axes.length < 3) return "";
     const moment = new Date(at * 1000);
     const midnight = moment.getHours() + moment.getMinutes() + moment.getSeconds() === 0;
     const sameDay = before !== null && before.toDateString() === moment.toDateString();
