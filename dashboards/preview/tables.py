@@ -99,31 +99,20 @@ def _read_frame(samples: Sequence[Sample], value_name: str) -> Frame:
 
 
 def merge_frames(frames: Sequence[Frame]) -> Frame:
-    """Join rows that agree in every column which all frames have and contradict each other in none.
-
-    A frame without rows tells nothing about its columns and is left out.
-    """
-    filled = [frame for frame in frames if frame]
-    if not filled:
-        return []
-    shared = [name for name in filled[0][0] if all(name in frame[0] for frame in filled)]
+    """Join rows that contradict each other in no column; the others stay for themselves."""
     merged: Frame = []
-    for frame in filled:
+    for frame in frames:
         for row in frame:
-            mate = next(
-                (
-                    each
-                    for each in merged
-                    if all(each[name] == row[name] for name in shared)
-                    and all(each.get(name, value) == value for name, value in row.items())
-                ),
-                None,
-            )
+            mate = next((each for each in merged if _agree(each, row)), None)
             if mate is None:
                 merged.append(dict(row))
             else:
                 mate.update(row)
     return merged
+
+
+def _agree(one: Row, other: Row) -> bool:
+    return all(one.get(name, value) == value for name, value in other.items())
 
 
 def _organize(names: Sequence[str], options: Json) -> tuple[list[str], dict[str, str]]:

@@ -405,3 +405,25 @@ def test_a_frame_is_json_even_where_numbers_are_not_finite() -> None:
     cell = encoded["panels"][0]["table"]["rows"][0][-1]
     assert (cell["text"], cell["order"]) == ("∞", None)
     assert encoded["start_ms"] == RANGE.start_s * 1000
+
+
+@pytest.mark.parametrize(
+    ("pattern", "unit"), [("/^QUE/i", "s"), ("/^QUE/", "short"), ("ued$", "s"), ("/x/", "short")]
+)
+def test_a_pattern_has_flags_as_in_javascript(pattern: str, unit: str) -> None:
+    source = TableOfAnswers({"x": [({}, 1.0)]})
+    panel = make_panel(
+        "timeseries", make_target("x", legendFormat="queued", instant=True, range=False),
+        overrides=[override(pattern, "byRegexp", unit="s")],
+    )  # fmt: skip
+    chart = only_panel(source, panel).chart
+    assert chart is not None
+    assert chart.lines[0].unit == unit
+
+
+def test_a_value_of_a_variable_stays_inside_its_string_in_a_query() -> None:
+    source = TableOfAnswers()
+    templating = {"list": [{"name": "x", "type": "textbox", "query": ""}]}
+    panel = make_panel("table", make_table_target('up{job="$x"}'))
+    collect(make_dashboard(panel, templating=templating), source, {"x": 'a"} or up{b="'})
+    assert source.asked[0][1] == 'up{job="a\\"} or up{b=\\""}'
