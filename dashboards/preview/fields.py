@@ -15,6 +15,7 @@ NO_DATA = "No data"
 _LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 _FIELD_LABEL = re.compile(r"\$\{__field\.labels\.(\w+)\}")
 _WEB = ("http://", "https://", "file://")
+_PARAMETER = re.compile(r"(?<=[?&])((?:from|to|var-\w+)=[^&$#]+)(?=&|$)")
 _DASHBOARD = re.compile(r"/d/([\w-]+)")
 
 
@@ -102,5 +103,7 @@ def list_links(found: Sequence[Json], values: Mapping[str, str]) -> tuple[Link, 
 def _keep(url: str) -> str:
     dashboard = _DASHBOARD.match(url)
     if dashboard:
-        return f"#{dashboard[1]}"
+        # Of its parameters those that a live page knows.
+        asked = "&".join(_PARAMETER.findall(url))
+        return f"#{dashboard[1]}?{asked}" if asked else f"#{dashboard[1]}"
     return url if url.startswith(_WEB) else ""

@@ -184,3 +184,21 @@ def test_range_and_channel_are_chosen_on_the_page(browser: Browser, url: str) ->
     page.locator("nav a", has_text="Another").click()
     page.wait_for_url("**/other")
     page.close()
+
+
+def test_a_link_to_another_dashboard_carries_its_variables(
+    browser: Browser, source: Changing
+) -> None:
+    links = [
+        {"title": "There", "url": "/d/other?var-channel=whatsapp"},
+        {"title": "Nowhere", "url": "/d/absent"},
+    ]
+    documents = tuple(check_document(each, "x") for each in ({**SHOWCASE, "links": links}, OTHER))
+    page = browser.new_page()
+    with served(Offer(documents, source, {}, "now-1h", 15.0)) as address:
+        page.goto(f"{address}showcase")
+        assert page.get_by_text("Nowhere").count() == 0
+        page.get_by_text("There", exact=True).click()
+        page.wait_for_url("**/other?var-channel=whatsapp")
+        assert page.get_by_label("Channel").input_value() == "whatsapp"
+    page.close()

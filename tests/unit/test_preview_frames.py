@@ -384,7 +384,7 @@ def test_annotations_that_fail_are_noted_and_those_switched_off_not_asked() -> N
 def test_links_keep_addresses_of_the_web_and_of_other_dashboards_only() -> None:
     links = [
         {"title": "Runbook", "url": "${runbooks}/A.md"},
-        {"title": "Other", "url": "/d/outbound-slo?from=${__from}"},
+        {"title": "Other", "url": "/d/outbound-slo?from=${__from}&orgId=1&var-x=${x}&var-a=b"},
         {"title": "Traces", "url": "/explore?x=1"},
         {"title": "Bad", "url": "javascript:alert(1)"},
         {"title": "Time", "url": "https://x.example/?from=${__from}&to=${__to}"},
@@ -393,7 +393,7 @@ def test_links_keep_addresses_of_the_web_and_of_other_dashboards_only() -> None:
     panel = make_panel("stat", make_target("a"), links=links)
     frame = only_panel(TableOfAnswers(), panel, templating=templating)
     assert [link.url for link in frame.links] == [
-        "https://r.example/A.md", "#outbound-slo", "", "",
+        "https://r.example/A.md", "#outbound-slo?from=1700000100000&var-a=b", "", "",
         "https://x.example/?from=1700000100000&to=1700003700000",
     ]  # fmt: skip
 

@@ -99,7 +99,7 @@ function spread(low, high, axis, grounded) {
   if (low === null || high === null) return [axis.least ?? 0, axis.most ?? (axis.least ?? 0) + 1];
   const room = (high - low || Math.abs(high) || 1) * 0.08;
   const bottom = axis.least ?? (low >= 0 && (grounded || low < high - low) ? 0 : low - room);
-  const top = axis.most ?? high + room;
+  const top = axis.most ?? (high || low ? high + room : 1);
   return bottom < top ? [bottom, top] : [bottom, bottom + 1];
 }
 
@@ -200,13 +200,17 @@ function drawMarks(plot, dashboard, theme) {
   const { ctx } = plot;
   const ratio = devicePixelRatio;
   const limit = (place) => Math.min(Math.max(place, left), left + width);
+  // Alerts fire together: one shade for all of them, or the lines would drown in it.
+  let shaded = left;
   for (const mark of dashboard.marks) {
     const colour = graphicColour(mark.colour, theme);
     const start = limit(Math.round(plot.valToPos(mark.start_ms / 1000, "x", true)));
     const end = limit(Math.round(plot.valToPos(mark.end_ms / 1000, "x", true)));
     ctx.save();
+    const from = Math.max(start, shaded);
     ctx.fillStyle = withOpacity(colour, 0.1);
-    if (end > start) ctx.fillRect(start, top, end - start, height);
+    if (end > from) ctx.fillRect(from, top, end - from, height);
+    shaded = Math.max(shaded, end);
     ctx.strokeStyle = ctx.fillStyle = colour;
     ctx.lineWidth = ratio;
     ctx.setLineDash([3 * ratio, 3 * ratio]);

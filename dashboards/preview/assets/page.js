@@ -16,8 +16,8 @@ const watcher = new ResizeObserver((entries) => {
   }
 });
 
-function dashboardAddress(uid) {
-  return page.live ? `/${uid}` : `#${uid}`;
+function dashboardAddress(target) {
+  return page.live ? `/${target}` : `#${target.split("?")[0]}`;
 }
 
 function stateOf(key) {
@@ -39,7 +39,7 @@ function fillHead() {
   const others = page.live ? page.live.boards : page.dashboards.map(({ uid, title }) => ({ uid, title }));
   const nav = others.length > 1 ? [element("nav", { "aria-label": "Dashboards" }, ...others.map(({ uid, title }) =>
     element("a", { href: dashboardAddress(uid), "aria-current": uid === shown.uid ? "page" : null }, title)))] : [];
-  const links = shown.links.filter((link) => link.url).map((link) => makeLink(link, shown));
+  const links = shown.links.filter(isReachable).map((link) => makeLink(link, shown));
   const chips = shown.variables.filter((each) => !each.hidden && !page.live).map((each) => element("span", { class: "chip" }, `${each.label}: `, element("strong", {}, each.value || "any")));
   head.replaceChildren(
     ...nav,
@@ -117,12 +117,12 @@ function makePanel(panel, level) {
 
 function makeHeader(panel, level) {
   const title = element(level, { id: `${panel.key}-title` }, panel.title);
-  const outside = panel.links.filter((link) => link.url);
+  const outside = panel.links.filter(isReachable);
   const quick = outside.slice(0, 1).map((link) => makeLink({ ...link, title: link.title.split(":")[0] }, shown, link.title));
   const about = [
     ...(panel.description ? [element("p", {}, panel.description)] : []),
     ...outside.map((link) => element("p", {}, makeLink(link, shown))),
-    ...panel.links.filter((link) => !link.url).map((link) => element("p", {}, `In Grafana: ${link.title}`)),
+    ...panel.links.filter((link) => !isReachable(link)).map((link) => element("p", {}, `In Grafana: ${link.title}`)),
   ];
   const header = element("header", {}, title, ...quick);
   if (!about.length) return header;

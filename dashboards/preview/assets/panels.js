@@ -150,7 +150,7 @@ function sortRows(table, { by, down }) {
 }
 
 function makeCell(cell, column, dashboard) {
-  const link = cell.links.find((each) => each.url);
+  const link = cell.links.find(isReachable);
   const made = element("td", { class: column.numeric ? "number" : null }, link ? makeLink({ ...link, title: cell.text }, dashboard, link.title) : cell.text);
   if (!isMarked(cell.colour)) return made;
   if (column.paint === "color-background") {
@@ -163,6 +163,13 @@ function makeCell(cell, column, dashboard) {
     made.classList.add("marked");
   }
   return made;
+}
+
+/* Other dashboards can be gone to where they are here: on this page, or on its server. */
+function isReachable(link) {
+  if (!link.url.startsWith("#")) return Boolean(link.url);
+  const uid = link.url.slice(1).split("?")[0];
+  return (page.live ? page.live.boards : page.dashboards).some((each) => each.uid === uid);
 }
 
 function makeLink(link, dashboard, about) {
