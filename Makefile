@@ -19,7 +19,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards operations benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-rules incidents constraints clean
+.PHONY: help venv demo test test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-rules bench-preview incidents constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,9 @@ incidents: $(INSTALLED) ## The runbooks' incidents and a healthy week, replayed 
 
 bench-rules: $(INSTALLED) ## Evaluation of all rules at thirty days of data; ARGS="--rounds N"
 	@$(BIN)/python -m benchmarks.rules $(ARGS)
+
+bench-preview: $(INSTALLED) ## Load time of previews with a day of data; ARGS="--rounds N"
+	@$(BIN)/python -m benchmarks.preview $(ARGS)
 
 constraints: ## Pin what the environment holds now
 	@$(BIN)/python -m pip freeze --exclude-editable | sort -f > constraints.txt

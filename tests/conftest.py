@@ -3,17 +3,23 @@
 A part that is missing and can't be fetched fails the tests that need it; nothing is skipped.
 """
 
+import os
 from collections.abc import Iterator
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import settings
 
+from dashboards.preview.picture import find_browser
 from outbound_slo.database import migrate
 from outbound_slo.embedded.binaries import ALERTMANAGER, PROMETHEUS, Tools, find_tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.schema import all_migrations
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A slow machine is no failure, and tests run beside each other.
 settings.register_profile("project", deadline=None)
@@ -82,3 +88,28 @@ def prometheus_tools() -> Tools:
 def alertmanager_tools() -> Tools:
     """Real `alertmanager` and `amtool`."""
     return find_tools(ALERTMANAGER)
+
+
+@pytest.fixture(scope="session")
+def chromium_tools() -> Tools:
+    """Real headless Chromium; Debian's package is fetched where there is none."""
+    return find_browser(fetch=True)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_tools: Tools) -> "Iterator[Browser]":
+    """Chromium as Playwright drives it.
+
+    For one module at a time, since Playwright keeps an event loop running as long as it lasts.
+    """
+    # Here, since it takes as long to load as all the rest, and few tests want it.
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=chromium_tools["chromium"],
+            args=["--no-sandbox"] if os.geteuid() == 0 else [],
+            env=dict(chromium_tools.environment()),
+        )
+        yield running
+        running.close()

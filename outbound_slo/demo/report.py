@@ -38,7 +38,8 @@ class Story:
 class Report:
     """Everything about one run.
 
-    `status` is where the screen of `ops status` at the height of the incident lies, if it was seen.
+    `status` is where the screen of `ops status` at the height of the incident lies, if it was seen;
+    `dashboards` is the directory of the dashboards' pages, if they could be made.
     """
 
     started_at: datetime
@@ -56,6 +57,7 @@ class Report:
     failed: Story
     delivered: Story
     status: Path | None = None
+    dashboards: Path | None = None
 
     @property
     def findings(self) -> Sequence[Finding]:
@@ -120,6 +122,7 @@ def write_json(report: Report) -> dict[str, object]:
         "findings": [{"title": f.title, "met": f.met, "detail": f.detail} for f in report.findings],
         "incident": _show_incident(report.evidence, report.verdict),
         "ops_status": str(report.status) if report.status else None,
+        "dashboards": str(report.dashboards) if report.dashboards else None,
         "messages": _show_messages(report.reckoning),
         "webhooks": dict(report.webhooks),
         "sla": [

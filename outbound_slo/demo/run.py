@@ -18,11 +18,12 @@ from outbound_slo.demo.judge import Evidence, judge_run
 from outbound_slo.demo.night import STATUS_FILE, NightWatch
 from outbound_slo.demo.pace import Pace
 from outbound_slo.demo.picture import Camera, save_picture
+from outbound_slo.demo.previews import keep_previews
 from outbound_slo.demo.report import REPORT_FILE, Report, Story, write_json
 from outbound_slo.demo.scenario import OUTAGE_ALERTS, OUTAGE_CODE, STANDING_FAULTS, Scenario
 from outbound_slo.demo.sheet import draw_opening
 from outbound_slo.demo.sla import read_sla
-from outbound_slo.demo.stack import Stack
+from outbound_slo.demo.stack import Stack, find_runbooks
 from outbound_slo.demo.timeline import Timeline
 from outbound_slo.demo.view import open_view
 from outbound_slo.demo.watch import Watch
@@ -125,6 +126,9 @@ def _perform(
         failed=_tell_story(connection, stack, "A message that failed", "pick_failed"),
         delivered=_tell_story(connection, stack, "A message that was delivered", "pick_delivered"),
         status=night.file if night.file.exists() else None,
+        dashboards=keep_previews(
+            stack.prometheus, stack.timing, find_runbooks(), lasted_s, plan.directory
+        ),
     )
 
 

@@ -76,6 +76,9 @@ def draw_report(report: Report) -> Iterator[RenderableType]:
     if report.status is not None:
         said = f"What outbound-slo ops status said after the page: {report.status}"
         yield Text(said, no_wrap=True, overflow="ignore")
+    if report.dashboards is not None:
+        kept = f"Dashboards over the whole run: {report.dashboards}"
+        yield Text(kept, no_wrap=True, overflow="ignore")
     yield _draw_messages(report)
     yield _draw_story(report.failed)
     yield _draw_story(report.delivered)

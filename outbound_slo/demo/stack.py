@@ -25,6 +25,7 @@ from outbound_slo.demo.content import ORGANISATIONS, TEMPLATES
 from outbound_slo.demo.environment import Addresses, Secrets, build_environment
 from outbound_slo.demo.pace import Pace
 from outbound_slo.demo.pager import Pager
+from outbound_slo.demo.previews import serve_previews
 from outbound_slo.demo.provider import ProviderControl
 from outbound_slo.embedded.alertmanager import AlertmanagerApi, start_alertmanager
 from outbound_slo.embedded.binaries import ALERTMANAGER, POSTGRESQL, PROMETHEUS, find_tools
@@ -90,7 +91,7 @@ class Stack:
         self._pace = pace
         self._seed = seed
         self._announce = announce
-        self._timing = Timing(pace.scale)
+        self.timing = Timing(pace.scale)
         self._secrets = Secrets()
         self._exits = ExitStack()
 
@@ -115,6 +116,7 @@ class Stack:
     def links(self) -> Mapping[str, str]:
         """What can be looked at while the demo runs."""
         return {
+            "dashboards": self.previews,
             "Prometheus": f"{self.prometheus.url}/classic/alerts",
             "Alertmanager": f"{self.alertmanager.url}/api/v2/alerts",
             "exporter": f"{self.addresses.exporter}/metrics",
@@ -156,7 +158,7 @@ class Stack:
         self.alertmanager: AlertmanagerApi = start_alertmanager(
             self._supervisor,
             self.directory / "alertmanager",
-            render_alertmanager(self._timing, Contacts.pager(self.pager.url)),
+            render_alertmanager(self.timing, Contacts.pager(self.pager.url)),
             tools=alertmanager,
         )
         self._note_processes()
@@ -170,6 +172,9 @@ class Stack:
             tools=prometheus,
         )
         self._note_processes()
+        self.previews = exits.enter_context(
+            serve_previews(self.prometheus, self.timing, find_runbooks())
+        )
         self._announce("first scrapes")
         self._wait_for_scrapes()
 
@@ -230,12 +235,12 @@ class Stack:
         rules = (self.directory / "prometheus" / "rules").absolute()
         rules.mkdir(parents=True)
         # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
-        texts = render_rules(self._timing, bases=LinkBases(runbooks=find_runbooks()))
+        texts = render_rules(self.timing, bases=LinkBases(runbooks=find_runbooks()))
         for name, text in texts.items():
             (rules / name).write_text(text, encoding="utf-8")
         alertmanager = self.alertmanager.url.removeprefix("http://")
         return render_prometheus(
-            self._timing,
+            self.timing,
             targets={
                 EXPORTER_JOB: [f"127.0.0.1:{self.addresses.exporter_port}"],
                 SENDER_JOB: [f"127.0.0.1:{self.addresses.sender_port}"],

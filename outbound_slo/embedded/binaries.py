@@ -1,4 +1,4 @@
-"""Where the real programs are: PostgreSQL, Prometheus, Alertmanager, Redis, curl and jq.
+"""Where the real programs are: PostgreSQL, Prometheus, Alertmanager, Redis, Chromium, curl, jq.
 
 Searched in this order: the directory that an environment variable names, what is installed, what
 was unpacked before into the cache, and last Debian's package, fetched and unpacked there.
@@ -76,6 +76,18 @@ REDIS = Kit(
 # Both only carry out the runbooks' own lines, in tests.
 CURL = Kit(package="curl", variable="OUTBOUND_SLO_CURL_BIN", programs=_plain("curl"))
 JQ = Kit(package="jq", variable="OUTBOUND_SLO_JQ_BIN", programs=_plain("jq"))
+# Draws previews of dashboards as pictures; any of its relatives will do.
+CHROMIUM = Kit(
+    package="chromium",
+    variable="OUTBOUND_SLO_CHROMIUM_BIN",
+    programs=MappingProxyType(
+        {
+            "chromium": (
+                "chromium", "chromium-headless-shell", "google-chrome", "google-chrome-stable",
+            )
+        }
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,8 @@ class Tools:
             if environment.get("LD_LIBRARY_PATH"):
                 search.append(environment["LD_LIBRARY_PATH"])
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(search)
+            if (self.root / debian.FONT_SETTINGS).is_file():
+                environment["FONTCONFIG_FILE"] = str(self.root / debian.FONT_SETTINGS)
         return environment
 
     def run(
@@ -279,7 +293,9 @@ def _cached_tools(kit: Kit, cache: Path, announce: Callable[[str], None]) -> Too
 
 
 def _unpacked_tools(kit: Kit, tree: Path) -> Tools | None:
-    for directory in (*_newest_first(tree / "usr/lib/postgresql"), tree / "usr/bin"):
+    # Debian's /usr/bin/chromium is a script that starts the installed program, so not that one.
+    own = tree / "usr/lib" / kit.package
+    for directory in (*_newest_first(tree / "usr/lib/postgresql"), own, tree / "usr/bin"):
         paths = _programs_in(kit, directory)
         if paths:
             resources = tree / kit.resources.lstrip("/") if kit.resources else None

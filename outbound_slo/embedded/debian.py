@@ -5,6 +5,7 @@ package lists are there. What a plain unpack leaves out (maintainer scripts, use
 what we do not want.
 """
 
+import html
 import os
 import re
 import shutil
@@ -15,6 +16,10 @@ from pathlib import Path
 
 from outbound_slo.vocabulary.mistakes import UserMistake
 
+FONT_SETTINGS = "etc/fonts/fonts.conf"
+"""In the tree of a kit that brings fonts: what tells its programs of them."""
+
+_LETTERS = "DejaVu Sans"
 _NEEDED = ("apt-get", "apt-cache", "dpkg-deb", "ldd")
 _MISSING_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 # The last is 200 MB of raw time zones beside the one script that Prometheus's pages load.
@@ -65,6 +70,8 @@ def unpack_kit(package: str, destination: Path, resources: str | None = None) ->
         if resources is not None:
             for program in tree.glob("usr/bin/*"):
                 program.write_bytes(relocate(program.read_bytes(), resources))
+        if (tree / "usr/share/fonts").is_dir():
+            write_font_settings(tree, destination)
         for needless in _NEEDLESS:
             shutil.rmtree(tree / needless, ignore_errors=True)
         still = missing_libraries(tree)
@@ -94,9 +101,35 @@ def relocate(program: bytes, resources: str) -> bytes:
     return program.replace(resources.encode(), here.encode())
 
 
+def write_font_settings(tree: Path, destination: Path) -> None:
+    """Write what tells a browser of the unpacked fonts; without any it draws no letter.
+
+    Args:
+        tree: Where the packages are unpacked now.
+        destination: Where they will be.
+
+    """
+    text = f"""<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>/usr/share/fonts</dir>
+  <dir>{html.escape(str(destination))}/usr/share/fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+  <alias><family>system-ui</family><prefer><family>{_LETTERS}</family></prefer></alias>
+  <alias><family>sans-serif</family><prefer><family>{_LETTERS}</family></prefer></alias>
+</fontconfig>
+"""
+    (tree / FONT_SETTINGS).parent.mkdir(parents=True, exist_ok=True)
+    (tree / FONT_SETTINGS).write_text(text, encoding="utf-8")
+
+
 def missing_libraries(tree: Path) -> set[str]:
     """Names of shared libraries which programs in an unpacked tree need and nothing offers."""
-    programs = [*tree.glob("usr/bin/*"), *tree.glob("usr/lib/postgresql/*/bin/*")]
+    programs = [
+        *tree.glob("usr/bin/*"),
+        *tree.glob("usr/lib/postgresql/*/bin/*"),
+        *tree.glob("usr/lib/chromium/chromium"),
+    ]
     # LLVM is a hundred megabytes for a compiler that a small server does not use: we run jit=off.
     modules = (
         module
@@ -153,10 +186,13 @@ def _with_companions(package: str) -> list[str]:
     """Name the package and what of its kit lies in other packages.
 
     PostgreSQL's client programs are one, the program to which Redis's server is a link is another;
-    the scripts of Prometheus's web pages are several.
+    Chromium's resources are one, and its letters another; the scripts of Prometheus's web pages
+    are several.
     """
     if package == "redis-server":
         return [package, "redis-tools"]
+    if package == "chromium":
+        return [package, "chromium-common", "fonts-dejavu-core"]
     versioned = re.fullmatch(r"postgresql-(\d+)", package)
     if versioned:
         return [package, f"postgresql-client-{versioned.group(1)}"]

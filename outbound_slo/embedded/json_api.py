@@ -16,13 +16,15 @@ class Refused(UserMistake):
     Attributes:
         status: HTTP status of the answer.
         reason: The server's own words.
+        kind: What Prometheus calls the error (`errorType`); empty where another server speaks.
 
     """
 
-    def __init__(self, service: str, path: str, status: int, reason: str) -> None:
+    def __init__(self, service: str, path: str, status: int, reason: str, kind: str = "") -> None:
         super().__init__(f"{service} refused {path} with {status}: {reason}", "")
         self.status = status
         self.reason = reason
+        self.kind = kind
 
 
 class JsonApi:
@@ -83,7 +85,13 @@ class JsonApi:
                 "Check that it runs and that the address is right",
             ) from None
         if not response.ok:
-            raise Refused(self.service, path, response.status_code, _read_reason(response))
+            raise Refused(
+                self.service,
+                path,
+                response.status_code,
+                _read_reason(response),
+                _read_kind(response),
+            )
         return response
 
     def _decode(self, path: str, response: requests.Response) -> Any:  # noqa: ANN401 - as above
@@ -114,3 +122,11 @@ def _read_reason(response: requests.Response) -> str:
     if isinstance(body, dict):
         body = body.get("error") or body.get("message") or body
     return str(body).strip() or response.reason
+
+
+def _read_kind(response: requests.Response) -> str:
+    try:
+        body = response.json()
+    except requests.JSONDecodeError:
+        return ""
+    return str(body.get("errorType", "")) if isinstance(body, dict) else ""

@@ -9,6 +9,8 @@ from typing import Any
 from outbound_slo.embedded.json_api import JsonApi, Refused
 from outbound_slo.vocabulary.mistakes import UserMistake
 
+_LONGEST_REASON = 120
+
 
 class AlertState(StrEnum):
     """States of an alert in Prometheus; one that is inactive is not listed."""
@@ -119,6 +121,20 @@ class PrometheusApi:
             for found in data["result"]
         ]
 
+    def label_values(self, metric: str, label: str, start: float, end: float) -> list[str]:
+        """List the values that a label had between two instants (Unix seconds).
+
+        Args:
+            metric: A selector; empty for every metric.
+            label: The label's name.
+            start: When to begin.
+            end: When to stop.
+
+        """
+        window = {"start": repr(start), "end": repr(end)} | ({"match[]": metric} if metric else {})
+        found = self._ask(f"/api/v1/label/{label}/values", metric or label, window)
+        return [str(value) for value in found]
+
     def alerts(self) -> list[Alert]:
         """Alerts that are pending or firing now."""
         return [
@@ -196,15 +212,32 @@ class PrometheusApi:
     def _evaluate(
         self, path: str, expression: str, parameters: Mapping[str, str]
     ) -> Mapping[str, Any]:
+        data = self._ask(path, expression, {"query": expression, **parameters})
+        if not isinstance(data, dict) or "resultType" not in data:
+            raise self._stranger(path, "its answer is not one of Prometheus's")
+        return data
+
+    def _ask(self, path: str, expression: str, parameters: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON is anything
         try:
-            answer = self._api.get(path, query=expression, **parameters)
+            answer = self._api.get(path, **parameters)
         except Refused as refusal:
+            if not refusal.kind:
+                raise self._stranger(path, f"{refusal.status} {refusal.reason}") from None
             raise UserMistake(
                 f"Prometheus can't evaluate {expression!r}: {refusal.reason}",
                 "Correct the expression",
             ) from None
-        data: Mapping[str, Any] = answer["data"]
-        return data
+        if not isinstance(answer, dict) or answer.get("data") is None:
+            raise self._stranger(path, "its answer is not one of Prometheus's")
+        return answer["data"]
+
+    def _stranger(self, path: str, said: str) -> UserMistake:
+        """Blame the address, not the expression: no Prometheus words its refusals like this."""
+        told = " ".join(said.split())[:_LONGEST_REASON]
+        return UserMistake(
+            f"What answers at {self.url} is no Prometheus ({path}: {told})",
+            "Check the address of Prometheus",
+        )
 
 
 def _read_sample(labels: Mapping[str, str], pair: tuple[float, str]) -> Sample:

@@ -21,6 +21,7 @@ from outbound_slo.demo.pace import build_pace
 from outbound_slo.demo.report import REPORT_FILE
 from outbound_slo.demo.stack import PROCESSES_FILE
 from outbound_slo.demo.timeline import shortest_duration
+from outbound_slo.vocabulary.alerts import Dashboard
 from tests.patience import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("outbound-slo"))
@@ -211,6 +212,28 @@ def test_the_screen_of_the_night_was_recorded_when_the_page_came(
     assert re.search(r"P1 L2 WHATSAPP: none of the last \d+ attempts was accepted", told)
     assert "the circuit breaker is open in 1 of 1 senders (line: " in told
     assert "Call L2: tech lead" in told
+
+
+def test_the_dashboards_were_served_while_it_ran_and_are_kept_as_pages(
+    caught: Demo, report: dict[str, Any]
+) -> None:
+    assert re.search(r"^  dashboards: http://127\.0\.0\.1:\d+/$", caught.output(), re.MULTILINE)
+    kept = caught.directory / "dashboards"
+    assert report["dashboards"] == str(kept)
+    assert f"Dashboards over the whole run: {kept}" in caught.output()
+    for uid in Dashboard:
+        panels = read_panels(kept / f"{uid}.html")
+        assert [panel["error"] for panel in panels if panel["error"]] == []
+    drawn = {panel["title"]: panel for panel in read_panels(kept / f"{Dashboard.SLA}.html")}
+    assert drawn["Queue Depth"]["tiles"]
+    assert drawn["Message Volume (sent/failed/queued)"]["chart"]["lines"]
+
+
+def read_panels(page: Path) -> list[dict[str, Any]]:
+    [data] = re.findall(r'id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    [dashboard] = json.loads(data)["dashboards"]
+    panels: list[dict[str, Any]] = dashboard["panels"]
+    return panels
 
 
 def test_the_pages_are_in_the_journal(caught: Demo, report: dict[str, Any]) -> None:

@@ -1,14 +1,18 @@
 """Debian's packages, really fetched and unpacked, as on a machine that has none installed."""
 
+import re
 from pathlib import Path
 
 import psycopg
 import pytest
 import requests
 
+from dashboards.preview.page import Theme
+from dashboards.preview.picture import open_browser
 from outbound_slo.embedded.alertmanager import start_alertmanager
 from outbound_slo.embedded.binaries import (
     ALERTMANAGER,
+    CHROMIUM,
     POSTGRESQL,
     PROMETHEUS,
     cache_directory,
@@ -77,6 +81,24 @@ def test_an_unpacked_postgresql_serves_with_its_extensions() -> None:
         connection.execute("CREATE EXTENSION pgcrypto")
         row = connection.execute("SELECT now() AT TIME ZONE 'Europe/Paris' > '2020-01-01'")
         assert row.fetchone() == (True,)
+
+
+def test_an_unpacked_chromium_draws_letters_with_its_own_font() -> None:
+    # In the project's own cache: a third of a gigabyte.
+    environ = {"OUTBOUND_SLO_CACHE": str(cache_directory()), **IGNORE_INSTALLED}
+    tools = find_tools(CHROMIUM, environ)
+    assert tools.root is not None
+    assert tools.root in Path(tools["chromium"]).parents
+    settings = Path(tools.environment()["FONTCONFIG_FILE"]).read_text("utf-8")
+    fonts = [Path(place) for place in re.findall("<dir>(.*?)</dir>", settings)]
+    unpacked = [place for place in fonts if place.is_relative_to(tools.root)]
+    assert [path for place in unpacked for path in place.rglob("DejaVuSans.ttf")]
+    page = "<!DOCTYPE html><html data-ready=1><body style='font: 40px sans-serif'>{}</body></html>"
+    with open_browser(tools) as camera:
+        words, dots, nothing = (
+            camera(page.format(text), 400, Theme.LIGHT) for text in ("Letters", "......", "")
+        )
+    assert len({words, dots, nothing}) == 3
 
 
 def test_a_package_that_no_archive_has_is_a_mistake_that_names_it(tmp_path: Path) -> None:

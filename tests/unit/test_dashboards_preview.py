@@ -29,11 +29,15 @@ STEPS = [
 
 
 def _document(**target: object) -> dict[str, Any]:
-    given = {"expr": "up", "legendFormat": "Queued", "format": "time_series"}
+    given = {"refId": "A", "expr": "up", "legendFormat": "Queued", "format": "time_series"}
     return {
         "panels": [
             {
                 "title": "Queue Depth",
+                "type": "table" if target.get("format") == "table" else "stat",
+                "transformations": [
+                    {"id": "organize", "options": {"excludeByName": {"Time": True}}}
+                ],
                 "gridPos": {"x": 6, "y": 8, "w": 6, "h": 4},
                 "targets": [given | target],
                 "fieldConfig": {

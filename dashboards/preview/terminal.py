@@ -4,9 +4,11 @@ Reads the generated JSON, so what is shown is what Grafana would ask for: the sa
 units, lines and words for nothing.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,18 +16,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.expressions import CHANNEL, RATE_INTERVAL
+from dashboards.preview.fields import field_for, name_series, rename, words_for_nothing
+from dashboards.preview.tables import build_table
+from dashboards.preview.values import PLAIN, show
+from dashboards.preview.variables import fill
 from outbound_slo.embedded.prometheus_api import Sample
 
 Ask = Callable[[str], Sequence[Sample]]
 Json = Mapping[str, Any]
 
-_SHORTEST_RATE = "1m"
-"""Grafana's rate interval at the closest zoom: four scrapes of 15 s."""
-
-_MINUTE, _HOUR = 60, 3600
-_PLAIN = "none"
-_SEVERITY = {_PLAIN: 0, "transparent": 0, "green": 1, "yellow": 2, "red": 3}
+# At the closest zoom: four scrapes of 15 s.
+_BUILT_IN = MappingProxyType({"__rate_interval": "1m", "__interval": "15s", "__range": "6h"})
+_SEVERITY = {PLAIN: 0, "transparent": 0, "green": 1, "yellow": 2, "orange": 3, "red": 4}
+_INKS = {name: name for name in ("green", "yellow", "red")} | {"orange": "dark_orange"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,84 +64,81 @@ class PanelReading:
     def colour(self) -> str:
         """The worst colour among its values."""
         colours = [reading.colour for reading in self.readings]
-        return max(colours, key=lambda colour: _SEVERITY.get(colour, 0), default=_PLAIN)
+        return max(colours, key=lambda colour: _SEVERITY.get(colour, 0), default=PLAIN)
 
 
 def fill_variables(expression: str, channel: str) -> str:
     """Put values in the place of Grafana's variables."""
-    return expression.replace(CHANNEL, channel).replace(RATE_INTERVAL, _SHORTEST_RATE)
+    return _fill(expression, {"channel": channel})
 
 
-def read_dashboard(document: Json, ask: Ask, channel: str) -> list[PanelReading]:
+def _fill(expression: str, values: Mapping[str, str]) -> str:
+    return fill(expression, {**_BUILT_IN, **values}, escaped=True)
+
+
+def read_dashboard(
+    document: Json, ask: Ask, channel: str, variables: Mapping[str, str] | None = None
+) -> list[PanelReading]:
     """Ask for the current values of every panel.
 
     Args:
         document: The dashboard's JSON.
         ask: Evaluates an expression now.
         channel: The channel to show, in lower case.
+        variables: Values of the other variables, by name.
 
     """
+    values = {**(variables or {}), "channel": channel}
     return [
         PanelReading(
-            title=panel["title"],
+            title=fill(panel["title"], values),
             row=panel["gridPos"]["y"],
             width=panel["gridPos"]["w"],
-            readings=tuple(_read_panel(panel, ask, channel)),
-            nothing=panel["fieldConfig"]["defaults"].get("noValue", "No data"),
+            readings=tuple(_read_panel(panel, ask, values)),
+            nothing=words_for_nothing(panel),
         )
         for panel in document["panels"]
         if panel.get("type") != "row"
     ]
 
 
-def _read_panel(panel: Json, ask: Ask, channel: str) -> Iterator[Reading]:
-    defaults = panel["fieldConfig"]["defaults"]
-    for target in panel["targets"]:
-        for sample in ask(fill_variables(target["expr"], channel)):
-            text, colour = show_value(sample.value, defaults)
-            yield Reading(_name_series(target, sample.labels), sample.value, text, colour)
+def _read_panel(panel: Json, ask: Ask, values: Mapping[str, str]) -> Iterator[Reading]:
+    answers = [
+        (target, ask(_fill(target["expr"], values)))
+        for target in panel.get("targets", [])
+        if not target.get("hide")
+    ]
+    if panel.get("type") == "table":
+        yield from _read_rows(panel, answers, values)
+        return
+    for target, samples in answers:
+        for sample in samples:
+            name = name_series(target, sample.labels, values)
+            field = field_for(panel, name)
+            text, colour = show_value(sample.value, field)
+            yield Reading(rename(name, field, sample.labels), sample.value, text, colour)
 
 
-def show_value(value: float, defaults: Json) -> tuple[str, str]:
-    """Give a value's text and colour by a panel's field defaults (mappings, unit, thresholds)."""
-    for mapping in defaults.get("mappings", []):
-        mapped = mapping["options"].get(f"{value:g}")
-        if mapped:
-            return mapped["text"], mapped["color"]
-    steps = defaults.get("thresholds", {"steps": []})["steps"]
-    colour = _PLAIN
-    for step in steps:
-        if step["value"] is None or value >= step["value"]:
-            colour = step["color"]
-    return format_value(value, defaults.get("unit", "short")), colour
+def _read_rows(
+    panel: Json, answers: Sequence[tuple[Json, Sequence[Sample]]], values: Mapping[str, str]
+) -> Iterator[Reading]:
+    """Give a reading for each number in a table, named by the row's words and its column."""
+    found = [(target["refId"], samples) for target, samples in answers]
+    table = build_table(panel, found, values)
+    several = sum(column.numeric for column in table.columns) > 1
+    for row in table.rows:
+        pairs = list(zip(table.columns, row, strict=True))
+        words = [cell.text for column, cell in pairs if not column.numeric]
+        for column, cell in pairs:
+            if column.numeric and isinstance(cell.order, float) and math.isfinite(cell.order):
+                name = " ".join([*words, *([column.name] if several else [])])
+                yield Reading(name, cell.order, cell.text, cell.colour)
 
 
-def format_value(value: float, unit: str) -> str:
-    """Write a value with its unit (Grafana's ids `s`, `percent`, `short`) for people."""
-    if unit == "percent":
-        return f"{value:.1f} %"
-    if unit == "s":
-        return _format_seconds(value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
-
-
-def _format_seconds(value: float) -> str:
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < _MINUTE:
-        return f"{value:.1f} s"
-    if value < _HOUR:
-        return f"{value / _MINUTE:.1f} min"
-    return f"{value / _HOUR:.1f} h"
-
-
-def _name_series(target: Json, labels: Mapping[str, str]) -> str:
-    if target["format"] == "table":
-        return " ".join(labels.values())
-    name: str = target["legendFormat"]
-    for label, value in labels.items():
-        name = name.replace(f"{{{{{label}}}}}", value)
-    return name
+def show_value(value: float, field: Json) -> tuple[str, str]:
+    """Give a value's text and colour by a field's mappings, unit and thresholds."""
+    shown = show(value, field)
+    return shown.text, shown.colour
 
 
 def draw_dashboard(title: str, panels: Sequence[PanelReading]) -> RenderableType:
@@ -167,4 +167,4 @@ def _draw_panel(panel: PanelReading) -> Panel:
 
 def _style(colour: str) -> str:
     """Give rich's style for a colour; "transparent" is Grafana's word for an unmarked range."""
-    return "" if colour in {_PLAIN, "transparent"} else colour
+    return _INKS.get(colour, "")

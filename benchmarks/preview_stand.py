@@ -1,0 +1,120 @@
+"""A Prometheus that holds a day of the modelled outbox, with an outage in it, for previews."""
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from alerts.generator import render_rules
+from alerts.incidents.conditions import HEALTHY, WHATSAPP, Conditions, Provider
+from alerts.incidents.traffic import record
+from alerts.replay.tape import Series, Tape, sort_labels, write_samples
+from outbound_slo.embedded.binaries import PROMETHEUS, find_tools
+from outbound_slo.embedded.processes import Supervisor
+from outbound_slo.embedded.prometheus import compose_configuration, start_prometheus
+from outbound_slo.embedded.prometheus_api import PrometheusApi
+
+STEP_S: Final = 30
+"""Seconds between samples."""
+
+HISTORY_S: Final = 25 * 3600
+_OUTAGE_AGO_S: Final = (2.6 * 3600, 2.0 * 3600)
+_PER_STEP: Final = 40
+_IN_SIGHT: Final = "1h"
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A running Prometheus and the last instant of its data in Unix seconds."""
+
+    api: PrometheusApi
+    end_s: int
+
+
+@contextmanager
+def stand_up(history_s: int = HISTORY_S) -> Iterator[Stand]:
+    """Fill and start a Prometheus with all rules; it is gone with the context."""
+    tools = find_tools(PROMETHEUS)
+    end_s = int(time.time()) // STEP_S * STEP_S
+    with tempfile.TemporaryDirectory() as name, Supervisor(Path(name) / "logs") as supervisor:
+        directory = Path(name)
+        text = directory / "samples.txt"
+        with text.open("w", encoding="utf-8") as file:
+            for tape in (model_day(end_s, history_s), _list_alerts(end_s, history_s)):
+                file.writelines(write_samples(tape, tape.series))
+            file.write("# EOF\n")
+        told = tools.run(
+            "promtool", "tsdb", "create-blocks-from", "--max-block-duration=400000h",
+            "openmetrics", str(text), str(directory / "prometheus" / "data"),
+        )  # fmt: skip
+        if told.returncode:
+            raise RuntimeError(told.stderr or told.stdout)
+        rules = directory / "rules"
+        rules.mkdir()
+        for file_name, rule in render_rules().items():
+            (rules / file_name).write_text(rule, encoding="utf-8")
+        configuration = compose_configuration(
+            [], rule_files=[rules / "*.yml"], interval=f"{STEP_S}s"
+        )
+        api = start_prometheus(
+            supervisor,
+            directory / "prometheus",
+            configuration,
+            tools=tools,
+            # Nothing is scraped here: what was shown last stays in sight.
+            flags=[f"--query.lookback-delta={_IN_SIGHT}"],
+        )
+        yield Stand(api, end_s)
+
+
+def model_day(end_s: int, history_s: int) -> Tape:
+    """Let the model run with an outage of WhatsApp, some busy organisations and no silent night."""
+    start_s = end_s - history_s
+
+    def weather(elapsed_s: float) -> Conditions:
+        ago_s = history_s - elapsed_s
+        wave = 1 + 0.5 * math.sin(elapsed_s / 5000) + 0.2 * math.sin(elapsed_s / 700)
+        quota: Mapping[str, float] = MappingProxyType(
+            {"acme": 0.35 + 0.5 * elapsed_s / history_s, "globex": 0.62, "initech": 0.18}
+        )
+        usual = replace(HEALTHY, quota_used=quota, trickle=round(_PER_STEP * wave))
+        usual = usual.with_provider(Provider(failing=0.012, code="131026", final=True), WHATSAPP)
+        begins, ends = _OUTAGE_AGO_S
+        if ends < ago_s <= begins:
+            return usual.with_provider(Provider(failing=0.97, code="131016"), WHATSAPP)
+        return usual
+
+    return record(weather, start_s=start_s, duration_s=history_s, seed=3, step_s=STEP_S)
+
+
+def _list_alerts(end_s: int, history_s: int) -> Tape:
+    """Say which alerts fired in the outage, since rules record nothing of the past."""
+    steps = history_s // STEP_S
+    fired = (
+        ("OutboundOutage", "critical", 0), ("WhatsAppProviderDown", "critical", 240),
+    )  # fmt: skip
+    begins, ends = _OUTAGE_AGO_S
+
+    def course(delay_s: int) -> list[float | None]:
+        ago = [history_s - step * STEP_S for step in range(steps)]
+        return [1.0 if ends < each <= begins - delay_s else None for each in ago]
+
+    series = tuple(
+        Series(
+            "ALERTS",
+            sort_labels(
+                {
+                    "alertname": name, "alertstate": "firing", "severity": severity,
+                    "channel": WHATSAPP,
+                }
+            ),
+            course(delay_s),
+        )
+        for name, severity, delay_s in fired
+    )  # fmt: skip
+    return Tape(end_s - history_s, STEP_S, steps, series)

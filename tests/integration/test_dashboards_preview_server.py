@@ -1,0 +1,204 @@
+"""Live pages: what is answered, what is refused, and that a page gets fresh data by itself."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser
+
+from dashboards.preview.command import check_document
+from dashboards.preview.server import Offer, parse_place, served
+from outbound_slo.vocabulary.mistakes import UserMistake
+from tests.browser_checks import judge_page, watch_page
+from tests.preview_parts import SHOWCASE, TableOfAnswers, busy_source
+
+OTHER = {**SHOWCASE, "uid": "other", "title": "Another", "refresh": "1s"}
+
+
+class Changing(TableOfAnswers):
+    """Answers as the table, and a depth that a test changes; or not at all."""
+
+    depth = 64.0
+    is_down = False
+
+    def _find(self, expression: str) -> Any:  # noqa: ANN401 - as the table's
+        if self.is_down:
+            raise UserMistake("Prometheus does not answer", "Start it")
+        if expression == "depth":
+            return [({}, self.depth)]
+        return super()._find(expression)
+
+
+@pytest.fixture
+def source() -> Changing:
+    busy = busy_source()
+    return Changing(busy.samples, busy.labels)
+
+
+@pytest.fixture
+def url(source: Changing) -> Iterator[str]:
+    documents = tuple(check_document(each, "x") for each in (SHOWCASE, OTHER))
+    with served(Offer(documents, source, {}, "now-1h", 15.0)) as address:
+        yield address.rstrip("/")
+
+
+def ask(url: str, path: str, **more: Any) -> requests.Response:  # noqa: ANN401 - for requests
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(more.pop("method", "GET"), url + path, timeout=20, **more)
+
+
+def test_an_index_leads_to_a_page_for_each_dashboard(url: str) -> None:
+    index = ask(url, "/")
+    assert index.status_code == 200
+    for path, title in (("/showcase", "Showcase"), ("/other", "Another")):
+        assert f'href="{path}"' in index.text
+        page = ask(url, path)
+        assert f"<title>{title}</title>" in page.text
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert ask(url, "/showcase", method="HEAD").text == ""
+
+
+def test_range_and_variables_are_parameters(url: str) -> None:
+    path = "/showcase/data?from=now-15m&to=now-5m&var-channel=sms"
+    data = ask(url, path).json()
+    assert data["end_ms"] - data["start_ms"] == 600_000
+    assert (data["since"], data["until"]) == ("now-15m", "now-5m")
+    values = {each["name"]: each["value"] for each in data["variables"]}
+    assert values["channel"] == "sms"
+    assert ask(url, "/showcase/data?channel=whatsapp").json()["variables"][0]["value"] == "whatsapp"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/nothing", 404),
+        ("/showcase/", 200),
+        ("/showcase/data/more", 404),
+        ("/../../etc/passwd", 404),
+        ("/%2e%2e/%2e%2e/etc/passwd", 404),
+        ("//etc/passwd", 404),
+        ("/showcase?from=yesterday", 400),
+        ("/showcase?from=now-900d", 400),
+        ("/showcase?from=now&to=now-1h", 400),
+        ("/showcase?var-runbooks=https://evil.example", 400),
+        ("/showcase?var-nothing=1", 400),
+        ("/showcase?var-channel=a%00b", 400),
+        ("/showcase?var-channel=a&var-channel=b", 400),
+        ("/showcase?var-channel=%ff%fe", 400),
+        ("/showcase?var-channel=" + "x" * 300, 400),
+        ("/showcase?" + "x" * 3000, 414),
+        ("/showcase?" + "&".join(f"a{at}=1" for at in range(40)), 400),
+    ],
+)
+def test_what_is_not_there_or_makes_no_sense_is_refused(url: str, path: str, status: int) -> None:
+    # By hand, since a client would tidy the path first.
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname or "", place.port or 0), 20) as connection:
+        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split(b" ", 2)[1] == str(status).encode(), answer[:300]
+    assert b"root:" not in answer
+    assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_only_reading_is_possible(url: str, method: str) -> None:
+    assert ask(url, "/showcase", method=method).status_code == 405
+
+
+def test_a_foreign_name_for_this_machine_is_refused(url: str) -> None:
+    assert ask(url, "/showcase", headers={"Host": "evil.example"}).status_code == 421
+    assert ask(url, "/showcase", headers={"Host": "localhost:1"}).status_code == 200
+
+
+def test_a_prometheus_that_is_gone_is_a_bad_gateway(url: str, source: Changing) -> None:
+    source.is_down = True
+    page, data = ask(url, "/showcase"), ask(url, "/showcase/data")
+    assert (page.status_code, data.status_code) == (502, 502)
+    assert page.text == "Prometheus does not answer. Start it\n"
+    assert json.loads(data.text)["error"] == "Prometheus does not answer. Start it"
+
+
+def test_the_same_question_is_asked_once_in_a_moment(url: str, source: Changing) -> None:
+    ask(url, "/showcase/data?from=now-1h")
+    count = len(source.asked)
+    ask(url, "/showcase/data?from=now-1h")
+    assert len(source.asked) == count
+
+
+def test_a_port_that_is_taken_is_a_mistake(url: str, source: Changing) -> None:
+    port = int(url.rpartition(":")[2])
+    with (
+        pytest.raises(UserMistake, match=f"Can't listen on 127.0.0.1:{port}"),
+        served(Offer((), source, {}, "now-1h", 15.0), port),
+    ):
+        pass
+
+
+def test_places_are_read() -> None:
+    assert parse_place("8080") == ("127.0.0.1", 8080)
+    assert parse_place("0.0.0.0:80") == ("0.0.0.0", 80)  # noqa: S104 - named by the user
+    assert parse_place("[::1]:80") == ("::1", 80)
+    for text in ("", "host", "host:", "1:99999", "http://x"):
+        with pytest.raises(UserMistake, match="has no port"):
+            parse_place(text)
+
+
+def test_a_live_page_has_no_fault_and_gets_fresh_data_by_itself(
+    browser: Browser, url: str, source: Changing
+) -> None:
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    witness = watch_page(page)
+    page.goto(f"{url}/other")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    value = page.locator("#panel-5 .value")
+    assert value.inner_text().startswith(("5", "6", "7", "8", "4"))
+    assert judge_page(page) == []
+    assert witness.errors == []
+    source.depth = 7_000_000.0
+    page.wait_for_selector("#panel-5 .value:text-matches(' M$')", timeout=15_000)
+    source.is_down = True
+    page.wait_for_selector("#status:visible", timeout=15_000)
+    assert "Prometheus does not answer. Start it" in page.locator("#status").inner_text()
+    source.is_down = False
+    page.wait_for_selector("#status", state="hidden", timeout=15_000)
+    assert judge_page(page) == []
+    assert {urlsplit(each).path for each in witness.requests} == {"/other/data"}
+    page.close()
+
+
+def test_range_and_channel_are_chosen_on_the_page(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{url}/showcase")
+    page.get_by_label("Range").select_option("now-24h")
+    page.wait_for_url("**/showcase?from=now-24h*")
+    page.get_by_label("Channel").select_option("whatsapp")
+    page.wait_for_url("**var-channel=whatsapp*")
+    assert page.get_by_label("Range").input_value() == "now-24h"
+    page.locator("nav a", has_text="Another").click()
+    page.wait_for_url("**/other")
+    page.close()
+
+
+def test_a_link_to_another_dashboard_carries_its_variables(
+    browser: Browser, source: Changing
+) -> None:
+    links = [
+        {"title": "There", "url": "/d/other?var-channel=whatsapp"},
+        {"title": "Nowhere", "url": "/d/absent"},
+    ]
+    documents = tuple(check_document(each, "x") for each in ({**SHOWCASE, "links": links}, OTHER))
+    page = browser.new_page()
+    with served(Offer(documents, source, {}, "now-1h", 15.0)) as address:
+        page.goto(f"{address}showcase")
+        assert page.get_by_text("Nowhere").count() == 0
+        page.get_by_text("There", exact=True).click()
+        page.wait_for_url("**/other?var-channel=whatsapp")
+        assert page.get_by_label("Channel").input_value() == "whatsapp"
+    page.close()
