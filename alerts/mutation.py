@@ -18,6 +18,7 @@ from typing import Final
 from alerts import rule_yaml
 from alerts.cases import Case
 from alerts.mutants import Mutant, make_mutants, name_of
+from alerts.promtool import COLLECT_SELDOM
 from alerts.rule_files import WrittenRule, read_rules
 from alerts.slices import CONTROL, Bench, WrittenBench, mark, numbers_in
 from outbound_slo.embedded.binaries import Tools
@@ -29,8 +30,6 @@ _PROGRAM: Final = "promtool"
 _TOGETHER: Final = 40
 # About twenty seconds of a processor: a story of thirty days has fewer mutants at once.
 _EVALUATIONS_TOGETHER: Final = 60_000
-# promtool lives for a second: to collect its garbage less often saves a fifth of its time.
-_COLLECT_SELDOM: Final = {"GOGC": "400"}
 _RULE_FAILED: Final = "    rule: "
 # What promtool says of a test that it ran; anything else is a file that it could not read.
 _JUDGED: Final = ("exp:", "err:")
@@ -232,7 +231,7 @@ class _Runner:
                 capture_output=True,
                 text=True,
                 check=False,
-                env=_COLLECT_SELDOM | self._tools.environment(),
+                env={**COLLECT_SELDOM, **self._tools.environment()},
                 timeout=self._timeout_s,
             )
         except subprocess.TimeoutExpired:

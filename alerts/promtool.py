@@ -12,11 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from alerts import rule_yaml
 from alerts.cases import Case
 from alerts.finding import Finding
 from outbound_slo.embedded.binaries import Tools
+
+COLLECT_SELDOM: Final = MappingProxyType({"GOGC": "400"})
+"""promtool lives for a second: to collect its garbage less often saves a fifth of its time."""
 
 _PROGRAM = "promtool"
 
@@ -91,7 +96,7 @@ def _run_together(tools: Tools, path: Path, cases: Sequence[Case]) -> tuple[str,
     }
     path.write_text(rule_yaml.write(document), encoding="utf-8")
     started = time.monotonic()
-    told = tools.run(_PROGRAM, "test", "rules", str(path))
+    told = tools.run(_PROGRAM, "test", "rules", str(path), variables=COLLECT_SELDOM)
     duration = time.monotonic() - started
     said = (told.stderr or told.stdout).strip() or f"exit code {told.returncode}"
     return said if told.returncode else "", duration

@@ -123,16 +123,28 @@ class Tools:
         return environment
 
     def run(
-        self, program: str, *arguments: str, directory: Path | None = None
+        self,
+        program: str,
+        *arguments: str,
+        directory: Path | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end; the caller judges the exit code and the captured output."""
+        """Run a program to its end; the caller judges the exit code and the captured output.
+
+        Args:
+            program: Its name in the kit.
+            arguments: As on a command line, with nothing quoted.
+            directory: Where it is started; None: here.
+            variables: Set in its environment where ours has nothing of that name.
+
+        """
         return subprocess.run(
             [self[program], *arguments],
             capture_output=True,
             text=True,
             check=False,
             cwd=directory,
-            env=self.environment(),
+            env={**variables, **self.environment()},
         )
 
 
