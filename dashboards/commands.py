@@ -1,7 +1,6 @@
-"""Commands of the dashboards: draw one in the terminal, put it into Grafana."""
+"""Commands of the dashboards: draw one in the terminal, check them, put them into Grafana."""
 
 import json
-import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,15 +9,16 @@ from rich.console import Console
 
 from dashboards import sla
 from dashboards.catalogue import encode_dashboard
-from dashboards.grafana import import_dashboard
+from dashboards.import_commands import import_into_grafana
+from dashboards.lint.commands import check_dashboards
 from dashboards.preview import draw_dashboard, read_dashboard
 from outbound_slo.embedded.prometheus_api import PrometheusApi
 from outbound_slo.vocabulary.mistakes import UserMistake
 from outbound_slo.vocabulary.statuses import Channel
 
-TOKEN_VARIABLE = "GRAFANA_API_KEY"  # noqa: S105 - names the variable (000), holds no secret
-
 app = typer.Typer(help="The dashboards.", no_args_is_help=True)
+app.command("check")(check_dashboards)
+app.command("import")(import_into_grafana)
 
 
 @app.command("preview")
@@ -39,17 +39,3 @@ def preview_dashboard(
         typer.echo(json.dumps([asdict(panel) for panel in panels], indent=2))
         return
     Console().print(draw_dashboard(f"{document['title']} · {channel}", panels))
-
-
-@app.command("import")
-def import_into_grafana(
-    grafana: Annotated[str, typer.Option(help="Address of Grafana.")],
-) -> None:
-    """Create or replace the SLA dashboard in Grafana; the token comes from GRAFANA_API_KEY."""
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token:
-        raise UserMistake(
-            f"{TOKEN_VARIABLE} is not set", "Put the token of a Grafana service account into it"
-        )
-    imported = import_dashboard(grafana, token, encode_dashboard(sla.build_dashboard()))
-    typer.echo(f"Imported {imported.uid}, version {imported.version}: {imported.url}")

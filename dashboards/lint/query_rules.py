@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from alerts.expressions import read_expression, tokenize
@@ -41,8 +41,9 @@ def _fault(document: Document, panel: Panel | None, query: Query, what: str) -> 
     return Fault(f"query {query.where}: {what}", document, panel.id, panel.name)
 
 
+@cache
 def _parse(expression: str) -> Node | None:
-    """Read an expression; None where it can't be read, which another rule tells."""
+    """Read an expression once for all rules; None where it can't be, which another rule tells."""
     try:
         return parse(expression)
     except NotPromQLError:
