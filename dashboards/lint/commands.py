@@ -44,9 +44,13 @@ def check_dashboards(
         console.print(tabulate_rules(findings))
     elif findings:
         console.print(tabulate_findings(findings))
+    checked = _count(len(documents), "dashboard")
     if findings:
-        count = f"{len(findings)} finding" + ("s" if len(findings) > 1 else "")
-        typer.echo(f"{count} in {len(documents)} dashboards.", err=True)
+        typer.echo(f"{_count(len(findings), 'finding')} in {checked}.", err=True)
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(f"{len(documents)} dashboards are sound.")
+        typer.echo(f"{checked} without a finding.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
