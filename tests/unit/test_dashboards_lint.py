@@ -202,6 +202,13 @@ BREAKAGES: dict[str, list[tuple[Callable[[Json], object], str]]] = {
         (asking('sum(outbound_dead_letters{tenant="a"})'), "has no label tenant"),
         (asking("sum by (tenant) (outbound_dead_letters)"), "sum by tenant"),
         (asking('sum(outbound_dead_letters{channel="fax"})'), "never has channel='fax'"),
+        (
+            asking(
+                "sum by (channel) (outbound_dead_letters)"
+                " / sum by (status) (outbound_message_queue_depth)"
+            ),
+            "'/' never matches",
+        ),
     ],
     "target-legend": [
         (
