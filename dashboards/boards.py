@@ -36,6 +36,7 @@ _CHANNEL: Final = core.Template(
     label="Channel",
     dataSource=dict(DATA_SOURCE),
     default=Channel.WHATSAPP.label,
+    refresh=core.REFRESH_ON_TIME_RANGE_CHANGE,
 )
 
 ORGANISATION: Final = core.Template(
@@ -43,6 +44,7 @@ ORGANISATION: Final = core.Template(
     f"label_values({metrics.QUOTA_LIMIT.name}, org_id)",
     label="Organisation",
     dataSource=dict(DATA_SOURCE),
+    refresh=core.REFRESH_ON_TIME_RANGE_CHANGE,
 )
 """Chooses an organisation among those that have a quota."""
 

@@ -204,6 +204,7 @@ sum by (org_id) (
         [Query(each, instant=True, table=True) for each in (used, failed)],
         columns={"org_id": "Organisation", "Value #A": "Quota used", "Value #B": "Failed in 1 h"},
         sort_by="Quota used",
+        nothing="No organisation has a quota",
         overrides=[
             override("Organisation", {"links": [open_organisation().to_json_data()]}),
             override("Quota used", {"unit": "percentunit"}),

@@ -184,6 +184,7 @@ def _pattern_row() -> list[core.Panel]:
             [Query(expressions.error_patterns(), instant=True, table=True)],
             columns={"error_code": "Error Code", "Value": "Failure Rate/sec"},
             sort_by="Failure Rate/sec",
+            nothing="No failures",
             overrides=[
                 override(
                     "Error Code",

@@ -9,6 +9,7 @@ import typer
 import alerts.artefacts
 import alerts.pages
 import dashboards.artefacts
+import dashboards.lint.report
 import operations.artefacts
 import sender.artefacts
 from outbound_slo.artefacts import Builder, build_all, find_drift, write_all
@@ -22,6 +23,7 @@ BUILDERS: tuple[Builder, ...] = (
     build_states_page,
     alerts.artefacts.build_artefacts,
     dashboards.artefacts.build_artefacts,
+    dashboards.lint.report.build_page,
     operations.artefacts.build_operations_page,
     sender.artefacts.build_openapi_page,
     build_picture,

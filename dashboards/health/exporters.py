@@ -49,6 +49,7 @@ def _exporters() -> core.Table:
         [Query(write_promql(expression), instant=True, table=True) for expression, _ in asked],
         columns={"instance": "Exporter", **values},
         sort_by="Role",
+        nothing="No exporter",
         overrides=[
             override("Scraped", {"mappings": [say({1: ("yes", GOOD), 0: ("no", BAD)})], **colour}),
             override(

@@ -1,117 +1,338 @@
-"""The import against a server that answers as Grafana's documentation says Grafana does."""
+"""The import against a server that behaves as Grafana's documentation says Grafana does."""
 
-import json
-import threading
+import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from dashboards.artefacts import SLA_PATH, build_artefacts
-from dashboards.commands import TOKEN_VARIABLE, app
-from dashboards.grafana import import_dashboard
+from dashboards import grafana as grafana_api
+from dashboards.commands import app
+from dashboards.grafana import TOKEN_VARIABLE, URL_VARIABLE, GrafanaApi
+from dashboards.imports import name_folder
+from outbound_slo.vocabulary.alerts import Dashboard
 from outbound_slo.vocabulary.mistakes import UserMistake
+from tests.dashboard_parts import DASHBOARDS
+from tests.grafana_parts import TOKEN, Grafana, serve_grafana
 
-SAVED = {
-    "id": 1,
-    "uid": "whatsapp-sla",
-    "url": "/d/whatsapp-sla/x",
-    "status": "success",
-    "version": 2,
-}
-
-
-@dataclass
-class StandIn:
-    """Keeps what was posted; answers with `status` and `body`."""
-
-    url: str
-    status: HTTPStatus = HTTPStatus.OK
-    body: str = json.dumps(SAVED)
-    received: list[tuple[str, str | None, Any]] = field(default_factory=list)
+ALL = [uid.value for uid in Dashboard]
+MESSAGES = "outbound-messages"
 
 
 @pytest.fixture
-def grafana() -> Iterator[StandIn]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            stand_in.received.append((self.path, self.headers["Authorization"], json.loads(body)))
-            self.send_response(stand_in.status)
-            self.end_headers()
-            self.wfile.write(stand_in.body.encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        stand_in = StandIn(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield stand_in
-        server.shutdown()
-        thread.join()
+def grafana(monkeypatch: pytest.MonkeyPatch) -> Iterator[Grafana]:
+    with serve_grafana() as served:
+        monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+        monkeypatch.setenv(URL_VARIABLE, served.url)
+        yield served
 
 
-def test_the_command_posts_the_committed_dashboard_with_the_token(
-    grafana: StandIn, monkeypatch: pytest.MonkeyPatch
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["import", *arguments])
+
+
+def succeed(*arguments: str) -> list[str]:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.exception
+    return result.stdout.splitlines()
+
+
+def fail(*arguments: str) -> str:
+    result = run(*arguments)
+    assert isinstance(result.exception, UserMistake), result.output
+    text = str(result.exception)
+    assert "\n" not in text
+    assert TOKEN not in text + result.output
+    return text
+
+
+def test_all_dashboards_come_into_a_folder_that_is_made(grafana: Grafana) -> None:
+    lines = succeed()
+
+    assert list(grafana.dashboards) == ALL
+    for uid, stored in grafana.dashboards.items():
+        own = {"id": stored["id"], "version": 1}
+        assert stored == DASHBOARDS[Dashboard(uid)] | own
+    assert grafana.folders == {MESSAGES: "Outbound messages"}
+    assert set(grafana.places.values()) == {MESSAGES}
+    assert lines == [f"created    {uid}, version 1: {grafana.url}/d/{uid}/slug" for uid in ALL]
+
+
+def test_what_is_sent_is_what_the_documentation_asks_for(grafana: Grafana) -> None:
+    succeed("whatsapp-sla")
+
+    folder, saved = grafana.writes()
+    assert (folder.path, folder.body) == (
+        "/api/folders", {"uid": MESSAGES, "title": "Outbound messages"},
+    )  # fmt: skip
+    assert saved.path == "/api/dashboards/db"
+    document = saved.body.pop("dashboard")
+    assert document == {**DASHBOARDS[Dashboard.SLA], "id": None, "version": 0}
+    assert saved.body == {
+        "folderUid": MESSAGES, "message": "outbound-slo dashboards import", "overwrite": False,
+    }  # fmt: skip
+    for request in grafana.received:
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        assert request.headers["accept"] == "application/json"
+    assert saved.headers["content-type"] == "application/json"
+
+
+def test_the_second_import_changes_nothing_and_makes_no_version(grafana: Grafana) -> None:
+    succeed()
+    before = len(grafana.writes())
+    lines = succeed()
+    assert lines == [f"unchanged  {uid}, version 1" for uid in ALL]
+    assert len(grafana.writes()) == before
+    assert {len(each) for each in grafana.versions.values()} == {1}
+
+
+def test_only_what_differs_is_replaced(grafana: Grafana) -> None:
+    succeed()
+    grafana.dashboards["outbound-slo"]["panels"][0]["title"] = "Changed by hand"
+    grafana.dashboards["outbound-slo"]["version"] = 7
+
+    lines = succeed()
+
+    assert [line.split()[0] for line in lines] == [
+        "unchanged", "unchanged", "replaced", "unchanged", "unchanged",
+    ]  # fmt: skip
+    assert "outbound-slo, version 8: " in lines[2]
+    assert grafana.dashboards["outbound-slo"]["panels"] == DASHBOARDS[Dashboard.SLO]["panels"]
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(grafana: Grafana) -> None:
+    assert succeed("--dry-run")[0] == f"would create  folder Outbound messages ({MESSAGES})"
+    assert grafana.writes() == []
+
+    succeed("whatsapp-sla", "outbound-slo")
+    grafana.dashboards["outbound-slo"]["title"] = "Changed by hand"
+    before = len(grafana.writes())
+    assert succeed("--dry-run") == [
+        "unchanged     whatsapp-sla",
+        "would create  outbound-messaging",
+        "would replace outbound-slo",
+        "would create  outbound-health",
+        "would create  outbound-organisation",
+    ]
+    assert len(grafana.writes()) == before
+
+
+def test_dashboards_are_chosen_by_name(grafana: Grafana) -> None:
+    succeed("outbound-health", "whatsapp-sla")
+    assert set(grafana.dashboards) == {"outbound-health", "whatsapp-sla"}
+    assert fail("outbound-helth").startswith("There is no dashboard 'outbound-helth'. Use whatsapp")
+
+
+def test_what_is_elsewhere_stays_there_unless_a_folder_is_named(grafana: Grafana) -> None:
+    grafana.folders["a1b2"] = "Team"
+    succeed("--folder", "Team")
+    assert grafana.folders == {"a1b2": "Team"}, "a folder of that title is used, whatever its uid"
+    assert set(grafana.places.values()) == {"a1b2"}
+
+    assert {line.split()[0] for line in succeed()} == {"unchanged"}
+    assert grafana.folders == {"a1b2": "Team"}, "a folder that nothing needs is not made"
+
+    grafana.dashboards["outbound-slo"]["title"] = "Changed by hand"
+    succeed()
+    assert grafana.places["outbound-slo"] == "a1b2"
+
+    assert {line.split()[0] for line in succeed("--folder", "General")} == {"replaced"}
+    assert set(grafana.places.values()) == {""}
+
+
+@pytest.mark.parametrize("title", ["Outbound SLO", "Nachrichten für alle", "…", "x" * 90, "a / b"])
+def test_any_title_makes_a_uid_of_its_own(grafana: Grafana, title: str) -> None:
+    succeed("whatsapp-sla", "outbound-slo", "--folder", title)
+    assert list(grafana.folders.values()) == [title]
+    assert not set(grafana.folders) & set(ALL)
+    succeed("--folder", title)
+    assert len(grafana.folders) == 1
+
+
+def test_titles_that_look_alike_do_not_share_a_uid() -> None:
+    assert name_folder("Für") != name_folder("För")
+    assert name_folder("Outbound messages") == MESSAGES
+
+
+def test_a_grafana_below_a_path_and_a_slash_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    with serve_grafana("/grafana") as served:
+        [line] = succeed("whatsapp-sla", "--grafana", f"{served.url}/")
+        assert line.endswith(f"{served.url}/d/whatsapp-sla/slug")
+        assert served.url.endswith("/grafana")
+
+
+def test_a_netrc_does_not_replace_the_token(
+    grafana: Grafana, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(TOKEN_VARIABLE, "a-token")
-    result = CliRunner().invoke(app, ["import", "--grafana", f"{grafana.url}/"])
-    assert result.exit_code == 0
-    [(path, authorization, body)] = grafana.received
-    assert path == "/api/dashboards/db"
-    assert authorization == "Bearer a-token"
-    assert body == {"dashboard": json.loads(build_artefacts()[SLA_PATH]), "overwrite": True}
-    assert result.stdout == (f"Imported whatsapp-sla, version 2: {grafana.url}/d/whatsapp-sla/x\n")
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    succeed("whatsapp-sla")
+    assert "whatsapp-sla" in grafana.dashboards
 
 
-def test_without_a_token_nothing_is_sent(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
-    result = CliRunner().invoke(app, ["import", "--grafana", grafana.url])
-    assert isinstance(result.exception, UserMistake)
-    assert str(result.exception).startswith("GRAFANA_API_KEY is not set. ")
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "line"),
+    [
+        (TOKEN_VARIABLE, "GRAFANA_API_KEY is not set. Put the token"),
+        (URL_VARIABLE, "It is not said where Grafana is. Give --grafana, or set GRAFANA_URL"),
+    ],
+)
+def test_without_token_or_address_nothing_is_sent(
+    grafana: Grafana, monkeypatch: pytest.MonkeyPatch, variable: str, line: str
+) -> None:
+    monkeypatch.delenv(variable)
+    assert fail().startswith(line)
+    assert grafana.received == []
+
+
+GET, POST = "/api/dashboards/uid/whatsapp-sla", "/api/dashboards/db"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body", "told", "mend"),
+    [
+        ("GET", GET, 401, '{"message": "Invalid API key"}', "401: Invalid API key", "the token in"),
+        ("POST", POST, 403, '{"message": "Access denied"}', "403: Access denied", "role Editor"),
+        ("GET", GET, 403, "<html>", "403: Forbidden", "role Editor"),
+        ("POST", POST, 404, '{"message": "folder not found"}', "404: folder not", "the folder is"),
+        ("POST", POST, 400, '{"message": "Bad\\n\\u001b[31mtitle"}', "400: Bad [31mtitle", "log"),
+        ("POST", POST, 412, '{"message": "m", "status": "name-exists"}', "412: m", "of this title"),
+        ("POST", POST, 412, '{"message": "m", "status": "version-mismatch"}', "412", "in between"),
+        ("POST", POST, 412, "{}", "412: Precondition Failed", "looks at what is there"),
+        ("POST", "/api/folders", 409, '{"message": "m"}', "409: m", "looks at what is there"),
+        ("POST", POST, 429, "", "429: Too Many Requests", "Wait a minute"),
+        ("GET", GET, 500, "<html>", "500: Internal Server Error", "Check Grafana's log"),
+        ("POST", POST, 502, "[]", "502: Bad Gateway", "Check Grafana's log"),
+        ("GET", GET, 200, "<html>", "is not Grafana's API", "login page"),
+        ("GET", GET, 200, "[]", "is not Grafana's API", "login page"),
+        ("GET", GET, 200, '{"dashboard": {}}', "is not Grafana's API", "login page"),
+        ("GET", GET, 404, "<html>", "is not Grafana's API", "login page"),
+        ("GET", "/api/folders", 200, "{}", "is not Grafana's API", "login page"),
+        ("POST", POST, 200, "<html>", "is not Grafana's API", "login page"),
+        ("POST", POST, 200, '{"uid": "x"}', "is not Grafana's API", "login page"),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_to_mend(
+    grafana: Grafana, method: str, path: str, status: int, body: str, told: str, mend: str
+) -> None:
+    grafana.refuse(method, path, status, body)
+    text = fail("whatsapp-sla")
+    assert told in text
+    assert mend in text
+    if method == "GET":
+        assert grafana.writes() == []
+
+
+def test_a_redirect_is_not_followed_and_says_where_to(grafana: Grafana) -> None:
+    grafana.refuse("GET", GET, 302, "", Location="https://me:pw@sso.test:8443/login?secret=1")
+    text = fail("whatsapp-sla")
+    assert "redirects to https://sso.test:8443/login. Give the address" in text
+    assert "secret" not in text
+    assert "pw" not in text
+
+
+def test_an_import_that_stops_half_way_says_what_is_in_and_what_is_not(grafana: Grafana) -> None:
+    succeed("whatsapp-sla")
+    grafana.dashboards["stranger"] = {"title": DASHBOARDS[Dashboard.SLO]["title"], "version": 1}
+    grafana.places["stranger"] = MESSAGES
+
+    result = run()
+
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["unchanged", "created"]
+    assert str(result.exception) == (
+        "outbound-slo: Grafana answers 412: A dashboard with the same name in the folder already"
+        " exists. Up to date: whatsapp-sla, outbound-messaging; not: outbound-slo,"
+        " outbound-health, outbound-organisation. Rename or remove the other dashboard of this"
+        " title in the folder"
+    )
+    assert set(grafana.dashboards) == {"whatsapp-sla", "outbound-messaging", "stranger"}
+    del grafana.dashboards["stranger"]
+    assert {line.split()[0] for line in succeed()} == {"unchanged", "created"}
+
+
+def test_what_somebody_saves_between_look_and_import_is_not_lost(
+    grafana: Grafana, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed("whatsapp-sla")
+    grafana.dashboards["whatsapp-sla"]["title"] = "Changed by hand"
+    save = GrafanaApi.save_dashboard
+
+    def save_late(self: GrafanaApi, *arguments: object) -> object:
+        grafana.dashboards["whatsapp-sla"] |= {"title": "Changed again", "version": 5}
+        return save(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GrafanaApi, "save_dashboard", save_late)
+    assert "Somebody saved it in between" in fail("whatsapp-sla")
+    assert grafana.dashboards["whatsapp-sla"]["title"] == "Changed again"
+
+
+def test_a_provisioned_dashboard_is_named_before_anything_is_changed(grafana: Grafana) -> None:
+    succeed("outbound-slo")
+    grafana.provisioned = {"outbound-slo"}
+    assert {line.split()[0] for line in succeed("outbound-slo")} == {"unchanged"}
+
+    grafana.dashboards["outbound-slo"]["title"] = "Another version"
+    before = len(grafana.writes())
+    assert fail().startswith("Grafana reads outbound-slo from a provisioned file")
+    assert len(grafana.writes()) == before
+
+
+def test_a_grafana_that_is_not_there_is_one_clear_line(
+    grafana: Grafana, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Grafana does not answer at http://127.0.0.1:9 (" in fail(
+        "--grafana", "http://127.0.0.1:9"
+    )
+    monkeypatch.setattr(grafana_api, "_TIMEOUT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert fail("--grafana", address).startswith(f"Grafana at {address} does not answer within")
     assert grafana.received == []
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "line"),
+    "address",
     [
-        (
-            HTTPStatus.UNAUTHORIZED,
-            '{"message": "Invalid API key"}',
-            "refused the dashboard with 401: Invalid API key. Check the token in GRAFANA_API_KEY",
-        ),
-        (
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "<html>",
-            "Grafana refused the dashboard with 500: Internal Server Error. Check Grafana's log",
-        ),
-        (HTTPStatus.OK, "<html>", "is not Grafana. Check the address"),
-        (HTTPStatus.OK, "[]", "is not Grafana. Check the address"),
+        "grafana.test",
+        "ftp://grafana.test",
+        "http://",
+        "http://host:port",
+        "http://[::1",
+        "http://h:0",
     ],
 )
-def test_a_refusal_is_one_line_that_says_what_to_mend(
-    grafana: StandIn, status: HTTPStatus, body: str, line: str
-) -> None:
-    grafana.status, grafana.body = status, body
-    with pytest.raises(UserMistake) as caught:
-        import_dashboard(grafana.url, "a-token", {"title": "T"})
-    assert str(caught.value).endswith(line)
-    assert "a-token" not in str(caught.value)
+def test_an_address_that_is_none_is_one_clear_line(grafana: Grafana, address: str) -> None:
+    assert fail("--grafana", address) == "The address of Grafana is none. Write http://host:port"
+    assert grafana.received == []
 
 
-def test_a_grafana_that_is_not_there_is_one_clear_line() -> None:
-    with pytest.raises(UserMistake, match=r"Grafana does not answer at http://127\.0\.0\.1:9 "):
-        import_dashboard("http://127.0.0.1:9", "a-token", {})
+def test_a_password_in_the_address_is_refused_and_never_shown(grafana: Grafana) -> None:
+    text = fail("--grafana", "http://admin:hunter2@127.0.0.1:9")
+    assert "holds a name or a password" in text
+    assert "hunter2" not in text
+    assert grafana.received == []
 
 
-@pytest.mark.parametrize("token", ["two\nlines", "euro€"])
+@pytest.mark.parametrize("token", ["two\nlines", "euro€", "two words"])
 def test_a_token_that_no_header_can_carry_is_one_clear_line(token: str) -> None:
     with pytest.raises(UserMistake, match="GRAFANA_API_KEY holds characters") as caught:
-        import_dashboard("http://127.0.0.1:9", token, {})
+        GrafanaApi("http://127.0.0.1:9", token)
     assert token not in str(caught.value)
+
+
+def test_a_wrong_token_changes_nothing(grafana: Grafana, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "glsa_another")
+    text = fail()
+    assert "401: Invalid API key. Check the token in GRAFANA_API_KEY" in text
+    assert "glsa_another" not in text
+    assert grafana.writes() == []
+
+
+def test_an_empty_folder_is_a_mistake(grafana: Grafana) -> None:
+    assert fail("--folder", " ").startswith("--folder is empty")
+    assert grafana.received == []

@@ -256,7 +256,7 @@ def test_grafana_finds_data_sources_and_dashboards_where_they_are_mounted() -> N
         "jaeger": "jaeger",
     }
     [exemplars] = sources["datasources"][0]["jsonData"]["exemplarTraceIdDestinations"]
-    assert exemplars == {"name": "trace_id", "datasourceUid": "jaeger"}
+    assert (exemplars["name"], exemplars["datasourceUid"]) == ("trace_id", "jaeger")
     dashboards = yaml.safe_load((provisioning / "dashboards/outbound-slo.yml").read_text("utf-8"))
     path = dashboards["providers"][0]["options"]["path"]
     assert f"./dashboards/generated:{path}:ro" in FILLED["grafana"]["volumes"]

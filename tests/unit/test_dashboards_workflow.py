@@ -1,6 +1,6 @@
-"""The workflow that draws dashboards for a pull request calls an option that there is."""
+"""The dashboards' workflow calls a command that there is, over files that there are."""
 
-import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +10,34 @@ from outbound_slo.cli import load_command
 from outbound_slo.vocabulary.alerts import Dashboard
 
 WORKFLOW = Path("deploy/github/dashboards.yml")
-TEXT = WORKFLOW.read_text(encoding="utf-8")
-DOCUMENT: dict[Any, Any] = yaml.safe_load(TEXT)
-[JOB] = DOCUMENT["jobs"].values()
 
 
-def test_its_form_is_the_one_that_github_reads() -> None:
-    # YAML 1.1 reads the key `on` as true.
-    assert DOCUMENT.keys() == {"name", True, "permissions", "concurrency", "env", "jobs"}
-    assert JOB.keys() == {"if", "runs-on", "timeout-minutes", "steps"}
-    for step in JOB["steps"]:
-        assert ("uses" in step) != ("run" in step)
-        assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v0"))
-    assert DOCUMENT["permissions"] == {"contents": "read"}
+def read(path: Path = WORKFLOW) -> dict[Any, Any]:
+    document: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document
 
 
-def test_every_variable_that_a_step_reads_is_set() -> None:
-    assert set(re.findall(r"\$([A-Z_]+)", TEXT)) == DOCUMENT["env"].keys()
+def steps(path: Path = WORKFLOW) -> list[dict[str, Any]]:
+    return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
 
-def test_it_draws_dashboards_that_exist_with_options_that_exist() -> None:
-    [script] = [step["run"] for step in JOB["steps"] if "preview" in step.get("run", "")]
-    command = load_command("dashboards").commands["preview"]
-    options = {option for parameter in command.params for option in parameter.opts}
-    called = set(re.findall(r"(?<= )--[a-z-]+", script))
-    assert {"--prometheus", "--html", "--png", "--width"} <= called <= options
-    assert set(DOCUMENT["env"]["DASHBOARDS"].split()) <= set(Dashboard)
+def test_it_has_the_form_of_the_alerts_workflow() -> None:
+    other = WORKFLOW.with_name("alerts.yml")
+    assert read().keys() == read(other).keys()
+    assert [job.keys() for job in read()["jobs"].values()] == [
+        job.keys() for job in read(other)["jobs"].values()
+    ]
+    used = {step["uses"] for step in steps() if "uses" in step}
+    assert used <= {step["uses"] for step in steps(other) if "uses" in step}
+    assert all(("uses" in step) != ("run" in step) for step in steps())
 
 
-def test_what_is_kept_is_what_is_written() -> None:
-    [script] = [step["run"] for step in JOB["steps"] if "preview" in step.get("run", "")]
-    [kept] = [step["with"]["path"] for step in JOB["steps"] if "upload" in step.get("uses", "")]
-    assert set(re.findall(r"(\w+)/[\w$.]+", script)) == {kept}
+def test_it_checks_the_dashboards_that_are_generated() -> None:
+    [command] = [
+        shlex.split(step["run"]) for step in steps() if step.get("run", "").startswith("outbound")
+    ]
+    assert command == ["outbound-slo", "dashboards", "check", "$DASHBOARDS"]
+    found = load_command(command[1]).commands[command[2]]
+    assert [parameter.name for parameter in found.params if parameter.nargs == -1] == ["files"]
+    files = Path().glob(read()["env"]["DASHBOARDS"])
+    assert {path.stem for path in files} == {uid.value for uid in Dashboard}
