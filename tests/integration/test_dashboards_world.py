@@ -130,7 +130,9 @@ def test_panels_tell_the_story_of_the_incident(world: World) -> None:
         if each.dashboard is Dashboard.SLA and each.panel["id"] in {101, 102, 103}
     }
     assert [sample.value for sample in answers[101]] == [0], "we are fine"
-    assert [sample.value for sample in answers[102]] == [5], "the provider fails"
+    # Of nearly half that fails a breaker may have made an end.
+    [provider] = answers[102]
+    assert provider.value in {5, 6}, "the provider fails, or the breaker is open"
     [customer] = answers[103]
     assert customer.labels["org_id"] == "org-a"
     assert 0.5 <= customer.value <= 1
