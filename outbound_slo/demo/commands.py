@@ -76,12 +76,13 @@ def demonstrate(
     except (UserMistake, KeyboardInterrupt, SystemExit):
         console.print(f"Everything is stopped. Data and logs: {directory.path}", soft_wrap=True)
         raise
+    stays = keep or not directory.is_temporary or not report.is_met
     if as_json:
         typer.echo(json.dumps(write_json(report), indent=2, ensure_ascii=False))
     else:
-        for part in draw_report(report):
+        for part in draw_report(report, stays=stays):
             console.print(part)
-    _leave(report, directory, console, keep=keep)
+    _leave(report, directory, console, stays=stays)
 
 
 def _open_console(*, to_stderr: bool) -> Console:
@@ -89,10 +90,14 @@ def _open_console(*, to_stderr: bool) -> Console:
     return console if console.is_terminal else Console(stderr=to_stderr, width=_PIPED_WIDTH)
 
 
-def _leave(report: Report, directory: DataDirectory, console: Console, *, keep: bool) -> None:
-    if directory.is_temporary and report.is_met and not keep:
+def _leave(report: Report, directory: DataDirectory, console: Console, *, stays: bool) -> None:
+    if not stays:
         directory.remove()
-        console.print("Everything is stopped and removed; --keep or --data-dir leave the data.")
+        console.print(
+            "Everything is stopped and removed; --keep or --data-dir NEW leave the data, a page and "
+            "a picture of each dashboard, and what ops status said.",
+            soft_wrap=True,
+        )
     else:
         console.print(
             f"Everything is stopped. Data, logs and report.json: {directory.path}", soft_wrap=True

@@ -68,15 +68,15 @@ def _draw_waits(pace: Pace) -> RenderableType:
     return table
 
 
-def draw_report(report: Report) -> Iterator[RenderableType]:
-    """Draw the report, part by part."""
+def draw_report(report: Report, *, stays: bool) -> Iterator[RenderableType]:
+    """Draw the report, part by part; files are named where the directory `stays`."""
     yield Rule("Report")
     yield _draw_sla(report)
     yield _draw_incident(report)
-    if report.status is not None:
+    if stays and report.status is not None:
         said = f"What outbound-slo ops status said after the page: {report.status}"
         yield Text(said, no_wrap=True, overflow="ignore")
-    if report.dashboards is not None:
+    if stays and report.dashboards is not None:
         kept = f"Dashboards over the whole run: {report.dashboards}"
         yield Text(kept, no_wrap=True, overflow="ignore")
     yield _draw_messages(report)

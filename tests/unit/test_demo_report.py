@@ -130,9 +130,9 @@ def build_report() -> Report:
     )
 
 
-def render(report: Report) -> str:
+def render(report: Report, *, stays: bool = True) -> str:
     console = Console(width=140, file=StringIO(), record=True)
-    for part in draw_report(report):
+    for part in draw_report(report, stays=stays):
         console.print(part)
     return console.export_text()
 
@@ -182,6 +182,18 @@ def test_traces_that_do_not_tell_the_story_fail_the_demo(changes: dict[str, Stor
     spoiled = replace(build_report(), **changes)  # type: ignore[arg-type] # fields by name
     assert sum(not finding.met for finding in spoiled.findings) == 1
     assert "FAILED" in render(spoiled)
+
+
+def test_no_file_is_named_that_is_about_to_go() -> None:
+    report = replace(
+        build_report(),
+        status=Path("demo-data/ops-status.txt"),
+        dashboards=Path("demo-data/dashboards"),
+    )
+
+    assert "demo-data/ops-status.txt" in render(report)
+    assert "demo-data/dashboards" in render(report)
+    assert "demo-data" not in render(report, stays=False)
 
 
 def test_the_json_holds_what_the_sheet_shows() -> None:
