@@ -278,9 +278,10 @@ class BreakerLife(RuleBasedStateMachine):
         # Whatever became of the probes, two quiet spells later good ones get through and close it.
         if self.breaker.state(self.now) is BreakerState.CLOSED:
             return
-        self.now += POLICY.probing_s
+        # A second more each: a sum of floats may fall short of what was added.
+        self.now += POLICY.probing_s + 1
         self.breaker.state(self.now)
-        self.now += POLICY.open_s
+        self.now += POLICY.open_s + 1
         for _ in range(POLICY.probes):
             permit = self.breaker.admit(self.now)
             if permit is not None:
