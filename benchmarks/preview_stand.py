@@ -13,6 +13,7 @@ from typing import Final
 from alerts.generator import render_rules
 from alerts.incidents.conditions import HEALTHY, WHATSAPP, Conditions, Provider
 from alerts.incidents.traffic import record
+from alerts.replay.evaluation import store_samples
 from alerts.replay.tape import Series, Tape, sort_labels, write_samples
 from outbound_slo.embedded.binaries import PROMETHEUS, find_tools
 from outbound_slo.embedded.processes import Supervisor
@@ -48,12 +49,7 @@ def stand_up(history_s: int = HISTORY_S) -> Iterator[Stand]:
             for tape in (model_day(end_s, history_s), _list_alerts(end_s, history_s)):
                 file.writelines(write_samples(tape, tape.series))
             file.write("# EOF\n")
-        told = tools.run(
-            "promtool", "tsdb", "create-blocks-from", "--max-block-duration=400000h",
-            "openmetrics", str(text), str(directory / "prometheus" / "data"),
-        )  # fmt: skip
-        if told.returncode:
-            raise RuntimeError(told.stderr or told.stdout)
+        store_samples(tools, text, directory / "prometheus" / "data")
         rules = directory / "rules"
         rules.mkdir()
         for file_name, rule in render_rules().items():

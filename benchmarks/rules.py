@@ -22,6 +22,7 @@ from alerts.catalogue.objectives import OBJECTIVES
 from alerts.generator import render_rules
 from alerts.incidents.conditions import CHANNELS, Conditions
 from alerts.incidents.traffic import record
+from alerts.replay.evaluation import store_samples
 from alerts.replay.tape import Series, Tape, sort_labels, write_samples
 from benchmarks.baselines.ratio_rules import write_rules
 from benchmarks.report import Goal, Report
@@ -120,12 +121,7 @@ def _store(report: Report, tools: Tools, directory: Path, tape: Tape, what: str)
     with text.open("w", encoding="utf-8") as file:
         file.writelines(write_samples(tape, tape.series))
         file.write("# EOF\n")
-    told = tools.run(
-        "promtool", "tsdb", "create-blocks-from", "--max-block-duration=400000h",
-        "openmetrics", str(text), str(directory / "prometheus" / "data"),
-    )  # fmt: skip
-    if told.returncode:
-        raise RuntimeError(told.stderr or told.stdout)
+    store_samples(tools, text, directory / "prometheus" / "data")
     text.unlink()
 
 

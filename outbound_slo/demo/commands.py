@@ -94,8 +94,8 @@ def _leave(report: Report, directory: DataDirectory, console: Console, *, stays:
     if not stays:
         directory.remove()
         console.print(
-            "Everything is stopped and removed; --keep or --data-dir NEW leave the data, a page and "
-            "a picture of each dashboard, and what ops status said.",
+            "Everything is stopped and removed; --keep or --data-dir NEW leave the data, a page "
+            "and a picture of each dashboard, and what ops status said.",
             soft_wrap=True,
         )
     else:

@@ -1,15 +1,16 @@
 """The import against a server that behaves as Grafana's documentation says Grafana does."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from dashboards import grafana as grafana_api
 from dashboards.commands import app
-from dashboards.grafana import TOKEN_VARIABLE, URL_VARIABLE, GrafanaApi
+from dashboards.grafana import TOKEN_VARIABLE, URL_VARIABLE, GrafanaApi, Saved
 from dashboards.imports import name_folder
 from outbound_slo.vocabulary.alerts import Dashboard
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -262,9 +263,11 @@ def test_what_somebody_saves_between_look_and_import_is_not_lost(
     grafana.dashboards["whatsapp-sla"]["title"] = "Changed by hand"
     save = GrafanaApi.save_dashboard
 
-    def save_late(self: GrafanaApi, *arguments: object) -> object:
+    def save_late(
+        self: GrafanaApi, document: Mapping[str, Any], version: int, folder: str, message: str
+    ) -> Saved:
         grafana.dashboards["whatsapp-sla"] |= {"title": "Changed again", "version": 5}
-        return save(self, *arguments)  # type: ignore[arg-type]
+        return save(self, document, version, folder, message)
 
     monkeypatch.setattr(GrafanaApi, "save_dashboard", save_late)
     assert "Somebody saved it in between" in fail("whatsapp-sla")

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.generator import render_rules
+from alerts.replay.evaluation import store_samples
 from alerts.timing import Timing
 from dashboards.artefacts import SLA_PATH, build_artefacts
 from dashboards.commands import app
@@ -171,15 +172,7 @@ def prometheus(
         (directory / name).write_text(text, encoding="utf-8")
     history = directory / "history.om"
     history.write_text(_write_history(time.time()), encoding="utf-8")
-    made = prometheus_tools.run(
-        "promtool",
-        "tsdb",
-        "create-blocks-from",
-        "openmetrics",
-        str(history),
-        str(directory / "data"),
-    )
-    assert made.returncode == 0, made.stderr
+    store_samples(prometheus_tools, history, directory / "data")
     configuration = compose_configuration([], rule_files=[Path("outbound-*.yml")])
     with Supervisor(directory) as supervisor:
         api = start_prometheus(supervisor, directory, configuration, tools=prometheus_tools)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 from typer.testing import CliRunner, Result
 
 from benchmarks.preview_stand import STEP_S, Stand, stand_up
@@ -63,14 +64,14 @@ def read_page(path: Path) -> list[dict[str, object]]:
 
 
 def test_all_dashboards_become_one_page_with_data(
-    stand: Stand, tmp_path: Path, browser: object
+    stand: Stand, tmp_path: Path, browser: Browser
 ) -> None:
     place = tmp_path / "all.html"
     result = preview(*UIDS, "--from", "now-1h", "--html", str(place), url=stand.api.url)
     assert result.exit_code == 0, result.output
     frames = read_page(place)
     assert [frame["uid"] for frame in frames] == UIDS
-    page = browser.new_page(viewport={"width": 1280, "height": 900})  # type: ignore[attr-defined]
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
     witness = watch_page(page)
     for uid in UIDS:
         page.goto(f"{place.as_uri()}#{uid}")

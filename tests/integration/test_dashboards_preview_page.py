@@ -281,13 +281,13 @@ def test_the_page_writes_numbers_as_the_terminal_does(opened: Opened) -> None:
         99.97, 99.99999, 0.02, 100.0, 1234.5, 99_999.0, 123_456.0, 5e9, -3.25, 1024.0, 1e13,
     ]  # fmt: skip
     cases = [
-        [number, unit, decimals]
+        (number, unit, decimals)
         for number in numbers
         for unit in ("none", "short", "s", "percent", "percentunit", "bytes", "cps", "reqps")
         for decimals in (None, 0, 2)
     ]
     written = opened.page.evaluate("cases => cases.map(each => formatValue(...each))", cases)
-    assert written == [format_value(*case) for case in cases]  # type: ignore[arg-type]
+    assert written == [format_value(*case) for case in cases]
 
 
 def test_thresholds_and_events_are_painted(opened: Opened) -> None:

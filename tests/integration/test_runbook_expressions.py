@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from alerts.generator import render_rules
+from alerts.replay.evaluation import store_samples
 from alerts.timing import Timing
 from outbound_slo.embedded.binaries import Tools
 from outbound_slo.embedded.postgres import EmbeddedPostgres
@@ -113,11 +114,7 @@ def prometheus(
         (directory / name).write_text(text, encoding="utf-8")
     history = directory / "history.om"
     history.write_text(_write_history(pages, time.time()), encoding="utf-8")
-    made = prometheus_tools.run(
-        "promtool", "tsdb", "create-blocks-from", "openmetrics",
-        str(history), str(directory / "data"),
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    store_samples(prometheus_tools, history, directory / "data")
     recorded = (
         m.SEND_LATENCY_QUANTILE.name, m.DELIVERY_LATENCY_QUANTILE.name, m.SUCCESS_RATIO.name,
         m.FAILURE_RATIO.name,
