@@ -45,6 +45,8 @@ class _AsPromtool(StrictConstruction):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401 - PyYAML's own
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # refused below, with its line
             if key.value in _TEXTS:
                 _keep(value)
             elif key.value in _MAPS_OF_TEXTS and isinstance(value, yaml.MappingNode):

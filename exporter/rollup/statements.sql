@@ -142,4 +142,13 @@ DROP FUNCTION IF EXISTS
 DROP TABLE IF EXISTS outbound_rollup, outbound_message_delta, outbound_event_delta,
      outbound_state_total, outbound_event_total, outbound_cohort_total, outbound_latency_edge,
      outbound_watched_organisation;
+DO $$
+BEGIN
+    -- The outbox's own view of this name is no part of the rollup.
+    IF obj_description(to_regclass('outbound_message_waiting'), 'pg_class')
+       = 'Made by outbound-slo exporter rollup install' THEN
+        DROP VIEW outbound_message_waiting;
+    END IF;
+END
+$$;
 DELETE FROM outbound_slo_migration WHERE component = 'exporter'

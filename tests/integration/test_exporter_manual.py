@@ -119,10 +119,17 @@ def test_tables_of_ones_own_need_two_columns_and_the_rollup(empty_database: str)
             "INSERT INTO outbound_message (org_id, channel, to_recipient, template_code)"
             " VALUES ('o', 'SMS', '+33612345678', 'x')"
         )
+        # Somebody else made these tables.
+        connection.execute("DELETE FROM outbound_slo_migration")
         refused = run_exporter(empty_database, "rollup", "install")
         connection.execute(alter.encode())
-    installed = run_exporter(empty_database, "rollup", "install")
+        installed = run_exporter(empty_database, "rollup", "install")
+        # The message has been due since the columns were added.
+        connection.execute("UPDATE outbound_message SET due_at = now() - interval '1 hour'")
     shown = run_exporter(empty_database, "--once")
+    removed = run_exporter(empty_database, "rollup", "remove", "--yes")
+    with psycopg.connect(empty_database) as connection:
+        views = connection.execute("SELECT to_regclass('outbound_message_waiting')").fetchall()
 
     assert refused.returncode == 2
     assert "docs/rollup.md" in refused.stderr
@@ -132,3 +139,10 @@ def test_tables_of_ones_own_need_two_columns_and_the_rollup(empty_database: str)
     )
     assert 'outbound_dead_letters{channel="sms"' in shown.stdout
     assert 'outbound_attempts_total{channel="sms"' in shown.stdout
+    assert 'outbound_messages_stuck{channel="sms",status="queued",reason="overdue"} 1.0' in (
+        shown.stdout
+    )
+    due = 'outbound_oldest_message_age_seconds{channel="sms",state="due"} '
+    assert float(shown.stdout.partition(due)[2].split()[0]) >= 3600
+    assert removed.returncode == 0, removed.stderr
+    assert views == [(None,)]

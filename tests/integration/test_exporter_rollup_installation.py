@@ -235,6 +235,8 @@ def test_what_was_removed_is_gone_and_can_come_back(plain: str, connection: Conn
     ).fetchall()
 
     assert left == []
+    # The outbox's own view of what waits is no part of it.
+    assert connection.execute("SELECT count(*) FROM outbound_message_waiting").fetchall() == [(0,)]
     connection.execute(INSERT, ("SENT", 1))
     with pytest.raises(UserMistake, match="not installed"):
         verify(plain, repair=False)

@@ -53,3 +53,9 @@ def test_a_merged_key_may_be_given_again_and_another_may_not() -> None:
 
     with pytest.raises(yaml.YAMLError, match="the key tests stands twice"):
         rule_yaml.parse("tests: [{name: x}]\ntests: [{name: y}]")
+
+
+@pytest.mark.parametrize("key", ["[a]", "{a: 1}"])
+def test_a_key_that_is_no_word_is_refused_in_its_line(key: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="a key is a list or a mapping"):
+        rule_yaml.parse(f"labels: {{x: 1}}\n{key}: 1")
