@@ -84,8 +84,14 @@ def unpack_kit(package: str, destination: Path, resources: str | None = None) ->
 
 
 def library_directories(tree: Path) -> tuple[Path, ...]:
-    """Directories of an unpacked tree that the dynamic loader has to be told about."""
-    return tuple(sorted((*tree.glob("usr/lib/*-linux-gnu*"), *tree.glob("lib/*-linux-gnu*"))))
+    """Directories of an unpacked tree that the dynamic loader has to be told about.
+
+    Some packages keep a library to themselves in a directory below, and name it by the absolute
+    path that it would have if it were installed, as PulseAudio's client does.
+    """
+    public = (*tree.glob("usr/lib/*-linux-gnu*"), *tree.glob("lib/*-linux-gnu*"))
+    private = {library.parent for place in public for library in place.glob("*/lib*.so*")}
+    return (*sorted(public), *sorted(private))
 
 
 def relocate(program: bytes, resources: str) -> bytes:

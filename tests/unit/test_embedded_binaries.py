@@ -20,7 +20,7 @@ from outbound_slo.embedded.binaries import (
     is_open_to_all,
     present_tools,
 )
-from outbound_slo.embedded.debian import choose_libraries, relocate
+from outbound_slo.embedded.debian import choose_libraries, library_directories, relocate
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 
@@ -162,3 +162,12 @@ def test_a_relocated_path_keeps_its_length_and_means_the_working_directory(resou
     path = moved.removeprefix(b"\x00before").removesuffix(b"/ui\x00after").decode()
     assert len(path) == len(resources)
     assert os.path.normpath(path) == "."
+
+
+def test_the_loader_is_told_of_libraries_that_a_package_keeps_to_itself(tmp_path: Path) -> None:
+    # libpulse0 names the second one by the absolute path that it has where it is installed.
+    public = tmp_path / "usr/lib/x86_64-linux-gnu"
+    for name in ("libpulse.so.0", "pulseaudio/libpulsecommon-16.1.so", "fonts/list.conf"):
+        (public / name).parent.mkdir(parents=True, exist_ok=True)
+        (public / name).touch()
+    assert library_directories(tmp_path) == (public, public / "pulseaudio")
