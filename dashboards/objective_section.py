@@ -88,7 +88,7 @@ def _values(objective: Objective, first: int, days: str) -> Iterator[core.Panel]
         Frame(
             first + 2,
             "Spent in",
-            (10, 0, 5, 4),
+            (10, 0, 4, 4),
             "s",
             "Time until the budget is gone at the pace of the last 6 hours.",
             alerts=spent,
@@ -108,10 +108,10 @@ def _values(objective: Objective, first: int, days: str) -> Iterator[core.Panel]
         yield show_value(
             Frame(
                 first + 3 + at,
-                f"{name} in {days}",
-                (15 + 5 * at, 0, 5 - at, 4),
+                name,
+                (14 + 5 * at, 0, 5, 4),
                 "short",
-                f"What the budget weighs. {promised}",
+                f"What the budget of {days} weighs. {promised}",
                 alerts=(AlertName.FEW_MESSAGES_FAIL,),
             ),
             [Query(total, name)],

@@ -1,7 +1,8 @@
 """One organisation: its quota, its failures, what was told of it, its traces.
 
-Quota comes for every organisation. Ends of sending are counted for those that are watched
-(`outbound-slo exporter watch`, decision 29); for others these panels say so.
+Quota and throttling come for every organisation. Ends of sending, what waits and service windows
+are counted for those that are watched (`outbound-slo exporter watch`, decision 29); for others
+these panels say so.
 """
 
 from grafanalib import core
@@ -33,7 +34,7 @@ def build_dashboard() -> core.Dashboard:
             build_triage(),
             build_section(),
             Section("Messages", (_failed_share(), _ended(), _failures())),
-            Section("Around it", (_channel_waits(), _windows(), _firing(), _others())),
+            Section("Around it", (_waits(), _windows(), _next_to_close(), _firing(), _others())),
         ],
         variables=[ORGANISATION],
     )
@@ -109,25 +110,37 @@ def _success(total: str, series: str) -> str:
     return write_promql(f"{sent} / ({both} > 0)")
 
 
-def _channel_waits() -> core.TimeSeries:
+def _waits() -> core.TimeSeries:
     frame = Frame(
         9,
-        "What waits on its channel",
+        "What waits",
         (0, 0, 12, 8),
         "short",
-        "Of all organisations together: messages that are queued, wait for a retry or are stuck. "
-        "`outbound-slo ops explain` says it of one message.",
+        "Its messages on the channel that are queued, being sent or stuck; on the right axis what "
+        "is queued of all organisations together. `outbound-slo ops explain` says it of one "
+        "message.",
         (link_traces("Its traces", TraceSearch(ITS_TAGS)),),
         alerts=(AlertName.QUEUE_BACKUP, AlertName.STUCK_IN_QUEUE),
+    )
+    its = 'org_id="$org_id",channel="$channel"'
+    everybody = "queued, all organisations"
+    right = override(
+        everybody, {"custom.axisPlacement": "right", "custom.axisLabel": "Of all organisations"}
     )
     return draw_lines(
         frame,
         [
-            Query(write_promql('max($QUEUE_DEPTH{channel="$channel",status="$queued"})'), "Queued"),
-            Query(write_promql('max($RETRY_COUNT{channel="$channel"})'), "Wait for a retry"),
-            Query(write_promql('max($STUCK{channel="$channel"})'), "Stuck"),
+            Query(
+                write_promql(f"max by (status) ($ORGANISATION_QUEUE_DEPTH{{{its}}})"), "{{status}}"
+            ),
+            Query(write_promql(f"max($ORGANISATION_STUCK{{{its}}})"), "stuck"),
+            Query(
+                write_promql('max($QUEUE_DEPTH{channel="$channel",status="$queued"})'), everybody
+            ),
         ],
-        axis="Messages",
+        axis="Its messages",
+        overrides=[right],
+        nothing=_NOT_WATCHED,
     )
 
 
@@ -135,26 +148,38 @@ def _windows() -> core.TimeSeries:
     frame = Frame(
         Panel.SESSION_WINDOWS.id,
         "Session windows",
-        (12, 0, 12, 8),
+        (12, 0, 7, 8),
         "short",
-        "Open 24-hour windows of all organisations; on the right axis attempts of an hour that a "
-        "closed one forbade.",
+        "Its open 24-hour windows of WhatsApp; on the right axis, of all organisations, those that "
+        "are open on the channel and the attempts of an hour that a closed one forbade.",
         told=(t.ALERT_WINDOW_10, t.ALERT_WINDOW_100),
     )
-    refused = "Forbidden in 1 h"
-    right = override(
-        refused, {"custom.axisPlacement": "right", "custom.axisLabel": "Attempts forbidden"}
-    )
+    everybody, refused = "Open, all organisations", "Forbidden in 1 h, all"
+    right = {"custom.axisPlacement": "right", "custom.axisLabel": "Of all organisations"}
     return draw_lines(
         frame,
         [
-            Query(write_promql('max($SESSION_ACTIVE{channel="$channel"})'), "Open windows"),
+            Query(write_promql('max($ORGANISATION_WINDOWS{org_id="$org_id"})'), "Open windows"),
+            Query(write_promql('max($SESSION_ACTIVE{channel="$channel"})'), everybody),
             Query(write_promql('max(increase($WINDOW_REFUSALS{channel="$channel"}[1h]))'), refused),
         ],
-        axis="Windows",
-        overrides=[right],
-        nothing="No windows on this channel",
+        axis="Its windows",
+        overrides=[override(everybody, right), override(refused, right)],
+        nothing=_NOT_WATCHED,
     )
+
+
+def _next_to_close() -> core.Stat:
+    frame = Frame(
+        13,
+        "Next closes in",
+        (19, 0, 5, 8),
+        "s",
+        "Until the first of its open windows closes; then that recipient gets templates alone.",
+        alerts=(AlertName.SESSION_WINDOW_CLOSED,),
+    )
+    left = write_promql('max($ORGANISATION_WINDOW_EXPIRATION{org_id="$org_id"})')
+    return show_value(frame, [Query(left, "Closes in")], nothing="None is open")
 
 
 def _firing() -> core.Table:

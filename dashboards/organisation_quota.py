@@ -3,8 +3,9 @@
 from grafanalib import core
 
 from dashboards.frames import Frame, Query
+from dashboards.lines import GOOD
 from dashboards.links import ORGANISATION_ID, TraceSearch, link_traces
-from dashboards.panels import draw_lines, show_dial, show_value
+from dashboards.panels import draw_lines, say, show_dial, show_value
 from dashboards.promql import write_promql
 from dashboards.sections import Section
 from outbound_slo.vocabulary import thresholds as t
@@ -26,7 +27,7 @@ TRACES = (
 
 def build_section() -> Section:
     """Build the section."""
-    return Section("Quota", (_quota_now(), _left(), _unique(), _quota(), _messages()))
+    return Section("Quota", (_quota_now(), _left(), _unique(), _throttled(), _quota(), _messages()))
 
 
 def _quota_now() -> core.GaugePanel:
@@ -64,14 +65,29 @@ def _left() -> core.Stat:
 def _unique() -> core.Stat:
     frame = Frame(
         5,
-        "Unique recipients (24 h)",
-        (12, 0, 12, 5),
+        "Recipients in 24 h",
+        (12, 0, 6, 5),
         "short",
-        "Recipients of messages sent outside their service window, which is what Meta limits.",
+        "Unique recipients of messages outside their service window, which is what Meta limits.",
         alerts=(AlertName.QUOTA_HIGH, AlertName.ACCOUNT_RESTRICTED),
     )
     unique = write_promql('max($UNIQUE_RECIPIENTS{org_id="$org_id"})')
     return show_value(frame, [Query(unique, "Recipients")], curve=True, nothing="Not counted yet")
+
+
+def _throttled() -> core.Stat:
+    frame = Frame(
+        14,
+        "Throttled for",
+        (18, 0, 6, 5),
+        "s",
+        "Until it may send again after the provider told it to wait.",
+        alerts=(AlertName.ORGANISATION_THROTTLED,),
+    )
+    left = write_promql('max($THROTTLE_REMAINING{org_id="$org_id"})')
+    return show_value(
+        frame, [Query(left, "Throttled")], mappings=[say({0: ("No", GOOD)})], nothing="No quota"
+    )
 
 
 def _quota() -> core.TimeSeries:

@@ -139,6 +139,14 @@ def _list_extras(tape: Tape) -> Iterator[Extra]:
         for outcome, share in (("sent", 0.2), ("failed", failing), ("refused", 0.0)):
             labels = {**exporter, "org_id": org, "channel": "whatsapp", "outcome": outcome}
             yield m.ORGANISATION_FINISHED, "", labels, _after_health(share)
+        its = {**exporter, "org_id": org}
+        on_channel = {**its, "channel": "whatsapp"}
+        for status in ("queued", "sending"):
+            yield m.ORGANISATION_QUEUE_DEPTH, "", {**on_channel, "status": status}, lambda _: 12.0
+        yield m.ORGANISATION_STUCK, "", on_channel, lambda _: 3.0
+        yield m.ORGANISATION_WINDOWS, "", its, lambda _: 25.0
+        yield m.ORGANISATION_WINDOW_EXPIRATION, "", its, lambda _: 5400.0
+        yield m.THROTTLE_REMAINING, "", its, lambda _: 90.0
     yield m.SENDER_STARTED, "", {**sender, "version": "1.0"}, lambda _: start
     for name in ("whatsapp", "sms", "email"):
         yield m.BREAKER_FAILURE_RATE, "", {**sender, "name": name}, lambda _: 45.0

@@ -178,11 +178,12 @@ def add(connection: Connection, count: int = 1, /, **columns: object) -> None:
     connection.execute(
         "INSERT INTO outbound_message (org_id, to_recipient, channel, status, attempt_count,"
         " error_code, created_at, updated_at, next_retry_at, scheduled_at)"
-        " SELECT 'org', '+' || n, %(channel)s, %(status)s, %(attempts)s, %(code)s,"
+        " SELECT %(org)s, '+' || n, %(channel)s, %(status)s, %(attempts)s, %(code)s,"
         " now() - %(created)s::interval, now() - %(updated)s::interval,"
         " now() + %(retry_in)s::interval, now() + %(scheduled_in)s::interval"
         " FROM generate_series(1, %(count)s) AS n",
         {
+            "org": "org",
             "attempts": 0,
             "code": None,
             "created": "0",

@@ -86,6 +86,7 @@ def _notices() -> core.TimeSeries:
             Query(stopped, "Templates stopped"),
         ],
         axis="Notices",
+        nothing="No notices",
     )
 
 

@@ -133,6 +133,11 @@ UNIQUE_RECIPIENTS = Metric(
     "Recipients of messages sent outside their service window in the last 24 hours.",
     ("org_id",), _EXP, "D39",
 )  # fmt: skip
+THROTTLE_REMAINING = Metric(
+    "whatsapp_throttle_remaining_seconds", _G,
+    "Seconds until the organisation may send again; 0 where it is not throttled.",
+    ("org_id",), _EXP, "001, 002",
+)  # fmt: skip
 THROTTLED_ORGS = Metric(
     "whatsapp_throttled_organisations", _G, "Organisations with throttle_until in the future.",
     (), _EXP, "001, 002",
@@ -278,6 +283,26 @@ ORGANISATION_FINISHED = Metric(
     "outbound_organisation_messages_finished_total", _C,
     "Messages of the organisations that are watched which reached an end of sending, by outcome.",
     ("org_id", "channel", "outcome"), _EXP, "house (objectives per organisation)",
+)  # fmt: skip
+ORGANISATION_QUEUE_DEPTH = Metric(
+    "outbound_organisation_queue_depth", _G,
+    "Messages of the organisations that are watched which are queued or being sent.",
+    ("org_id", "channel", "status"), _EXP, "house (one organisation)",
+)  # fmt: skip
+ORGANISATION_STUCK = Metric(
+    "outbound_organisation_messages_stuck", _G,
+    "Messages of the organisations that are watched which should have moved on, each once.",
+    ("org_id", "channel"), _EXP, "house (one organisation); D9, D23",
+)  # fmt: skip
+ORGANISATION_WINDOWS = Metric(
+    "whatsapp_organisation_session_windows_active", _G,
+    "Open 24-hour service windows of the organisations that are watched.",
+    ("org_id",), _EXP, "house (one organisation); 000",
+)  # fmt: skip
+ORGANISATION_WINDOW_EXPIRATION = Metric(
+    "whatsapp_organisation_session_window_expiration_seconds", _G,
+    "Seconds until the organisation's next open window closes; absent when it has none.",
+    ("org_id",), _EXP, "house (one organisation); 000",
 )  # fmt: skip
 
 # --- the rollup about itself --------------------------------------------------------------------

@@ -25,6 +25,7 @@ def test_an_empty_outbox_has_every_series_and_nothing_in_them(service: Service) 
     numbers = refresh_and_read(service)
     absent = {"whatsapp_quota_used", "whatsapp_quota_limit", "whatsapp_quota_remaining"}
     absent |= {
+        "whatsapp_throttle_remaining_seconds",
         "whatsapp_session_window_expiration_seconds",
         "outbound_rollup_verified_timestamp_seconds",
         "outbound_webhook_last_accepted_timestamp_seconds",

@@ -23,6 +23,9 @@ def test_quota_is_the_configured_one_of_the_running_window(
     assert of("whatsapp_quota_limit") == {"busy": 1000, "over": 1000, "ended": 1000}
     assert of("whatsapp_quota_remaining") == {"busy": 50, "over": 0, "ended": 1000}
     assert total(numbers, "whatsapp_throttled_organisations") == 1
+    throttled = of("whatsapp_throttle_remaining_seconds")
+    assert 50 < throttled.pop("busy") <= 60
+    assert throttled == {"over": 0, "ended": 0}
 
 
 def test_the_session_window_that_closes_next_is_the_one_that_counts(

@@ -1,10 +1,11 @@
 -- Quota, throttling and service windows of WhatsApp (000, 001, 002; D39).
 
 -- name: quotas
--- The configured quota per organisation. A window that has ended holds nothing against it, even
--- while no sender is up to start the next.
-SELECT org_id, used, quota_limit, GREATEST(quota_limit - used, 0) AS remaining
+-- The configured quota per organisation, and for how long it is told to wait. A window that has
+-- ended holds nothing against it, even while no sender is up to start the next.
+SELECT org_id, used, quota_limit, GREATEST(quota_limit - used, 0) AS remaining, throttled
   FROM (SELECT org_id, quota_limit,
+               COALESCE(GREATEST(EXTRACT(EPOCH FROM throttle_until - now()), 0), 0) AS throttled,
                CASE WHEN reset_at > now() THEN messages_sent_count ELSE 0 END AS used
           FROM whatsapp_rate_limit) AS quota
 
