@@ -6,6 +6,7 @@ Nothing of the user's own settings gets through: a demo must never send with rea
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from outbound_slo.demo.pace import Pace
 from outbound_slo.settings import OWN_PREFIXES, TOLERATED_PREFIXES
@@ -17,8 +18,16 @@ _DROPPED_NAMES = frozenset(
 _DROPPED_PREFIXES = (*OWN_PREFIXES, "SIMULATOR_", "OTEL_", "PG")
 
 
+_TOKEN_LASTS = timedelta(days=60)
+"""How long Meta's long-lived tokens last."""
+
+
 def _make_secret() -> str:
     return secrets.token_hex(16)
+
+
+def _end_token() -> datetime:
+    return datetime.now(UTC) + _TOKEN_LASTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,7 @@ class Secrets:
     """What sender and provider share; new for each run."""
 
     access_token: str = field(default_factory=_make_secret, repr=False)
+    access_token_ends: datetime = field(default_factory=_end_token)
     app_secret: str = field(default_factory=_make_secret, repr=False)
     verify_token: str = field(default_factory=_make_secret, repr=False)
     twilio_auth_token: str = field(default_factory=_make_secret, repr=False)
@@ -97,6 +107,7 @@ def build_environment(
         "WHATSAPP_MESSAGES_PER_SECOND": "0",
         "WHATSAPP_API_URL": addresses.provider,
         "WHATSAPP_ACCESS_TOKEN": keys.access_token,
+        "WHATSAPP_ACCESS_TOKEN_EXPIRES_AT": keys.access_token_ends.isoformat(),
         "WHATSAPP_APP_SECRET": keys.app_secret,
         "WHATSAPP_VERIFY_TOKEN": keys.verify_token,
         "TWILIO_API_URL": addresses.provider,

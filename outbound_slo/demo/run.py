@@ -10,9 +10,11 @@ import requests
 from psycopg.rows import scalar_row
 from rich.console import Console
 
+from exporter.rollup.organisations import watch
 from outbound_slo.database import connect, load_queries
 from outbound_slo.demo.background import write_background
 from outbound_slo.demo.conductor import Orchestra, Record, conduct
+from outbound_slo.demo.content import ORGANISATIONS
 from outbound_slo.demo.fates import OutboxRow, Reckoning, reckon
 from outbound_slo.demo.judge import Evidence, judge_run
 from outbound_slo.demo.night import STATUS_FILE, NightWatch
@@ -97,17 +99,18 @@ def _perform(
     workload = Workload(plan.seed)
     with connection.transaction():
         write_background(connection, workload.people)
+    watch(stack.addresses.database, [each.org_id for each in ORGANISATIONS])
     stack.provider.set_faults(STANDING_FAULTS)
-    watch = Watch(connection, stack.prometheus, stack.alertmanager, stack.pager)
+    eyes = Watch(connection, stack.prometheus, stack.alertmanager, stack.pager)
     night = NightWatch(stack.addresses.database, plan.directory / STATUS_FILE)
     with Camera(open_view(console, plan.timeline, stack.links, plain=plan.plain)) as camera:
         orchestra = Orchestra(
-            connection, stack.provider, workload, watch, camera, night, stack.require_running
+            connection, stack.provider, workload, eyes, camera, night, stack.require_running
         )
         record = conduct(orchestra, plan.timeline, plan.scenario, plan.rate)
     if plan.picture is not None and camera.best is not None:
         save_picture(plan.picture, camera.best, plan.timeline)
-    evidence = _collect_evidence(connection, stack, watch, record)
+    evidence = _collect_evidence(connection, stack, eyes, record)
     reckoning = _reckon(connection, stack, record)
     lasted_s = (datetime.now(UTC) - started_at).total_seconds()
     return Report(

@@ -121,7 +121,6 @@ def write_font_settings(tree: Path, destination: Path) -> None:
   <dir>/usr/share/fonts</dir>
   <dir>{html.escape(str(destination))}/usr/share/fonts</dir>
   <cachedir prefix="xdg">fontconfig</cachedir>
-  <alias><family>system-ui</family><prefer><family>{_LETTERS}</family></prefer></alias>
   <alias><family>sans-serif</family><prefer><family>{_LETTERS}</family></prefer></alias>
 </fontconfig>
 """

@@ -1,6 +1,6 @@
 /* Time series panels on uPlot: lines, bars and stacks, thresholds, marks, a tooltip for all. */
 
-const FONT = "12px system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+const FONT = `12px ${getComputedStyle(document.documentElement).fontFamily}`;
 const SECOND_STEPS = [
   0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600,
   900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 432000, 864000,
