@@ -1,8 +1,9 @@
 """Dashboards against a real Prometheus: their queries filled in, and a world to ask about."""
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +77,41 @@ def list_targets() -> Iterator[Target]:
     for uid, panel in list_panels():
         for query in panel["targets"]:
             yield Target(uid, panel, query)
+
+
+MOST_SERIES = 60
+"""More lines than that in one panel nobody can read."""
+
+
+def judge_shape(target: Target, samples: Sequence[Sample]) -> list[str]:
+    """Say what is wrong with an answer for the panel that is to draw it."""
+    wrong = [
+        f"{sample.value} is no number" for sample in samples if not math.isfinite(sample.value)
+    ]
+    kind = target.panel["type"]
+    if kind in {"stat", "gauge"} and len(samples) > 4:
+        wrong.append(f"{len(samples)} tiles are too many")
+    if kind == "table":
+        *_, organize = target.panel["transformations"]
+        shown = set(organize["options"]["renameByName"]) | set(organize["options"]["excludeByName"])
+        columns = set[str]().union(*(sample.labels for sample in samples))
+        wrong += [f"the column {column} has no heading" for column in sorted(columns - shown)]
+        if not columns:
+            wrong.append("a table has no columns")
+        if (target.query["format"], target.query["instant"]) != ("table", True):
+            wrong.append("a table wants one instant in the form of a table")
+    else:
+        names = [_name_series(target.query["legendFormat"], sample) for sample in samples]
+        wrong += [f"{name!r} is no name" for name in names if not name.strip() or "{{" in name]
+        if len(set(names)) < len(names):
+            wrong.append("series can't be told apart")
+        if len(names) > MOST_SERIES:
+            wrong.append(f"{len(names)} series are too many")
+    return wrong
+
+
+def _name_series(legend: str, sample: Sample) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: sample.labels.get(found[1], ""), legend)
 
 
 @dataclass(frozen=True)

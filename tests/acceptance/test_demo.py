@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,16 @@ from typing import Any
 
 import pytest
 
+from outbound_slo.demo.content import ORGANISATIONS
 from outbound_slo.demo.night import STATUS_FILE
 from outbound_slo.demo.pace import build_pace
 from outbound_slo.demo.report import REPORT_FILE
 from outbound_slo.demo.stack import PROCESSES_FILE
 from outbound_slo.demo.timeline import shortest_duration
+from outbound_slo.embedded.binaries import Tools
+from outbound_slo.embedded.prometheus_api import PrometheusApi
 from outbound_slo.vocabulary.alerts import Dashboard
+from tests.dashboard_parts import fill, judge_shape, list_targets, open_prometheus
 from tests.patience import wait_for
 
 PROGRAM = str(Path(sys.executable).with_name("outbound-slo"))
@@ -234,6 +239,59 @@ def read_panels(page: Path) -> list[dict[str, Any]]:
     [dashboard] = json.loads(data)["dashboards"]
     panels: list[dict[str, Any]] = dashboard["panels"]
     return panels
+
+
+# What a demo of some minutes has no cause to show, by dashboard, panel and query.
+WITHOUT_CAUSE = {
+    (Dashboard.SLO, 10, "A"): "deliveries are judged minutes after they were sent",
+    (Dashboard.SLO, 15, "A"): "the same",
+    (Dashboard.SLO, 15, "B"): "the same",
+    (Dashboard.HEALTH, 16, "A"): "the provider gives no notice",
+    (Dashboard.HEALTH, 16, "B"): "no template is registered",
+    (Dashboard.HEALTH, 17, "B"): "the end of the version asked for is not known",
+    (Dashboard.HEALTH, 21, "B"): "no query of the exporter fails",
+    (Dashboard.HEALTH, 21, "C"): "no query has too many series",
+    (Dashboard.HEALTH, 26, "A"): "autovacuum may not have come by",
+    (Dashboard.HEALTH, 27, "A"): "there is no replica",
+    (Dashboard.HEALTH, 27, "C"): "the same",
+    (Dashboard.HEALTH, 29, "C"): "every notification arrives",
+    (Dashboard.HEALTH, 31, "B"): "refusals happen by chance",
+    (Dashboard.HEALTH, 31, "C"): "nothing is put off",
+    (Dashboard.HEALTH, 33, "B"): "there is no Redis",
+    (Dashboard.ORGANISATION, 5, "A"): "recipients are counted each half hour",
+    (Dashboard.ORGANISATION, 11, "A"): "no alert is about one organisation",
+}
+
+
+@pytest.fixture(scope="module")
+def remembered(
+    caught: Demo, prometheus_tools: Tools, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrometheusApi]:
+    """Start a Prometheus on what the demo's own has left."""
+    directory = tmp_path_factory.mktemp("remembered")
+    shutil.copytree(caught.directory / "prometheus" / "data", directory / "data")
+    (directory / "data" / "lock").unlink(missing_ok=True)
+    with open_prometheus(prometheus_tools, directory, step_s=5) as api:
+        yield api
+
+
+def test_every_query_of_every_panel_had_data_of_its_panels_shape(
+    remembered: PrometheusApi, report: dict[str, Any]
+) -> None:
+    healed = moment(report["incident"]["healed_at"]).timestamp()
+    resolved = moment(report["incident"]["resolved_page"]["received_at"]).timestamp()
+    chosen = {"org_id": ORGANISATIONS[0].org_id, "__rate_interval": "4s", "__range": "3m"}
+    silent, wrong = set(), {}
+    for target in list_targets():
+        expression = fill(target.expression, **chosen)
+        answers = [remembered.query(expression, at=at) for at in (healed, resolved)]
+        if not any(answers):
+            silent.add((target.dashboard, target.panel["id"], target.query["refId"]))
+        found = [fault for each in answers if each for fault in judge_shape(target, each)]
+        if found:
+            wrong[target.name] = found
+    assert silent <= WITHOUT_CAUSE.keys(), silent - WITHOUT_CAUSE.keys()
+    assert wrong == {}
 
 
 def test_the_pages_are_in_the_journal(caught: Demo, report: dict[str, Any]) -> None:
