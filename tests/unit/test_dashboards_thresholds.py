@@ -1,4 +1,4 @@
-"""A line that is changed in the one table changes rule, panel and runbook page (D21)."""
+"""A line that is changed in the one table changes rule, panel, preview and runbook page (D21)."""
 
 import json
 import subprocess
@@ -6,9 +6,15 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dashboards.preview.frames import View, collect_dashboard
+from dashboards.preview.moments import TimeRange
+from outbound_slo.embedded.prometheus_api import Sample, Series
+
+Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 
 _BUILD = """
@@ -80,18 +86,18 @@ CHANGES = {
         "OutboundErrorBudgetBurn",
         ("> 0.35", "7"),
     ),
-    "ALERT_TOKEN_3": (
-        4.0,
+    "ALERT_TOKEN_1": (
+        2.0,
         "outbound-account.yml",
         ("outbound-health",),
         "WhatsAppTokenExpiring",
-        ("< 4", "345600"),
+        ("< 2", "172800"),
     ),
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_line_changes_rule_panel_and_page(name: str) -> None:
+def test_a_changed_line_changes_rule_panel_preview_and_page(name: str) -> None:
     _, rules, dashboards, page, (compared, drawn) = CHANGES[name]
     # All at once: a fresh process for each takes seconds.
     before, after = build(), build(**{each: change[0] for each, change in CHANGES.items()})
@@ -104,7 +110,19 @@ def test_a_changed_line_changes_rule_panel_and_page(name: str) -> None:
     for dashboard in dashboards:
         path = f"dashboards/generated/{dashboard}.json"
         assert path in changed
-        assert float(drawn) in _values(after[path]) - _values(before[path])
+        line = float(drawn)
+        assert line in _values(after[path]) - _values(before[path])
+        panels = [
+            (ours, theirs)
+            for ours, theirs in zip(_panels(before[path]), _panels(after[path]), strict=True)
+            if line in _steps(theirs) - _steps(ours)
+        ]
+        assert panels
+        for ours, theirs in panels:
+            # Between the old line and the new a value has another colour, a graph another line.
+            gone = _steps(ours) - _steps(theirs)
+            between = (line + min(gone, key=lambda each: abs(each - line))) / 2
+            assert _preview(ours, between) != _preview(theirs, between)
 
 
 def test_a_panels_own_line_changes_the_panel_and_no_rule() -> None:
@@ -122,15 +140,49 @@ def test_the_committed_files_are_those_of_the_table_as_it_is() -> None:
             assert (ROOT / path).read_text(encoding="utf-8") == text
 
 
+class _Always:
+    """A Prometheus in which everything has one value."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def query(self, expression: str, at: float | None = None) -> list[Sample]:
+        del expression
+        return [Sample({"channel": "whatsapp"}, self._value, at or 0.0)]
+
+    def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
+        del expression, step
+        return [Series({"channel": "whatsapp"}, ((start, self._value), (end, self._value)))]
+
+    def label_values(self, metric: str, label: str, start: float, end: float) -> list[str]:
+        del metric, label, start, end
+        return ["whatsapp"]
+
+
+def _preview(panel: Json, value: float) -> tuple[object, ...]:
+    """Draw a panel in which everything has this value: what is drawn, and nothing that is said."""
+    document = {"uid": "one", "title": "One", "panels": [panel]}
+    view = View(TimeRange(1_700_000_000.0, 1_700_003_600.0), given={"channel": "whatsapp"})
+    [frame] = collect_dashboard(document, _Always(value), view).panels
+    assert not frame.error
+    return frame.chart, frame.tiles, frame.table
+
+
+def _panels(text: str) -> list[Json]:
+    panels: list[Json] = json.loads(text)["panels"]
+    return panels
+
+
 def _values(text: str) -> set[float]:
-    """Collect the values of all steps."""
-    found: set[float] = set()
-    for panel in json.loads(text)["panels"]:
-        config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
-        steps = [*config["defaults"].get("thresholds", {"steps": []})["steps"]]
-        for override in config["overrides"]:
-            for setting in override["properties"]:
-                if setting["id"] == "thresholds":
-                    steps += setting["value"]["steps"]
-        found |= {step["value"] for step in steps if step["value"] is not None}
-    return found
+    return set[float]().union(*map(_steps, _panels(text)))
+
+
+def _steps(panel: Json) -> set[float]:
+    """Collect the values of a panel's steps."""
+    config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
+    steps = [*config["defaults"].get("thresholds", {"steps": []})["steps"]]
+    for override in config["overrides"]:
+        for setting in override["properties"]:
+            if setting["id"] == "thresholds":
+                steps += setting["value"]["steps"]
+    return {step["value"] for step in steps if step["value"] is not None}
