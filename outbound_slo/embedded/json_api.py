@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import LocationParseError
 
 from outbound_slo.vocabulary.mistakes import UserMistake
 
@@ -32,19 +33,25 @@ class JsonApi:
 
     Args:
         service: What people call the server.
-        url: Base URL, with or without a slash at its end.
+        url: Base URL, with or without a slash at its end; the attribute of this name is without
+            the password that it may hold.
         timeout: Seconds that one answer may take.
 
     """
 
     def __init__(self, service: str, url: str, timeout: float = 10.0) -> None:
         self.service = service
-        self.url = url.rstrip("/")
+        self._base = url.rstrip("/")
         self._timeout = timeout
         self._session = requests.Session()
         # The proxy that the environment may name does not lead back to this machine.
         try:
-            self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+            parts = urlsplit(url)
+            self._session.trust_env = parts.hostname not in _LOOPBACK
+            # A name and a password before the host are for the server alone.
+            self.url = self._base.replace(
+                f"//{parts.netloc}", f"//{parts.netloc.rpartition('@')[2]}"
+            )
         except ValueError as error:
             raise UserMistake(
                 f"{url} is no address: {error}", "Write it as http://host:port"
@@ -77,9 +84,9 @@ class JsonApi:
     ) -> requests.Response:
         try:
             response = self._session.request(
-                method, f"{self.url}{path}", params=parameters, json=body, timeout=self._timeout
+                method, f"{self._base}{path}", params=parameters, json=body, timeout=self._timeout
             )
-        except requests.RequestException as failure:
+        except (requests.RequestException, LocationParseError, UnicodeError) as failure:
             raise UserMistake(
                 f"{self.service} does not answer at {self.url}: {_name_failure(failure)}",
                 "Check that it runs and that the address is right",
@@ -104,12 +111,14 @@ class JsonApi:
             ) from None
 
 
-def _name_failure(failure: requests.RequestException) -> str:
+def _name_failure(failure: Exception) -> str:
     """Name a failure in words; the library's text nests three exceptions."""
     if isinstance(failure, requests.Timeout):
         return "no answer in time"
     if isinstance(failure, requests.ConnectionError):
         return "connection refused or lost"
+    if isinstance(failure, LocationParseError | UnicodeError):
+        return "the host's name is none"
     return type(failure).__name__
 
 

@@ -10,6 +10,8 @@ from outbound_slo.embedded.json_api import JsonApi, Refused
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 _LONGEST_REASON = 120
+_NOT_ITS_ANSWER = "its answer is not one of Prometheus's"
+_UNREADABLE = (KeyError, TypeError, ValueError)
 
 
 class AlertState(StrEnum):
@@ -107,19 +109,27 @@ class PrometheusApi:
         A scalar comes back as one sample without labels.
         """
         moment = {} if at is None else {"time": repr(at)}
-        data = self._evaluate("/api/v1/query", expression, moment)
-        if data["resultType"] in {"scalar", "string"}:
-            return [_read_sample({}, data["result"])]
-        return [_read_sample(found["metric"], found["value"]) for found in data["result"]]
+        path = "/api/v1/query"
+        data = self._evaluate(path, expression, moment)
+        try:
+            if data["resultType"] in {"scalar", "string"}:
+                return [_read_sample({}, data["result"])]
+            return [_read_sample(found["metric"], found["value"]) for found in data["result"]]
+        except _UNREADABLE:
+            raise self._stranger(path, _NOT_ITS_ANSWER) from None
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
         """Evaluate an expression from `start` to `end` (Unix seconds) every `step` seconds."""
         window = {"start": repr(start), "end": repr(end), "step": repr(step)}
-        data = self._evaluate("/api/v1/query_range", expression, window)
-        return [
-            Series(found["metric"], tuple((at, float(value)) for at, value in found["values"]))
-            for found in data["result"]
-        ]
+        path = "/api/v1/query_range"
+        data = self._evaluate(path, expression, window)
+        try:
+            return [
+                Series(found["metric"], tuple((at, float(value)) for at, value in found["values"]))
+                for found in data["result"]
+            ]
+        except _UNREADABLE:
+            raise self._stranger(path, _NOT_ITS_ANSWER) from None
 
     def label_values(self, metric: str, label: str, start: float, end: float) -> list[str]:
         """List the values that a label had between two instants (Unix seconds).
@@ -133,6 +143,8 @@ class PrometheusApi:
         """
         window = {"start": repr(start), "end": repr(end)} | ({"match[]": metric} if metric else {})
         found = self._ask(f"/api/v1/label/{label}/values", metric or label, window)
+        if not isinstance(found, list):
+            raise self._stranger(f"/api/v1/label/{label}/values", _NOT_ITS_ANSWER)
         return [str(value) for value in found]
 
     def alerts(self) -> list[Alert]:
@@ -214,7 +226,7 @@ class PrometheusApi:
     ) -> Mapping[str, Any]:
         data = self._ask(path, expression, {"query": expression, **parameters})
         if not isinstance(data, dict) or "resultType" not in data:
-            raise self._stranger(path, "its answer is not one of Prometheus's")
+            raise self._stranger(path, _NOT_ITS_ANSWER)
         return data
 
     def _ask(self, path: str, expression: str, parameters: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON is anything
@@ -228,7 +240,7 @@ class PrometheusApi:
                 "Correct the expression",
             ) from None
         if not isinstance(answer, dict) or answer.get("data") is None:
-            raise self._stranger(path, "its answer is not one of Prometheus's")
+            raise self._stranger(path, _NOT_ITS_ANSWER)
         return answer["data"]
 
     def _stranger(self, path: str, said: str) -> UserMistake:
