@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import LocationParseError
 
 from outbound_slo.vocabulary.mistakes import UserMistake
 
@@ -124,7 +125,11 @@ class GrafanaApi:
         if not isinstance(answer.get("version"), int) or not isinstance(answer.get("url"), str):
             raise self._no_grafana()
         # Grafana's own path comes with the answer, also where it is not at the server's top.
-        return Saved(answer["version"], urljoin(f"{self._base}/", answer["url"]))
+        try:
+            url = urljoin(f"{self._base}/", answer["url"])
+        except ValueError:
+            raise self._no_grafana() from None
+        return Saved(answer["version"], _plain(url))
 
     def find_folder(self, uid: str, title: str) -> str | None:
         """Find a folder by uid, else by title; gives its uid, or None."""
@@ -172,7 +177,7 @@ class GrafanaApi:
                 f"Grafana at {self._base} does not answer within {_TIMEOUT_SECONDS:g} s",
                 "Check that it runs and is reached from here",
             ) from None
-        except requests.RequestException as failure:
+        except (requests.RequestException, LocationParseError, ValueError) as failure:
             raise UserMistake(
                 f"Grafana does not answer at {self._base} ({type(failure).__name__})",
                 "Check that it runs and that the address is right",
@@ -181,12 +186,8 @@ class GrafanaApi:
     def _judge(self, response: requests.Response) -> requests.Response:
         status = response.status_code
         if response.is_redirect:
-            place = urlsplit(response.headers.get("Location", ""))
-            # Without its query, which may hold a secret.
-            host = f"{place.scheme}://{place.netloc.rpartition('@')[2]}" if place.netloc else ""
-            shown = f"{host}{place.path}"
             raise UserMistake(
-                f"{self._base} redirects to {shown}",
+                f"{self._base} redirects to {_show_place(response.headers['Location'])}",
                 "Give the address that Grafana itself answers at, with https where it has that",
             )
         if not response.ok:
@@ -198,7 +199,7 @@ class GrafanaApi:
     def _read(self, response: requests.Response) -> object:
         try:
             return response.json()
-        except requests.JSONDecodeError:
+        except (requests.JSONDecodeError, RecursionError):
             raise self._no_grafana() from None
 
     def _no_grafana(self) -> UserMistake:
@@ -234,10 +235,21 @@ def _reason(response: requests.Response) -> tuple[str, str]:
     """Give Grafana's message, and the word that says what a conflict is about."""
     try:
         answer = response.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         return response.reason or "no reason given", ""
     if not isinstance(answer, dict):
         return response.reason or "no reason given", ""
     message = str(answer.get("message") or response.reason)
-    plain = "".join(each for each in " ".join(message.split()) if each.isprintable())
-    return plain[:_LONGEST_REASON], str(answer.get("status") or "")
+    return _plain(message)[:_LONGEST_REASON], str(answer.get("status") or "")
+
+
+def _show_place(location: str) -> str:
+    """Say where a redirect leads, without its query and its password, which are secrets."""
+    place = urlsplit(location)
+    host = f"{place.scheme}://{place.netloc.rpartition('@')[2]}" if place.netloc else ""
+    return _plain(f"{host}{place.path}")
+
+
+def _plain(text: str) -> str:
+    """Leave out what a terminal would obey."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())

@@ -45,6 +45,8 @@ def import_into_grafana(
     documents = _choose(names or [])
     if folder is not None and not folder.strip():
         raise UserMistake("--folder is empty", "Give the folder's title, or leave --folder out")
+    if folder is not None and not folder.isprintable():
+        raise UserMistake(f"--folder {folder!r} holds what can't be shown", "Write it anew")
     api = GrafanaApi(_require(grafana, URL_VARIABLE), os.environ.get(TOKEN_VARIABLE) or _no_token())
     plan = make_plan(api, documents, folder)
     if dry_run:

@@ -143,14 +143,15 @@ def name_folder(title: str) -> str:
     Folders and dashboards share their uids, so it is none of a dashboard's.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_LONGEST_UID].strip("-")
-    if not title.isascii() or not slug or slug in set(Dashboard):
+    # "Messages!" is not "Messages": what a slug can't keep apart has a number instead.
+    if slug != title.lower().replace(" ", "-") or not slug or slug in set(Dashboard):
         digest = hashlib.sha256(title.encode()).hexdigest()[:12]
         return f"folder-{digest}"
     return slug
 
 
 def _find_folder(api: GrafanaApi, title: str) -> Folder:
-    if title == TOP:
+    if title.lower() == TOP.lower():
         return Folder("", TOP, exists=True)
     uid = name_folder(title)
     found = api.find_folder(uid, title)

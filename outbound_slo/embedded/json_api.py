@@ -86,7 +86,7 @@ class JsonApi:
             response = self._session.request(
                 method, f"{self._base}{path}", params=parameters, json=body, timeout=self._timeout
             )
-        except (requests.RequestException, LocationParseError, UnicodeError) as failure:
+        except (requests.RequestException, LocationParseError, ValueError) as failure:
             raise UserMistake(
                 f"{self.service} does not answer at {self.url}: {_name_failure(failure)}",
                 "Check that it runs and that the address is right",
@@ -104,7 +104,7 @@ class JsonApi:
     def _decode(self, path: str, response: requests.Response) -> Any:  # noqa: ANN401 - as above
         try:
             return response.json()
-        except requests.JSONDecodeError:
+        except (requests.JSONDecodeError, RecursionError):
             raise UserMistake(
                 f"What answers at {self.url}{path} is not {self.service}: it sends no JSON",
                 "Check the address",
@@ -126,7 +126,7 @@ def _read_reason(response: requests.Response) -> str:
     """Find the server's own words: Prometheus has `error`, Alertmanager a string or `message`."""
     try:
         body = response.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         body = response.text
     if isinstance(body, dict):
         body = body.get("error") or body.get("message") or body
@@ -136,6 +136,6 @@ def _read_reason(response: requests.Response) -> str:
 def _read_kind(response: requests.Response) -> str:
     try:
         body = response.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         return ""
     return str(body.get("errorType", "")) if isinstance(body, dict) else ""

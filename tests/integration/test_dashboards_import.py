@@ -154,6 +154,31 @@ def test_any_title_makes_a_uid_of_its_own(grafana: Grafana, title: str) -> None:
 def test_titles_that_look_alike_do_not_share_a_uid() -> None:
     assert name_folder("Für") != name_folder("För")
     assert name_folder("Outbound messages") == MESSAGES
+    titles = [
+        "Outbound messages!",
+        "Outbound messages's",
+        "Outbound, messages",
+        "Outbound  messages",
+    ]
+    assert len({name_folder(each) for each in [*titles, "Outbound messages"]}) == 5
+
+
+def test_a_folder_of_another_title_is_not_taken_for_the_one_that_was_named(
+    grafana: Grafana,
+) -> None:
+    succeed("whatsapp-sla")
+    succeed("whatsapp-sla", "--folder", "Outbound messages?")
+    assert grafana.folders[grafana.places["whatsapp-sla"]] == "Outbound messages?"
+
+
+@pytest.mark.parametrize("title", ["general", "GENERAL"])
+def test_general_is_the_top_however_it_is_written(grafana: Grafana, title: str) -> None:
+    succeed("whatsapp-sla", "--folder", title)
+    assert (grafana.folders, grafana.places["whatsapp-sla"]) == ({}, "")
+
+
+def test_a_host_that_is_no_name_is_one_clear_line(grafana: Grafana) -> None:
+    assert "does not answer at http://a..b" in fail("--grafana", "http://a..b")
 
 
 def test_a_grafana_below_a_path_and_a_slash_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +241,9 @@ GET, POST = "/api/dashboards/uid/whatsapp-sla", "/api/dashboards/db"
         ("GET", "/api/folders", 200, "{}", "is not Grafana's API", "login page"),
         ("POST", POST, 200, "<html>", "is not Grafana's API", "login page"),
         ("POST", POST, 200, '{"uid": "x"}', "is not Grafana's API", "login page"),
+        ("POST", POST, 200, '{"version": 1, "url": "//["}', "is not Grafana's API", "login page"),
+        ("GET", GET, 200, "[" * 100_000, "is not Grafana's API", "login page"),
+        ("GET", GET, 500, "[" * 100_000, "500: Internal Server Error", "Check Grafana's log"),
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_to_mend(
@@ -227,6 +255,21 @@ def test_a_refusal_is_one_line_that_says_what_to_mend(
     assert mend in text
     if method == "GET":
         assert grafana.writes() == []
+
+
+def test_what_is_shown_of_an_answer_commands_no_terminal(grafana: Grafana) -> None:
+    grafana.refuse("POST", POST, 200, '{"version": 1, "url": "/d/\\u001b[31mx"}')
+    [line] = succeed("whatsapp-sla")
+    assert line.endswith(f"{grafana.url}/d/[31mx")
+    grafana.refuse("GET", GET, 302, "", Location="/\x1b[31mlogin")
+    assert f"{grafana.url} redirects to /[31mlogin. " in fail("whatsapp-sla")
+
+
+@pytest.mark.parametrize("location", ["//[", "http://a..b:x/"])
+def test_a_redirect_to_nowhere_is_one_clear_line(grafana: Grafana, location: str) -> None:
+    grafana.refuse("GET", GET, 302, "", Location=location)
+    assert grafana.url in fail("whatsapp-sla")
+    assert grafana.writes() == []
 
 
 def test_a_redirect_is_not_followed_and_says_where_to(grafana: Grafana) -> None:
@@ -334,6 +377,12 @@ def test_a_wrong_token_changes_nothing(grafana: Grafana, monkeypatch: pytest.Mon
     assert "401: Invalid API key. Check the token in GRAFANA_API_KEY" in text
     assert "glsa_another" not in text
     assert grafana.writes() == []
+
+
+def test_a_folder_that_cannot_be_shown_is_a_mistake(grafana: Grafana) -> None:
+    for title in ("\x1b[31mred", "\udcff"):
+        assert "holds what can't be shown" in fail("--folder", title)
+    assert grafana.received == []
 
 
 def test_an_empty_folder_is_a_mistake(grafana: Grafana) -> None:

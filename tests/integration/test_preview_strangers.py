@@ -45,6 +45,8 @@ STRANGE = [
     (200, "<html>Sign in</html>", "sends no JSON"),
     (500, "<html>\nsorry\n</html>", "500 <html> sorry </html>"),
     (502, "[]", "502"),
+    (200, "[" * 100_000, "sends no JSON"),
+    (500, "[" * 100_000, "500"),
     (200, "[]", "not one of Prometheus's"),
     (200, success("{}"), "not one of Prometheus's"),
     (200, success('{"resultType": "vector", "result": null}'), "not one of Prometheus's"),
@@ -53,7 +55,7 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "told"), STRANGE)
+@pytest.mark.parametrize(("status", "body", "told"), STRANGE, ids=range(len(STRANGE)))
 def test_a_strange_answer_is_one_line(status: int, body: str, told: str) -> None:
     with answering(status, body) as url:
         result = CliRunner().invoke(app, ["preview", "--prometheus", url])
