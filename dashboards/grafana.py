@@ -9,6 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 from urllib3.exceptions import LocationParseError
 
+from dashboards.words import tame
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 TOKEN_VARIABLE: Final = "GRAFANA_API_KEY"  # noqa: S105 - names the variable (000), holds no secret
@@ -129,7 +130,7 @@ class GrafanaApi:
             url = urljoin(f"{self._base}/", answer["url"])
         except ValueError:
             raise self._no_grafana() from None
-        return Saved(answer["version"], _plain(url))
+        return Saved(answer["version"], tame(url))
 
     def find_folder(self, uid: str, title: str) -> str | None:
         """Find a folder by uid, else by title; gives its uid, or None."""
@@ -240,16 +241,11 @@ def _reason(response: requests.Response) -> tuple[str, str]:
     if not isinstance(answer, dict):
         return response.reason or "no reason given", ""
     message = str(answer.get("message") or response.reason)
-    return _plain(message)[:_LONGEST_REASON], str(answer.get("status") or "")
+    return tame(" ".join(message.split()))[:_LONGEST_REASON], str(answer.get("status") or "")
 
 
 def _show_place(location: str) -> str:
     """Say where a redirect leads, without its query and its password, which are secrets."""
     place = urlsplit(location)
     host = f"{place.scheme}://{place.netloc.rpartition('@')[2]}" if place.netloc else ""
-    return _plain(f"{host}{place.path}")
-
-
-def _plain(text: str) -> str:
-    """Leave out what a terminal would obey."""
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+    return tame(f"{host}{place.path}")

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 VARIABLE: Final = re.compile(r"\$\{(\w+)(?:[.:][^}]*)?\}|\$(\w+)|\[\[(\w+)(?::\w+)?\]\]")
 """The three spellings of Grafana's variables."""
 
+_FARTHEST: Final = 10_000
 _DURATIONS: Final = frozenset({"__rate_interval", "__interval", "__range"})
 # Values that the lint of labels compares with those that a label can have.
 _CHOICES: Final = {
@@ -98,11 +99,13 @@ class Panel:
 
     @property
     def place(self) -> tuple[int, int, int, int] | None:
-        """Left, top, width and height in grid units; None where they are no whole numbers."""
+        """Left, top, width and height in grid units; None where they are none of a page's."""
         found = mapping(self.document.get("gridPos"))
         sides = [found.get(side) for side in ("x", "y", "w", "h")]
         x, y, width, height = (side if isinstance(side, int) else -1 for side in sides)
-        return (x, y, width, height) if min(x, y) >= 0 and min(width, height) > 0 else None
+        is_place = min(x, y) >= 0 and min(width, height) > 0
+        # The places of a grid are counted one by one.
+        return (x, y, width, height) if is_place and max(y, height) <= _FARTHEST else None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from rich.text import Text
 from alerts.blocks import write_table
 from dashboards.lint.rule import Finding, Rule
 from dashboards.lint.rules import RULES
+from dashboards.words import tame
 
 PAGE: Final = "docs/dashboard-rules.md"
 """The page with the table, from the project's root."""
@@ -21,7 +22,7 @@ def tabulate_findings(findings: Sequence[Finding]) -> Table:
     for each in findings:
         cells = (each.dashboard, each.panel, each.rule, each.what, each.mend)
         # Text, since a query's brackets are no markup.
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        table.add_row(*(Text(tame(cell), overflow="fold") for cell in cells))
     return table
 
 

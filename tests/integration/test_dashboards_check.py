@@ -54,6 +54,17 @@ def test_promtool_takes_every_query_of_ours() -> None:
     assert ask_promtool(filled) == [""] * len(filled)
 
 
+def test_words_of_a_file_command_no_terminal(broken: Path) -> None:
+    document = json.loads(broken.read_text("utf-8"))
+    [panel] = [each for each in document["panels"] if each["id"] == PANEL]
+    panel["title"] = "[/b]\x1b[31mred\ud800"
+    broken.write_text(json.dumps(document), "utf-8")
+    result = run(broken)
+    assert result.exit_code == 1
+    assert "[/b][31mred" in result.stdout
+    assert not {"\x1b", "\ud800"} & set(result.stdout)
+
+
 def test_the_built_in_dashboards_and_their_files_are_sound() -> None:
     result = run()
     assert (result.exit_code, result.stdout) == (0, "5 dashboards without a finding.\n")

@@ -177,7 +177,8 @@ def test_general_is_the_top_however_it_is_written(grafana: Grafana, title: str) 
     assert (grafana.folders, grafana.places["whatsapp-sla"]) == ({}, "")
 
 
-def test_a_host_that_is_no_name_is_one_clear_line(grafana: Grafana) -> None:
+@pytest.mark.usefixtures("grafana")
+def test_a_host_that_is_no_name_is_one_clear_line() -> None:
     assert "does not answer at http://a..b" in fail("--grafana", "http://a..b")
 
 

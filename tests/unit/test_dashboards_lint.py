@@ -153,6 +153,8 @@ BREAKAGES: dict[str, list[tuple[Callable[[Json], object], str]]] = {
         (lambda d: panel(d, 6)["gridPos"].update(w=7), "reaches column 25 of 24"),
         (lambda d: panel(d, 9)["gridPos"].update(y=27), "is empty in column 0 to 23"),
         (lambda d: panel(d, 9)["gridPos"].update(y="26"), "has no place"),
+        (lambda d: panel(d, 9)["gridPos"].update(y=10**9), "has no place"),
+        (lambda d: panel(d, 9)["gridPos"].update(h=10**9), "has no place"),
         (lambda d: panel(d, 9).pop("gridPos"), "has no place"),
     ],
     "panel-lines": [
