@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.preview.fields import choose_colour
+from dashboards.preview.fields import choose_colour, field_for
 from dashboards.preview.values import reduce_values, show
 
 Json = Mapping[str, Any]
 
 _DIGITS = 6
-_LEGEND_CALCS = {"lastNotNull": "Last", "last": "Last", "max": "Max", "mean": "Mean", "min": "Min"}
+_LEGEND_CALCS = {
+    "lastNotNull": "Last", "last": "Last", "firstNotNull": "First", "first": "First", "max": "Max",
+    "mean": "Mean", "min": "Min", "range": "Range", "sum": "Total",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Chart:
 
 def build_chart(panel: Json, curves: Sequence[Curve], start_ms: int, step_s: float) -> Chart:
     """Build what a time series panel shows."""
-    defaults = panel.get("fieldConfig", {}).get("defaults", {})
+    defaults = field_for(panel)
     calcs = [
         calc
         for calc in panel.get("options", {}).get("legend", {}).get("calcs", [])

@@ -1,7 +1,7 @@
 """The command `dashboards preview`: which dashboards, from where, and what is made of them."""
 
 import json
-import re
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,18 @@ import typer
 from rich.console import Console
 
 from dashboards.catalogue import all_dashboards
+from dashboards.preview.document import load_document
 from dashboards.preview.frames import DashboardFrame, View, collect_dashboard
-from dashboards.preview.moments import SCRAPE_INTERVAL_S, parse_interval, parse_range
+from dashboards.preview.moments import (
+    SCRAPE_INTERVAL_S,
+    name_intervals,
+    parse_interval,
+    parse_range,
+)
 from dashboards.preview.page import Theme, render_page
 from dashboards.preview.picture import open_browser
 from dashboards.preview.server import Offer, parse_place, serve
-from dashboards.preview.terminal import draw_dashboard, read_dashboard
+from dashboards.preview.terminal import PanelReading, draw_dashboard, read_dashboard
 from dashboards.preview.variables import resolve_variables
 from outbound_slo.embedded.prometheus_api import PrometheusApi
 from outbound_slo.vocabulary.alerts import Dashboard
@@ -29,7 +35,7 @@ FAILED = 1
 """Exit code where a panel's query failed."""
 
 _SAVED_WIDTH = 1280
-_UID = re.compile(r"[\w-]{1,80}")
+_NO_DIRECTORY = "Make its directory, or name another file"
 
 Json = dict[str, Any]
 
@@ -67,78 +73,35 @@ def preview_dashboards(
     the query of a panel failed.
     """
     given = _read_variables(var or [], channel)
-    documents = [load_document(name) for name in names or [Dashboard.SLA.value]]
+    documents = [load_document(name) for name in dict.fromkeys(names or [Dashboard.SLA.value])]
+    if serve_at and not names:
+        # Whoever serves without naming any wants to look around in all of them.
+        documents = list(all_dashboards().values())
+    _check_uids(documents)
     _check_variables(documents, given)
     source = PrometheusApi(prometheus)
     scrape_s = parse_interval(scrape_interval)
     chosen = parse_range(since, until, time.time())
     if serve_at:
+        if html or png or as_json or until != "now":
+            raise UserMistake(
+                "--serve goes with none of --html, --png, --json and --to", "Leave them out"
+            )
+        offer = Offer(tuple(documents), source, given, since, scrape_s, theme)
         place = parse_place(serve_at)
-        # Whoever serves without naming any wants to look around in all of them.
-        offered = documents if names else list(all_dashboards().values())
-        offer = Offer(tuple(offered), source, given, since, scrape_s, theme)
         serve(offer, place, lambda url: typer.echo(f"Serving {url} until Ctrl-C"))
         return
+    for file in (html, png):
+        _check_place(file)
     # What is no Prometheus is told at once, not panel by panel.
     source.query("vector(1)")
-    if html is None and png is None:
-        _print_values(documents, source, given, as_json=as_json)
-        return
     view = View(chosen, since, until, given, scrape_s)
+    if html is None and png is None:
+        _print_values(documents, source, view, as_json=as_json)
+        return
     frames = [collect_dashboard(document, source, view) for document in documents]
     _write_files(frames, html, png, width, theme)
-    _tell(frames)
-
-
-def load_document(name: str) -> Json:
-    """Load a dashboard by its uid, or from a file.
-
-    Raises:
-        UserMistake: There is no such dashboard, or the file is none.
-
-    """
-    built_in = {uid.value: document for uid, document in all_dashboards().items()}
-    if name in built_in:
-        return built_in[name]
-    path = Path(name)
-    if path.suffix != ".json" and not path.is_file():
-        raise UserMistake(
-            f"{name} is no dashboard", f"Use {', '.join(built_in)}, or a file that ends in .json"
-        )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise UserMistake(f"{name} can't be read: {failure.strerror}", "Check the path") from None
-    except ValueError as failure:
-        raise UserMistake(f"{name} holds no JSON: {failure}", "Export it again") from None
-    return check_document(document, name)
-
-
-def check_document(document: object, name: str) -> Json:
-    """See that a document has what a preview reads of it.
-
-    Raises:
-        UserMistake: It has not.
-
-    """
-    mend = "Export the dashboard from Grafana as JSON"
-    if not isinstance(document, dict) or not isinstance(document.get("panels"), list):
-        raise UserMistake(f"{name} is no dashboard of Grafana: it has no list `panels`", mend)
-    document.setdefault("uid", Path(name).stem)
-    if not _UID.fullmatch(str(document["uid"])):
-        raise UserMistake(f"{name}: uid {document['uid']!r} is none of Grafana's", mend)
-    for number, panel in enumerate(document["panels"]):
-        grid = panel.get("gridPos") if isinstance(panel, dict) else None
-        if not isinstance(grid, dict) or not {"x", "y", "w", "h"} <= grid.keys():
-            raise UserMistake(f"{name}: panels[{number}] has no gridPos with x, y, w and h", mend)
-        if "type" not in panel or "id" not in panel:
-            raise UserMistake(f"{name}: panels[{number}] has no type or no id", mend)
-        for target in panel.get("targets", []):
-            if "expr" not in target or "refId" not in target:
-                raise UserMistake(
-                    f"{name}: a target of panels[{number}] has no expr or no refId", mend
-                )
-    return document
+    _tell([f"{frame.uid}: {line}" for frame in frames for line in frame.failures])
 
 
 def _read_variables(pairs: Sequence[str], channel: str | None) -> Mapping[str, str]:
@@ -147,6 +110,10 @@ def _read_variables(pairs: Sequence[str], channel: str | None) -> Mapping[str, s
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise UserMistake(f"--var {pair!r} is no NAME=VALUE", "Write it as channel=sms")
+        if not value.isprintable():
+            raise UserMistake(
+                f"--var {pair!r} holds what can't be shown", "Write it as channel=sms"
+            )
         given[name] = value
     if channel is not None:
         given["channel"] = channel
@@ -158,39 +125,78 @@ def _read_variables(pairs: Sequence[str], channel: str | None) -> Mapping[str, s
     return given
 
 
+def _check_uids(documents: Sequence[Json]) -> None:
+    """See that no dashboard hides another: pages, pictures and addresses go by the uid."""
+    uids = [document["uid"] for document in documents]
+    for uid in uids:
+        if uids.count(uid) > 1:
+            raise UserMistake(f"Two of the dashboards have the uid {uid}", "Give one of them alone")
+
+
 def _check_variables(documents: Sequence[Json], given: Mapping[str, str]) -> None:
-    for document in documents:
-        names = [each["name"] for each in document.get("templating", {}).get("list", [])]
-        # --channel is harmless where a dashboard shows all channels.
-        strange = given.keys() - set(names) - {"channel"}
-        if strange:
-            raise UserMistake(
-                f"{document['uid']} has no variable {', '.join(sorted(strange))}",
-                f"It has {', '.join(names) or 'none'}",
-            )
+    """See that each value is for one of the dashboards; the others do without."""
+    listed = [
+        each["name"]
+        for document in documents
+        for each in document.get("templating", {}).get("list", [])
+    ]
+    names = dict.fromkeys(listed)
+    # --channel is harmless where a dashboard shows all channels.
+    if strange := given.keys() - names.keys() - {"channel"}:
+        raise UserMistake(
+            f"{', '.join(document['uid'] for document in documents)} has no variable"
+            f" {', '.join(sorted(strange))}",
+            f"It has {', '.join(names) or 'none'}",
+        )
+
+
+def _check_place(file: Path | None) -> None:
+    """See that a file can be made there, before anybody waits for what is in it."""
+    if file is None:
+        return
+    if not file.name or file.is_dir():
+        raise UserMistake(f"{file} can't be written: Is a directory", "Name another file")
+    if not file.parent.is_dir():
+        raise UserMistake(f"{file} can't be written: No such file or directory", _NO_DIRECTORY)
 
 
 def _print_values(
-    documents: Sequence[Json], source: PrometheusApi, given: Mapping[str, str], *, as_json: bool
+    documents: Sequence[Json], source: PrometheusApi, view: View, *, as_json: bool
 ) -> None:
-    end_s = time.time()
+    chosen, failures = view.range, []
     everything: list[Json] = []
+    intervals = name_intervals(chosen, view.scrape_s, view.scrape_s)
     for document in documents:
         found = resolve_variables(
             document,
-            given,
-            lambda metric, label: source.label_values(metric, label, end_s - 6 * 3600, end_s),
+            view.given or {},
+            lambda metric, label: source.label_values(metric, label, chosen.start_s, chosen.end_s),
         )
         values = {each.name: each.value for each in found}
         channel = values.get("channel", "")
-        panels = read_dashboard(document, source.query, channel, values)
+        panels = read_dashboard(
+            document, lambda expr: source.query(expr, chosen.end_s), channel, values | intervals
+        )
+        failures += [
+            f"{document['uid']}: {each.title}: {each.error}" for each in panels if each.error
+        ]
         if as_json:
-            everything += [{"dashboard": document["uid"], **asdict(panel)} for panel in panels]
+            everything += [{"dashboard": document["uid"], **_describe(panel)} for panel in panels]
         else:
-            shown = [document["title"], *([channel] if channel else [])]
-            Console().print(draw_dashboard(" · ".join(shown), panels))
+            shown = [document.get("title", document["uid"]), *([channel] if channel else [])]
+            Console().print(draw_dashboard(" · ".join(map(str, shown)), panels))
     if as_json:
         typer.echo(json.dumps(everything, indent=2))
+    _tell(failures)
+
+
+def _describe(panel: PanelReading) -> Json:
+    """Give a panel for machines: JSON has no numbers that are none."""
+    described = asdict(panel)
+    for reading in described["readings"]:
+        if not math.isfinite(reading["value"]):
+            reading["value"] = None
+    return described
 
 
 def _write_files(
@@ -246,9 +252,8 @@ def write_file(path: Path, content: bytes) -> None:
     typer.echo(f"Wrote {path} ({len(content) / 1024:,.0f} KiB)")
 
 
-def _tell(frames: Sequence[DashboardFrame]) -> None:
-    failures = [f"{frame.uid}: {line}" for frame in frames for line in frame.failures]
+def _tell(failures: Sequence[str]) -> None:
     for line in failures:
-        sys.stderr.write(f"outbound-slo: {line}\n")
+        sys.stderr.write(f"outbound-slo: {' '.join(line.split())}\n")
     if failures:
         raise typer.Exit(FAILED)

@@ -5,13 +5,19 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from dashboards.preview.values import PLAIN, threshold_colour
+from dashboards.preview.values import KNOWN_CALCS, PLAIN, search_pattern, threshold_colour
 from dashboards.preview.variables import fill
+from outbound_slo.vocabulary.mistakes import UserMistake
 
 Json = Mapping[str, Any]
 
+KINDS = frozenset({"timeseries", "stat", "gauge", "table", "row"})
+"""Panel types that are drawn."""
+
 NO_DATA = "No data"
+_TRANSFORMATIONS = frozenset({"merge", "organize"})
 _LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 _FIELD_LABEL = re.compile(r"\$\{__field\.labels\.(\w+)\}")
 _WEB = ("http://", "https://", "file://")
@@ -19,15 +25,41 @@ _PARAMETER = re.compile(r"(?<=[?&])((?:from|to|var-\w+)=[^&$#]+)(?=&|$)")
 _DASHBOARD = re.compile(r"/d/([\w-]+)")
 
 
-def field_for(panel: Json, name: str) -> dict[str, Any]:
-    """Give the field configuration of a series or column by its name."""
+def field_for(panel: Json, *names: str) -> dict[str, Any]:
+    """Give the field configuration of a series or column.
+
+    Args:
+        panel: The panel.
+        names: What it is called; a column also has the name that it had before it was renamed.
+
+    Raises:
+        UserMistake: An override chooses its fields by what the preview does not know.
+
+    """
     config = panel.get("fieldConfig", {})
     field = deepcopy(dict(config.get("defaults", {})))
     for override in config.get("overrides", []):
-        if _matches(override["matcher"], name):
+        if any(_matches(override["matcher"], name) for name in names):
             for each in override["properties"]:
                 _put(field, each["id"].split("."), deepcopy(each.get("value")))
+    if field.get("thresholds", {}).get("mode") == "percentage":
+        field["thresholds"] = _measure_steps(panel, field)
     return field
+
+
+def _measure_steps(panel: Json, field: Json) -> Json:
+    """Turn thresholds in percent of the scale into values."""
+    ends = (0, 100) if panel.get("type") == "gauge" else (None, None)
+    least, most = field.get("min", ends[0]), field.get("max", ends[1])
+    if least is None or most is None:
+        raise UserMistake("The preview knows thresholds in percent only between min and max", "")
+    steps = [
+        step | {"value": least + step["value"] / 100 * (most - least)}
+        for step in field["thresholds"].get("steps", [])
+        if step["value"] is not None
+    ]
+    lowest = [step for step in field["thresholds"].get("steps", []) if step["value"] is None]
+    return {"mode": "absolute", "steps": [*lowest, *steps]}
 
 
 def _matches(matcher: Json, name: str) -> bool:
@@ -35,17 +67,35 @@ def _matches(matcher: Json, name: str) -> bool:
     if matcher["id"] == "byName":
         return wanted == name
     if matcher["id"] == "byRegexp":
-        # As JavaScript writes it: /pattern/flags, or the pattern alone.
-        found = re.fullmatch(r"/(.*)/([a-z]*)", wanted, re.DOTALL)
-        pattern, flags = (found[1], found[2]) if found else (wanted, "")
-        return re.search(pattern, name, re.IGNORECASE if "i" in flags else 0) is not None
-    return False
+        return search_pattern(wanted, name) is not None
+    raise UserMistake(f"The preview knows no override {matcher['id']}", "")
 
 
 def _put(field: dict[str, Any], path: Sequence[str], value: object) -> None:
     for step in path[:-1]:
-        field = field.setdefault(step, {})
+        below = field.setdefault(step, {})
+        if not isinstance(below, dict):
+            return
+        field = below
     field[path[-1]] = value
+
+
+def refuse_unknown(panel: Json) -> None:
+    """Refuse what is not drawn as Grafana draws it: better no number than another one.
+
+    Raises:
+        UserMistake: The panel is of another type, or asks for what is not known here.
+
+    """
+    if panel.get("type") not in KINDS:
+        raise UserMistake(f"The preview draws no panel of type {panel.get('type')}", "")
+    for each in panel.get("transformations", []):
+        if each["id"] not in _TRANSFORMATIONS and not each.get("disabled"):
+            raise UserMistake(f"The preview knows no transformation {each['id']}", "")
+    if panel["type"] in {"stat", "gauge"}:
+        calcs = panel.get("options", {}).get("reduceOptions", {}).get("calcs", [])[:1]
+        if not KNOWN_CALCS.issuperset(calcs):
+            raise UserMistake(f"The preview knows no calculation {calcs[0]}", "")
 
 
 def words_for_nothing(panel: Json) -> str:
@@ -95,9 +145,17 @@ class Link:
 def list_links(found: Sequence[Json], values: Mapping[str, str]) -> tuple[Link, ...]:
     """Fill in the variables of links; only addresses of the web and other dashboards stay."""
     return tuple(
-        Link(fill(link.get("title", ""), values), _keep(fill(link.get("url", ""), values)))
+        Link(fill(link.get("title", ""), values), _keep(_fill_url(link.get("url", ""), values)))
         for link in found
     )
+
+
+def _fill_url(url: str, values: Mapping[str, str]) -> str:
+    """Fill an address; a value stays within its parameter, a cell's within its step of the path."""
+    place, mark, query = url.partition("?")
+    whole = {name: quote(value, safe="") for name, value in values.items()}
+    cells = {name: value for name, value in whole.items() if name.startswith("__value")}
+    return fill(place, {**values, **cells}) + mark + fill(query, whole)
 
 
 def _keep(url: str) -> str:

@@ -6,10 +6,9 @@ and show is asked and shown.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from alerts.timing import format_duration
 from dashboards.preview.annotations import Mark, list_marks
 from dashboards.preview.charts import Chart, Curve, build_chart
 from dashboards.preview.fields import (
@@ -17,6 +16,7 @@ from dashboards.preview.fields import (
     field_for,
     list_links,
     name_series,
+    refuse_unknown,
     rename,
     words_for_nothing,
 )
@@ -25,8 +25,8 @@ from dashboards.preview.moments import (
     TimeRange,
     align,
     choose_step,
+    name_intervals,
     parse_interval,
-    rate_interval,
 )
 from dashboards.preview.tables import Table, build_table
 from dashboards.preview.tiles import Tile, build_tiles
@@ -39,8 +39,6 @@ Json = Mapping[str, Any]
 _COLUMNS = 24
 _POINTS_PER_COLUMN = 56
 """A full row of panels is about 1,340 pixels wide: a point for each."""
-
-_KINDS = frozenset({"timeseries", "stat", "gauge", "table", "row"})
 
 
 class Source(Protocol):
@@ -173,7 +171,6 @@ class _Collector:
     def collect(self) -> DashboardFrame:
         document = self._document
         marks, notes = self._collect_marks()
-        refresh = document.get("refresh") or ""
         return DashboardFrame(
             uid=document.get("uid") or "",
             title=fill(document.get("title", ""), self._values),
@@ -183,7 +180,7 @@ class _Collector:
             end_ms=round(self._range.end_s * 1000),
             since=self._view.since,
             until=self._view.until,
-            refresh_s=parse_interval(refresh) if refresh else 0.0,
+            refresh_s=_read_refresh(document.get("refresh") or ""),
             crosshair=bool(document.get("graphTooltip")),
             links=list_links(document.get("links", []), self._values),
             variables=self._variables,
@@ -198,10 +195,10 @@ class _Collector:
         for query in self._document.get("annotations", {}).get("list", []):
             if query.get("builtIn") or not query.get("enable", True) or not query.get("expr"):
                 continue
-            step = parse_interval(fill(query.get("step") or "60s", self._values))
-            # A long range needs no more marks than a screen has room for.
-            step = choose_step(self._range, _COLUMNS * _POINTS_PER_COLUMN, step)
             try:
+                step = parse_interval(fill(query.get("step") or "60s", self._values))
+                # A long range needs no more marks than a screen has room for.
+                step = choose_step(self._range, _COLUMNS * _POINTS_PER_COLUMN, step)
                 series = self._ask_range(query["expr"], step, step)
             except UserMistake as mistake:
                 notes.append(f"{query.get('name', 'Annotation')}: {mistake.what}")
@@ -211,13 +208,18 @@ class _Collector:
 
     def _list_panels(self) -> Iterator[PanelFrame]:
         found = self._document.get("panels", [])
+        seen: set[str] = set()
         for panel in sorted(found, key=lambda each: (each["gridPos"]["y"], each["gridPos"]["x"])):
             frame = self._describe(panel)
+            while frame.key in seen:
+                # A copied panel may have kept its number.
+                frame = replace(frame, key=f"{frame.key}-again")
+            seen.add(frame.key)
             try:
                 parts = {} if frame.kind == "row" else self._fill_panel(panel)
             except UserMistake as mistake:
                 parts = {"error": mistake.what}
-            yield PanelFrame(**{name: getattr(frame, name) for name in frame.__slots__} | parts)
+            yield replace(frame, **parts)
 
     def _describe(self, panel: Json) -> PanelFrame:
         grid = panel["gridPos"]
@@ -234,8 +236,7 @@ class _Collector:
 
     def _fill_panel(self, panel: Json) -> dict[str, Any]:
         kind = panel["type"]
-        if kind not in _KINDS:
-            raise UserMistake(f"The preview draws no panel of type {kind}", "")
+        refuse_unknown(panel)
         targets = [target for target in panel.get("targets", []) if not target.get("hide")]
         step = self._choose_step(panel, targets)
         if kind == "table":
@@ -275,16 +276,8 @@ class _Collector:
         return self._source.query_range(filled, grid.start_s, grid.end_s, step)
 
     def _fill_query(self, expression: str, step: float) -> str:
-        whole = round(self._range.duration_s)
-        built_in = {
-            "__interval": format_duration(step),
-            "__interval_ms": str(round(step * 1000)),
-            "__rate_interval": format_duration(rate_interval(step, self._view.scrape_s)),
-            "__range": f"{whole}s",
-            "__range_s": str(whole),
-            "__range_ms": str(whole * 1000),
-        }
-        return fill(expression, self._values | built_in, escaped=True)
+        intervals = name_intervals(self._range, step, self._view.scrape_s)
+        return fill(expression, self._values | intervals, escaped=True)
 
     def _make_curve(
         self, panel: Json, target: Json, series: Series, grid: TimeRange, step: float
@@ -297,3 +290,11 @@ class _Collector:
             if place >= 0 and math.isfinite(value):
                 values[place] = value
         return Curve(rename(name, field, series.labels), field, tuple(values))
+
+
+def _read_refresh(text: str) -> float:
+    """Read how often Grafana refreshes, in seconds; "auto" and the like are no times."""
+    try:
+        return parse_interval(text)
+    except UserMistake:
+        return 0.0

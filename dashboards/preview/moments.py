@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from alerts.timing import parse_duration
+from alerts.timing import format_duration, parse_duration
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 SCRAPE_INTERVAL_S = 15.0
@@ -19,6 +19,7 @@ _MOST_POINTS = 11_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BACK = re.compile(r"now(?:-(\d{1,9})([smhdw]))?")
 _UNIX_MS = 10**11
+_LATEST_S = 32_503_680_000.0
 
 # Grafana's table: an interval shorter than the first number becomes the second (seconds).
 _ROUND = (
@@ -53,7 +54,8 @@ def parse_range(since: str, until: str, now_s: float) -> TimeRange:
         now_s: What `now` is, in Unix seconds.
 
     Raises:
-        UserMistake: An end can't be read, or the range is empty or longer than a quarter.
+        UserMistake: An end can't be read, or the range is empty, longer than a quarter, or not of
+            these centuries.
 
     """
     chosen = TimeRange(_parse_moment(since, now_s), _parse_moment(until, now_s))
@@ -63,6 +65,10 @@ def parse_range(since: str, until: str, now_s: float) -> TimeRange:
         raise UserMistake(
             f"The range from {since} to {until} is longer than {LONGEST_S / 86_400:g} days",
             "Choose a shorter one",
+        )
+    if chosen.start_s < 0 or chosen.end_s > _LATEST_S:
+        raise UserMistake(
+            f"The range from {since} to {until} leaves the years 1970 to 2999", "Choose another"
         )
     return chosen
 
@@ -121,6 +127,21 @@ def choose_step(chosen: TimeRange, most_points: int, shortest_s: float) -> float
 def rate_interval(step_s: float, scrape_s: float) -> float:
     """Give Grafana's `$__rate_interval` in seconds: it never has fewer than four scrapes."""
     return max(step_s + scrape_s, 4 * scrape_s)
+
+
+def name_intervals(chosen: TimeRange, step_s: float, scrape_s: float) -> dict[str, str]:
+    """Give the values of Grafana's own variables of time by their names."""
+    whole = round(chosen.duration_s)
+    return {
+        "__from": str(round(chosen.start_s * 1000)),
+        "__to": str(round(chosen.end_s * 1000)),
+        "__interval": format_duration(step_s),
+        "__interval_ms": str(round(step_s * 1000)),
+        "__rate_interval": format_duration(rate_interval(step_s, scrape_s)),
+        "__range": f"{whole}s",
+        "__range_s": str(whole),
+        "__range_ms": str(whole * 1000),
+    }
 
 
 def align(chosen: TimeRange, step_s: float) -> TimeRange:

@@ -119,9 +119,11 @@ def open_server(offer: Offer, place: tuple[str, int]) -> "PreviewServer":
     """
     try:
         return PreviewServer(offer, place)
-    except OSError as failure:
+    except (OSError, TypeError, UnicodeError) as failure:
+        # A name that can't be sent to a name server is none of OSError's.
+        told = failure.strerror if isinstance(failure, OSError) else "no such host"
         raise UserMistake(
-            f"Can't listen on {place[0]}:{place[1]}: {failure.strerror}", "Choose another"
+            f"Can't listen on {place[0]}:{place[1]}: {told}", "Choose another"
         ) from None
 
 
@@ -204,7 +206,7 @@ class PreviewServer(ThreadingHTTPServer):
                 continue
             name = key.removeprefix("var-")
             if name not in names:
-                raise RefusedError(HTTPStatus.BAD_REQUEST, f"{uid} has no parameter {key}")
+                raise RefusedError(HTTPStatus.BAD_REQUEST, f"{uid} has no parameter {key[:40]!r}")
             given[name] = value
         return View(chosen, since, until, given, self.offer.scrape_s)
 
@@ -231,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep silent: the terminal is the demo's."""
 
     def _answer(self) -> None:
-        wants_data = urlsplit(self.path).path.endswith("/data")
+        wants_data = self.path.partition("?")[0].endswith("/data")
         try:
             kind, body = self._respond()
         except (RefusedError, UserMistake) as failure:
@@ -260,7 +262,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check_host(self) -> None:
         """On loopback, be nobody else: a foreign page must not read ours by a name of its own."""
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        except ValueError:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "The host can't be read") from None
         if self.server.is_private and host and not _is_loopback(host):
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, f"This is not {host}")
 

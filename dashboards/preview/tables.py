@@ -3,6 +3,7 @@
 The transformations are Grafana's `merge` and `organize`; the panels use no others.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -131,7 +132,7 @@ def _lay_out(
     titles: Mapping[str, str],
     values: Mapping[str, str],
 ) -> Table:
-    fields = {name: field_for(panel, titles[name]) for name in names}
+    fields = {name: field_for(panel, titles[name], name) for name in names}
     shown = [name for name in names if not fields[name].get("custom", {}).get("hidden")]
     columns = tuple(
         Column(
@@ -175,7 +176,10 @@ def _sort(table: Table, options: Json) -> Table:
 
     def order(row: tuple[Cell, ...]) -> tuple[float, str]:
         value = row[place].order
-        return (value, "") if numeric and isinstance(value, float) else (0.0, str(value))
+        if numeric and isinstance(value, float):
+            # What is no number stands with what is not there.
+            return (float("-inf") if math.isnan(value) else value, "")
+        return 0.0, str(value)
 
     rows = tuple(sorted(table.rows, key=order, reverse=descending))
     return Table(table.columns, rows, place, descending)

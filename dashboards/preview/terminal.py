@@ -16,11 +16,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.preview.fields import field_for, name_series, rename, words_for_nothing
+from dashboards.preview.fields import (
+    field_for,
+    name_series,
+    refuse_unknown,
+    rename,
+    words_for_nothing,
+)
 from dashboards.preview.tables import build_table
 from dashboards.preview.values import PLAIN, show
 from dashboards.preview.variables import fill
+from dashboards.words import tame
 from outbound_slo.embedded.prometheus_api import Sample
+from outbound_slo.vocabulary.mistakes import UserMistake
 
 Ask = Callable[[str], Sequence[Sample]]
 Json = Mapping[str, Any]
@@ -51,6 +59,7 @@ class PanelReading:
         width: Its width in grid units, 24 to a row.
         readings: Its values; empty where Prometheus has none.
         nothing: What the panel says then.
+        error: Why it could not be read, in one line; empty if all is well.
 
     """
 
@@ -59,10 +68,13 @@ class PanelReading:
     width: int
     readings: tuple[Reading, ...]
     nothing: str
+    error: str = ""
 
     @property
     def colour(self) -> str:
-        """The worst colour among its values."""
+        """The worst colour among its values; a panel that could not be read is red."""
+        if self.error:
+            return "red"
         colours = [reading.colour for reading in self.readings]
         return max(colours, key=lambda colour: _SEVERITY.get(colour, 0), default=PLAIN)
 
@@ -79,27 +91,36 @@ def _fill(expression: str, values: Mapping[str, str]) -> str:
 def read_dashboard(
     document: Json, ask: Ask, channel: str, variables: Mapping[str, str] | None = None
 ) -> list[PanelReading]:
-    """Ask for the current values of every panel.
+    """Ask for the current values of every panel; what fails is told in its panel.
 
     Args:
         document: The dashboard's JSON.
         ask: Evaluates an expression now.
         channel: The channel to show, in lower case.
-        variables: Values of the other variables, by name.
+        variables: Values of the other variables, by name; Grafana's own are those of the last six
+            hours at the closest zoom unless they are among them.
 
     """
     values = {**(variables or {}), "channel": channel}
-    return [
-        PanelReading(
-            title=fill(panel["title"], values),
-            row=panel["gridPos"]["y"],
-            width=panel["gridPos"]["w"],
-            readings=tuple(_read_panel(panel, ask, values)),
-            nothing=words_for_nothing(panel),
-        )
-        for panel in document["panels"]
-        if panel.get("type") != "row"
-    ]
+    return [_read(panel, ask, values) for panel in document["panels"] if panel.get("type") != "row"]
+
+
+def _read(panel: Json, ask: Ask, values: Mapping[str, str]) -> PanelReading:
+    readings: tuple[Reading, ...] = ()
+    error = ""
+    try:
+        refuse_unknown(panel)
+        readings = tuple(_read_panel(panel, ask, values))
+    except UserMistake as mistake:
+        error = mistake.what
+    return PanelReading(
+        title=fill(panel.get("title", ""), values),
+        row=panel["gridPos"]["y"],
+        width=panel["gridPos"]["w"],
+        readings=readings,
+        nothing=words_for_nothing(panel),
+        error=error,
+    )
 
 
 def _read_panel(panel: Json, ask: Ask, values: Mapping[str, str]) -> Iterator[Reading]:
@@ -143,7 +164,7 @@ def show_value(value: float, field: Json) -> tuple[str, str]:
 
 def draw_dashboard(title: str, panels: Sequence[PanelReading]) -> RenderableType:
     """Draw the panels row by row, as wide as their places on the grid."""
-    rows: list[RenderableType] = [Text(title, style="bold")]
+    rows: list[RenderableType] = [Text(tame(title), style="bold")]
     for _, members in groupby(panels, key=lambda panel: panel.row):
         side_by_side = list(members)
         row = Table.grid(expand=True)
@@ -155,14 +176,20 @@ def draw_dashboard(title: str, panels: Sequence[PanelReading]) -> RenderableType
 
 
 def _draw_panel(panel: PanelReading) -> Panel:
+    # As `Text`, since brackets in a plain string are rich's markup.
     lines = Table.grid(expand=True, padding=(0, 1))
     lines.add_column(overflow="fold")
     lines.add_column(justify="right", no_wrap=True)
     for reading in panel.readings:
-        lines.add_row(reading.name, Text(reading.text, style=_style(reading.colour)))
-    if not panel.readings:
-        lines.add_row(Text(panel.nothing, style="dim"), "")
-    return Panel(lines, title=panel.title, title_align="left", border_style=_style(panel.colour))
+        lines.add_row(
+            Text(tame(reading.name)), Text(tame(reading.text), style=_style(reading.colour))
+        )
+    if panel.error:
+        lines.add_row(Text(tame(panel.error), style="red"), "")
+    elif not panel.readings:
+        lines.add_row(Text(tame(panel.nothing), style="dim"), "")
+    title = Text(tame(panel.title))
+    return Panel(lines, title=title, title_align="left", border_style=_style(panel.colour))
 
 
 def _style(colour: str) -> str:

@@ -1,10 +1,13 @@
 """How one number is shown: its text with unit, and its colour by mappings and thresholds."""
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+from outbound_slo.vocabulary.mistakes import UserMistake
 
 Json = Mapping[str, Any]
 
@@ -20,7 +23,9 @@ _PARTS_OF_SECONDS = ((1e-3, 1e-6, "µs"), (1, 1e-3, "ms"))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _LARGE = ("", " K", " M", " B", " T")
 _LARGE_FROM = 1e5
-_SUFFIXES = {"cps": " /s", "reqps": " req/s"}
+_SUFFIXES = {"": "", "none": "", "short": "", "cps": " /s", "reqps": " req/s"}
+_TIMES = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_EXPONENT_FROM = 1e21
 _DIGITS = (1, 2, 3)
 _ENDS = (0.0, 100.0)
 
@@ -53,7 +58,7 @@ def threshold_colour(value: float, field: Json) -> str:
 
 
 def map_value(value: float | str | None, field: Json) -> Json:
-    """Find the first mapping (value, range or special) that fits; empty if none does."""
+    """Find the first mapping (value, range, regex or special) that fits; empty if none does."""
     for mapping in field.get("mappings", []):
         options = mapping["options"]
         result = _MAPPERS[mapping["type"]](value, options) if mapping["type"] in _MAPPERS else None
@@ -104,7 +109,34 @@ def _map_special(value: float | str | None, options: Json) -> Json | None:
     return found if fits.get(options.get("match", ""), False) else None
 
 
-_MAPPERS = {"value": _map_exactly, "range": _map_range, "special": _map_special}
+def search_pattern(pattern: str, text: str) -> re.Match[str] | None:
+    """Search as Grafana does: `/pattern/flags` anywhere in a text, a pattern alone in its whole.
+
+    Raises:
+        UserMistake: The pattern can't be read.
+
+    """
+    found = re.fullmatch(r"/(.*)/([a-z]*)", pattern, re.DOTALL)
+    inner, flags = (found[1], found[2]) if found else (rf"^{pattern}\Z", "")
+    try:
+        return re.search(inner, text, re.IGNORECASE if "i" in flags else 0)
+    except re.error as failure:
+        raise UserMistake(f"The preview can't read the pattern {pattern}: {failure}", "") from None
+
+
+def _map_pattern(value: float | str | None, options: Json) -> Json | None:
+    if not isinstance(value, str) or search_pattern(options.get("pattern", ""), value) is None:
+        return None
+    found: Json = options["result"]
+    return found
+
+
+_MAPPERS = {
+    "value": _map_exactly,
+    "range": _map_range,
+    "regex": _map_pattern,
+    "special": _map_special,
+}
 
 
 def format_value(value: float, unit: str = "short", decimals: int | None = None) -> str:
@@ -112,7 +144,8 @@ def format_value(value: float, unit: str = "short", decimals: int | None = None)
 
     Args:
         value: The number; need not be finite.
-        unit: Grafana's id: none, short, s, percent, percentunit, bytes, cps or reqps.
+        unit: Grafana's id; written out are none, short, times such as s and ms, percent,
+            percentunit, bytes, cps and reqps, others stand behind the number as they are.
         decimals: Digits after the point; as many as tell something if None.
 
     """
@@ -128,13 +161,15 @@ def _write(value: float, unit: str, decimals: int | None) -> str:
         return "∞"
     if unit in {"percent", "percentunit"}:
         return _write_percent(value * (100 if unit == "percentunit" else 1), decimals)
-    if unit == "s":
-        return _write_seconds(value, decimals)
+    if unit in _TIMES:
+        return _write_seconds(value * _TIMES[unit], decimals)
     if unit == "bytes":
         return _write_scaled(value, 1024, [f" {name}" for name in _BYTES], decimals)
     if unit == "short" and value >= _LARGE_FROM:
         return _write_scaled(value, 1000, _LARGE, decimals)
-    return _write_number(value, decimals) + _SUFFIXES.get(unit, "")
+    # A unit that is not known is at least told.
+    suffix = _SUFFIXES.get(unit, f" {unit.removeprefix('suffix:').strip()}")
+    return _write_number(value, decimals) + suffix
 
 
 def _write_percent(value: float, decimals: int | None) -> str:
@@ -176,8 +211,24 @@ def _write_number(value: float, decimals: int | None) -> str:
 
 def _round(value: float, decimals: int) -> str:
     """Round half up, as browsers do, so that page and terminal agree on every digit."""
+    if value >= _EXPONENT_FROM:
+        return f"{value:.2e}"
     exact = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return f"{exact:,f}"
+
+
+_REDUCERS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "lastNotNull": lambda present: present[-1],
+    "firstNotNull": lambda present: present[0],
+    "max": max,
+    "min": min,
+    "mean": lambda present: sum(present) / len(present),
+    "sum": sum,
+    "range": lambda present: max(present) - min(present),
+}
+
+KNOWN_CALCS = frozenset({*_REDUCERS, "first", "last"})
+"""Grafana's names of what a series can be reduced by."""
 
 
 def reduce_values(values: Sequence[float | None], calc: str) -> float | None:
@@ -185,16 +236,10 @@ def reduce_values(values: Sequence[float | None], calc: str) -> float | None:
 
     Args:
         values: Its values by time, None where it has none.
-        calc: Grafana's lastNotNull, last, max, min, mean or sum.
+        calc: One of `KNOWN_CALCS`.
 
     """
+    if calc in {"last", "first"}:
+        return values[-1 if calc == "last" else 0] if values else None
     present = [value for value in values if value is not None]
-    if calc == "last":
-        return values[-1] if values else None
-    if not present:
-        return None
-    if calc == "mean":
-        return sum(present) / len(present)
-    if calc == "sum":
-        return sum(present)
-    return {"max": max(present), "min": min(present)}.get(calc, present[-1])
+    return _REDUCERS.get(calc, _REDUCERS["lastNotNull"])(present) if present else None

@@ -12,6 +12,8 @@ LabelValues = Callable[[str, str], Sequence[str]]
 _REFERENCE = re.compile(r"\$\{([\w.]+)(?::\w+)?\}|\$(\w+)|\[\[(\w+)(?::\w+)?\]\]")
 _LABEL_VALUES = re.compile(r"\s*label_values\(\s*(?:(.+?)\s*,\s*)?(\w+)\s*\)\s*", re.DOTALL)
 _ALL = "$__all"
+# What may end a string, whichever of the three quotes it stands in.
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "'": r"\x27", "`": r"\x60", "\n": r"\n"})
 _HIDDEN = 2
 
 
@@ -90,10 +92,11 @@ def _choose(template: Json, options: Sequence[str]) -> str:
     saved = template.get("current", {}).get("value", "")
     if isinstance(saved, list):
         if len(saved) > 1:
-            return f"({'|'.join(saved)})"
+            return f"({'|'.join(map(re.escape, saved))})"
         saved = saved[0] if saved else ""
     if saved == _ALL:
-        return str(template.get("allValue") or ".*")
+        every = "|".join(map(re.escape, options))
+        return str(template.get("allValue") or (f"({every})" if every else ".*"))
     if template["type"] in {"constant", "textbox"}:
         return str(saved or _query_text(template))
     if saved and (not options or saved in options):
@@ -118,6 +121,6 @@ def fill(text: str, values: Mapping[str, str], *, escaped: bool = False) -> str:
         value = values[name]
         if not escaped:
             return value
-        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return value.translate(_ESCAPES)
 
     return _REFERENCE.sub(put, text)

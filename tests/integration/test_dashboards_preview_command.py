@@ -28,6 +28,7 @@ from tests.preview_parts import (
     make_dashboard,
     make_panel,
     make_target,
+    place,
 )
 
 UIDS = [str(uid) for uid in all_dashboards()]
@@ -99,6 +100,76 @@ def test_a_failing_query_is_in_its_panel_and_in_the_exit_code(
     assert "showcase: Broken: Prometheus can't evaluate 'sum(('" in result.stderr
     [frame] = read_page(place)
     assert "parse error" in json.dumps(frame)
+
+
+def test_a_failing_query_is_told_in_the_terminal_too(empty_url: str, tmp_path: Path) -> None:
+    document = make_dashboard(
+        make_panel("stat", make_target("sum(("), title="Broken"),
+        make_panel("heatmap", make_target("up"), title="Heat", id=2, place=place(0, 8, 6, 4)),
+        make_panel("stat", make_target("vector(7)"), title="Whole", id=3),
+    )
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(document))
+    result = preview(str(file), url=empty_url)
+    assert result.exit_code == 1
+    assert "showcase: Broken: Prometheus can't evaluate 'sum(('" in result.stderr
+    assert "showcase: Heat: The preview draws no panel of type heatmap" in result.stderr
+    assert "Prometheus can't evaluate" in result.stdout
+    assert "7" in result.stdout.partition("Whole")[2]
+
+
+def test_the_terminal_shows_the_range_that_was_asked_for(empty_url: str, tmp_path: Path) -> None:
+    document = make_dashboard(
+        make_panel("stat", make_target("vector($__range_s)"), defaults={"unit": "none"}),
+        make_panel("stat", make_target("vector(time())"), id=2, defaults={"unit": "none"}),
+        make_panel("stat", make_target("vector($__interval_ms)"), id=3, defaults={"unit": "none"}),
+    )
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(document))
+    asked = ("--from", "1700000000", "--to", "1700007200", "--json")
+    found = json.loads(preview(str(file), *asked, url=empty_url).stdout)
+    values = [reading["value"] for panel in found for reading in panel["readings"]]
+    assert values == [7200, 1_700_007_200, STEP_S * 1000]
+
+
+def test_what_is_no_number_is_null_for_machines(empty_url: str, tmp_path: Path) -> None:
+    targets = [make_target("vector(NaN)"), make_target("vector(-Inf)", "B")]
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(make_dashboard(make_panel("stat", *targets))))
+    result = preview(str(file), "--json", url=empty_url)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    [panel] = json.loads(result.stdout, parse_constant=refuse)
+    assert [(each["value"], each["text"]) for each in panel["readings"]] == [
+        (None, "NaN"), (None, "-∞"),
+    ]  # fmt: skip
+
+
+def test_two_dashboards_of_one_uid_do_not_hide_each_other(empty_url: str, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.json", "b.json")]
+    for file in files:
+        file.write_text(json.dumps(make_dashboard()))
+    result = preview(*map(str, files), url=empty_url)
+    assert "Two of the dashboards have the uid showcase" in str(result.exception)
+    assert preview(str(files[0]), str(files[0]), "--json", url=empty_url).exit_code == 0
+
+
+def test_a_file_may_be_what_grafanas_api_gives_and_have_no_uid(
+    empty_url: str, tmp_path: Path
+) -> None:
+    document = make_dashboard(make_panel("stat", make_target("vector(1)")), uid=None)
+    file = tmp_path / "my own board.json"
+    file.write_text(json.dumps({"meta": {}, "dashboard": document}))
+    [panel] = json.loads(preview(str(file), "--json", url=empty_url).stdout)
+    assert panel["dashboard"] == "my-own-board"
+
+
+def test_a_variable_may_be_one_of_several_dashboards(empty_url: str) -> None:
+    names = ("whatsapp-sla", "outbound-organisation")
+    result = preview(*names, "--var", "org_id=acme", "--json", url=empty_url)
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("--html", "x.html")])
@@ -187,14 +258,26 @@ def test_a_browser_that_is_none_is_a_clear_mistake(
         (("--from", "now", "--to", "now-1h"), "is empty"),
         (("--serve", "door"), "--serve 'door' has no port"),
         (("--html", "/nowhere/a.html"), "/nowhere/a.html can't be written: No such file"),
+        (("--html", "/etc"), "/etc can't be written: Is a directory"),
+        (("whatsapp-sla", "outbound-slo", "--png", ""), ". can't be written: Is a directory"),
+        pytest.param(("--var", "runbooks=\udcff"), "holds what can't be shown", id="var-bytes"),
+        (("--from", "0001-01-01", "--to", "0001-01-02"), "leaves the years 1970 to 2999"),
+        (("--serve", "0", "--html", "a.html"), "--serve goes with none of --html"),
+        (("--serve", "0", "--to", "now-1h"), "--serve goes with none of --html"),
+        pytest.param(("--serve", "\udcff:0"), "no such host", id="host-bytes"),
+        (("--serve", "0", "--var", "planet=mars"), "has no variable planet"),
+        (("--prometheus", "http://a..b"), "the host's name is none"),
+        (("--prometheus", "http://me:secret@127.0.0.1:9"), "does not answer at http://127.0.0.1:9"),
     ],
 )
 def test_bad_input_is_one_clear_line(
     empty_url: str, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    result = preview(*arguments, url=empty_url)
+    given = ("--prometheus", empty_url, *arguments)
+    result = CliRunner().invoke(app, ["preview", *given])
     assert isinstance(result.exception, UserMistake)
     assert complaint in str(result.exception)
+    assert "secret" not in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -202,13 +285,21 @@ def test_bad_input_is_one_clear_line(
     [
         ("{", "holds no JSON"),
         ("[]", "has no list `panels`"),
-        ('{"panels": [1]}', "panels[0] has no gridPos with x, y, w and h"),
-        ('{"panels": [{"gridPos": {"x": 0}}]}', "panels[0] has no gridPos"),
-        ('{"panels": [{"gridPos": {"x":0,"y":0,"w":1,"h":1}}]}', "panels[0] has no type or no id"),
+        ("[" * 100_000, "is nested too deeply"),
+        ('{"panels": [1]}', "panels[0] is no object"),
+        ('{"panels": [{}]}', "panels[0] has no gridPos"),
+        ('{"panels": [{"gridPos": {"x":0,"y":0,"w":1,"h":1}}]}', "panels[0] has no type"),
+        ('{"panels": [{"gridPos": {"x": 0}, "type": "a", "id": 1}]}', "panels[0].gridPos has no y"),
+        (
+            '{"panels": [{"gridPos": {"x":0,"y":0,"w":0,"h":1},"type":"a","id":1}]}',
+            "panels[0].gridPos.w is no whole number from 1 to 24",
+        ),
         (
             '{"panels": [{"gridPos": {"x":0,"y":0,"w":1,"h":1},"type":"a","id":1,"targets":[{}]}]}',
-            "a target of panels[0] has no expr",
+            "panels[0].targets[0] has no expr",
         ),
+        ('{"panels": [], "title": "\\ud800"}', "title holds half a character"),
+        ('{"panels": [], "title": 1}', "title is no text"),
         ('{"uid": "../x", "panels": []}', "uid '../x' is none of Grafana's"),
     ],
 )

@@ -279,11 +279,25 @@ def test_the_page_writes_numbers_as_the_terminal_does(opened: Opened) -> None:
     numbers = [
         0.0, 1.0, 0.5, 2.5, 0.125, 0.0421, 0.00042, 1e-7, 59.94, 59.96, 90.0, 9000.0, 200_000.0,
         99.97, 99.99999, 0.02, 100.0, 1234.5, 99_999.0, 123_456.0, 5e9, -3.25, 1024.0, 1e13,
+        1e21, 3e27, 1e40,
     ]  # fmt: skip
     cases = [
         (number, unit, decimals)
         for number in numbers
-        for unit in ("none", "short", "s", "percent", "percentunit", "bytes", "cps", "reqps")
+        for unit in (
+            "none",
+            "short",
+            "s",
+            "percent",
+            "percentunit",
+            "bytes",
+            "cps",
+            "reqps",
+            "ms",
+            "m",
+            "ops",
+            "",
+        )
         for decimals in (None, 0, 2)
     ]
     written = opened.page.evaluate("cases => cases.map(each => formatValue(...each))", cases)

@@ -10,7 +10,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser
 
-from dashboards.preview.command import check_document
+from dashboards.preview.document import check_document
 from dashboards.preview.server import Offer, parse_place, served
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tests.browser_checks import judge_page, watch_page
@@ -84,6 +84,10 @@ def test_range_and_variables_are_parameters(url: str) -> None:
         ("//etc/passwd", 404),
         ("/showcase?from=yesterday", 400),
         ("/showcase?from=now-900d", 400),
+        ("/showcase?from=now-999999999w&to=now-999999998w", 400),
+        ("/showcase?from=9999-12-01&to=9999-12-31", 400),
+        ("/showcase?%0d%0aX-Evil=1", 400),
+        ("//[/data", 404),
         ("/showcase?from=now&to=now-1h", 400),
         ("/showcase?var-runbooks=https://evil.example", 400),
         ("/showcase?var-nothing=1", 400),
@@ -107,6 +111,12 @@ def test_what_is_not_there_or_makes_no_sense_is_refused(url: str, path: str, sta
     assert b"Traceback" not in answer
 
 
+def test_a_strange_parameter_is_not_echoed_as_it_is(url: str) -> None:
+    answer = ask(url, "/showcase?%1b%5b31mx%0d%0a=1")
+    assert answer.text == "showcase has no parameter '\\x1b[31mx\\r\\n'\n"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_only_reading_is_possible(url: str, method: str) -> None:
     assert ask(url, "/showcase", method=method).status_code == 405
@@ -115,6 +125,7 @@ def test_only_reading_is_possible(url: str, method: str) -> None:
 def test_a_foreign_name_for_this_machine_is_refused(url: str) -> None:
     assert ask(url, "/showcase", headers={"Host": "evil.example"}).status_code == 421
     assert ask(url, "/showcase", headers={"Host": "localhost:1"}).status_code == 200
+    assert ask(url, "/showcase", headers={"Host": "["}).status_code == 400
 
 
 def test_a_prometheus_that_is_gone_is_a_bad_gateway(url: str, source: Changing) -> None:

@@ -408,7 +408,15 @@ def test_a_frame_is_json_even_where_numbers_are_not_finite() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "unit"), [("/^QUE/i", "s"), ("/^QUE/", "short"), ("ued$", "s"), ("/x/", "short")]
+    ("pattern", "unit"),
+    [
+        ("/^QUE/i", "s"),
+        ("/^QUE/", "short"),
+        ("/ued/", "s"),
+        (".*ued", "s"),
+        ("ued", "short"),
+        ("/x/", "short"),
+    ],
 )
 def test_a_pattern_has_flags_as_in_javascript(pattern: str, unit: str) -> None:
     source = TableOfAnswers({"x": [({}, 1.0)]})

@@ -14,7 +14,7 @@ from dashboards.preview.moments import (
     rate_interval,
     round_interval,
 )
-from dashboards.preview.values import Shown, format_value, reduce_values, show
+from dashboards.preview.values import Shown, format_value, map_value, reduce_values, show
 from dashboards.preview.variables import fill, resolve_variables
 from outbound_slo.vocabulary.mistakes import UserMistake
 
@@ -47,6 +47,12 @@ NOW = 1_700_000_000.0
         (math.inf, "s", None, "∞"),
         (-math.inf, "s", None, "-∞"),
         (math.nan, "s", None, "NaN"),
+        (1e30, "none", None, "1.00e+30"),
+        (-1e300, "s", 1, "-1.16e+295 d"),
+        (1500.0, "ms", None, "1.5 s"),
+        (90.0, "m", None, "1.5 h"),
+        (12.5, "ops", None, "12.5 ops"),
+        (3.0, "suffix: rows", None, "3 rows"),
     ],
 )
 def test_values_are_written_with_unit_and_decimals(
@@ -61,7 +67,8 @@ MAPPINGS: list[dict[str, Any]] = [
     {"type": "range", "options": {"from": None, "to": -1, "result": {"color": "blue"}}},
     {"type": "special", "options": {"match": "null", "result": {"text": "gone", "color": "red"}}},
     {"type": "special", "options": {"match": "nan", "result": {"text": "not one"}}},
-    {"type": "regex", "options": {"pattern": "."}},
+    {"type": "regex", "options": {"pattern": "lim.*", "result": {"text": "limited"}}},
+    {"type": "regex", "options": {"pattern": "/auth/i", "result": {"text": "login"}}},
 ]
 
 
@@ -83,6 +90,14 @@ def test_the_first_mapping_that_fits_gives_text_and_colour(
     assert show(value, {"mappings": MAPPINGS, "unit": "none"}) == shown
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [("limit", "limited"), ("no limit", None), ("OAuth 2", "login"), ("0", "CLOSED"), ("x", None)],
+)
+def test_words_are_mapped_by_themselves_or_by_a_pattern(word: str, text: str | None) -> None:
+    assert map_value(word, {"mappings": MAPPINGS}).get("text") == text
+
+
 def test_no_value_has_the_words_of_its_field() -> None:
     assert show(None, {"noValue": "No quota"}) == Shown("No quota", "none")
     assert show(None, {}) == Shown("No data", "none")
@@ -90,7 +105,17 @@ def test_no_value_has_the_words_of_its_field() -> None:
 
 @pytest.mark.parametrize(
     ("calc", "value"),
-    [("lastNotNull", 3.0), ("last", None), ("max", 5.0), ("min", 1.0), ("mean", 3.0), ("sum", 9.0)],
+    [
+        ("first", 1.0),
+        ("firstNotNull", 1.0),
+        ("range", 4.0),
+        ("lastNotNull", 3.0),
+        ("last", None),
+        ("max", 5.0),
+        ("min", 1.0),
+        ("mean", 3.0),
+        ("sum", 9.0),
+    ],
 )
 def test_calcs_leave_gaps_out(calc: str, value: float | None) -> None:
     assert reduce_values([1.0, None, 5.0, 3.0, None], calc) == value
@@ -208,12 +233,19 @@ def test_a_variable_tells_its_options_and_whether_it_is_seen() -> None:
 
 @pytest.mark.parametrize(
     ("current", "value"),
-    [(["$__all"], ".*"), ("$__all", ".*"), (["a", "b"], "(a|b)"), (["a"], "a")],
+    [(["$__all"], "(a|b)"), ("$__all", "(a|b)"), (["a.b", "c"], r"(a\.b|c)"), (["a"], "a")],
 )
 def test_several_values_become_a_pattern(current: object, value: str) -> None:
     template = {"name": "x", "type": "custom", "query": "a,b", "current": {"value": current}}
     [found] = resolve_variables({"templating": {"list": [template]}}, {}, lambda *_: [])
     assert found.value == value
+
+
+def test_all_of_no_options_is_anything() -> None:
+    for more, value in (({}, ".*"), ({"allValue": ".+"}, ".+")):
+        template = {"name": "x", "type": "query", "current": {"value": "$__all"}, **more}
+        [found] = resolve_variables({"templating": {"list": [template]}}, {}, lambda *_: [])
+        assert found.value == value
 
 
 def test_names_are_filled_in_all_their_forms_and_strangers_stay() -> None:
@@ -224,3 +256,9 @@ def test_names_are_filled_in_all_their_forms_and_strangers_stay() -> None:
 def test_a_value_cannot_leave_the_string_that_it_stands_in() -> None:
     filled = fill('up{job="$x"}', {"x": 'a"} or vector(1) or up{b="\\'}, escaped=True)
     assert filled == 'up{job="a\\"} or vector(1) or up{b=\\"\\\\"}'
+
+
+@pytest.mark.parametrize("quote", ["'", "`"])
+def test_a_value_cannot_leave_a_string_of_another_quote(quote: str) -> None:
+    filled = fill(f"up{{job={quote}$x{quote}}}", {"x": f"a{quote}}} or vector(1)"}, escaped=True)
+    assert filled.count(quote) == 2

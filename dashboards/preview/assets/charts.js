@@ -104,7 +104,7 @@ function spread(low, high, axis, grounded) {
 }
 
 function describeAxis(axis, scale, theme, narrow) {
-  const steps = { s: SECOND_STEPS, bytes: BYTE_STEPS }[axis.unit];
+  const steps = axis.unit === "s" ? SECOND_STEPS : axis.unit === "bytes" ? BYTE_STEPS : null;
   return {
     scale,
     side: scale === "y2" ? 1 : 3,

@@ -1,7 +1,8 @@
 "use strict";
 /* Numbers and colours as text and ink. The numbers agree with dashboards/preview/values.py. */
 
-const SUFFIXES = { cps: " /s", reqps: " req/s" };
+const SUFFIXES = { "": "", none: "", short: "", cps: " /s", reqps: " req/s" };
+const TIMES = { ns: 1e-9, "µs": 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600, d: 86400 };
 const SECONDS = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
 
 function formatValue(value, unit = "short", decimals = null) {
@@ -14,14 +15,15 @@ function writeValue(value, unit, decimals) {
   if (value === Infinity) return "∞";
   if (unit === "percent") return writePercent(value, decimals);
   if (unit === "percentunit") return writePercent(value * 100, decimals);
-  if (unit === "s") return writeSeconds(value, decimals);
+  if (Object.hasOwn(TIMES, unit)) return writeSeconds(value * TIMES[unit], decimals);
   if (unit === "bytes") {
     return writeScaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"], decimals);
   }
   if (unit === "short" && value >= 1e5) {
     return writeScaled(value, 1000, ["", " K", " M", " B", " T"], decimals);
   }
-  return writeNumber(value, decimals) + (SUFFIXES[unit] || "");
+  const suffix = Object.hasOwn(SUFFIXES, unit) ? SUFFIXES[unit] : ` ${unit.replace(/^suffix:/, "").trim()}`;
+  return writeNumber(value, decimals) + suffix;
 }
 
 function writePercent(value, decimals) {
@@ -58,6 +60,7 @@ function writeNumber(value, decimals) {
 }
 
 function roundTo(value, decimals) {
+  if (value >= 1e21) return value.toExponential(2);
   const [whole, part] = value.toFixed(decimals).split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
   return part ? `${grouped}.${part}` : grouped;
