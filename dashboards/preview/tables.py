@@ -4,7 +4,8 @@ The transformations are Grafana's `merge` and `organize`; the panels use no othe
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -100,20 +101,42 @@ def _read_frame(samples: Sequence[Sample], value_name: str) -> Frame:
 
 
 def merge_frames(frames: Sequence[Frame]) -> Frame:
-    """Join rows that contradict each other in no column; the others stay for themselves."""
+    """Join rows that contradict each other in no column; the others stay for themselves.
+
+    The rows of one frame have the same columns. They are looked up by what they share with the
+    rows before them, since customers may be thousands.
+    """
     merged: Frame = []
     for frame in frames:
+        places: dict[tuple[str, ...], dict[tuple[float | str, ...], deque[int]]] = {}
+        columns = frame[0].keys() if frame else ()
+        for at, each in enumerate(merged):
+            _note(places, each, columns, at)
         for row in frame:
-            mate = next((each for each in merged if _agree(each, row)), None)
-            if mate is None:
-                merged.append(dict(row))
+            waiting = [
+                places[shared][found]
+                for shared in places
+                if places[shared].get(found := tuple(row[name] for name in shared))
+            ]
+            if waiting:
+                at = min(waiting, key=lambda each: each[0]).popleft()
+                merged[at].update(row)
             else:
-                mate.update(row)
+                at = len(merged)
+                merged.append(dict(row))
+            _note(places, merged[at], columns, at)
     return merged
 
 
-def _agree(one: Row, other: Row) -> bool:
-    return all(one.get(name, value) == value for name, value in other.items())
+def _note(
+    places: dict[tuple[str, ...], dict[tuple[float | str, ...], deque[int]]],
+    row: Row,
+    columns: Collection[str],
+    at: int,
+) -> None:
+    shared = tuple(name for name in columns if name in row)
+    key = tuple(row[name] for name in shared)
+    places.setdefault(shared, {}).setdefault(key, deque()).append(at)
 
 
 def _organize(names: Sequence[str], options: Json) -> tuple[list[str], dict[str, str]]:

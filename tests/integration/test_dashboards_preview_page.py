@@ -18,6 +18,9 @@ from tests.preview_parts import (
     TableOfAnswers,
     busy_source,
     collect,
+    make_dashboard,
+    make_panel,
+    make_target,
 )
 
 WIDTHS = (1280, 400)
@@ -275,6 +278,32 @@ def test_several_dashboards_on_one_page_are_chosen_by_a_link(opener: Opener) -> 
     found.page.context.close()
 
 
+def test_an_address_that_names_no_dashboard_shows_the_first(opener: Opener) -> None:
+    found = opener.open(render_page([collect(SHOWCASE, busy_source())]))
+    for ending in ("#%", "#nothing"):
+        found.page.goto(found.page.url.partition("#")[0] + ending)
+        found.page.reload()
+        found.page.wait_for_selector("html[data-ready]", state="attached")
+        assert found.text("h1") == "Showcase"
+    assert found.complaints() == []
+    found.page.context.close()
+
+
+@pytest.mark.parametrize("colour", ["constructor", "#12345", "rgb(1,2,3)", "#abc", "semi-dark-red"])
+def test_any_word_for_a_colour_is_drawn(opener: Opener, colour: str) -> None:
+    defaults = {"color": {"mode": "fixed", "fixedColor": colour}}
+    panel = make_panel("timeseries", make_target("depth"), defaults=defaults)
+    found = opener.open(render_page([collect(make_dashboard(panel), busy_source())]))
+    assert found.page.evaluate("name => graphicColour(name)", colour).startswith("#")
+    assert found.complaints() == []
+    found.page.context.close()
+
+
+UNITS = (
+    "none", "short", "s", "percent", "percentunit", "bytes", "cps", "reqps", "ms", "m", "ops", "",
+)  # fmt: skip
+
+
 def test_the_page_writes_numbers_as_the_terminal_does(opened: Opened) -> None:
     numbers = [
         0.0, 1.0, 0.5, 2.5, 0.125, 0.0421, 0.00042, 1e-7, 59.94, 59.96, 90.0, 9000.0, 200_000.0,
@@ -284,20 +313,7 @@ def test_the_page_writes_numbers_as_the_terminal_does(opened: Opened) -> None:
     cases = [
         (number, unit, decimals)
         for number in numbers
-        for unit in (
-            "none",
-            "short",
-            "s",
-            "percent",
-            "percentunit",
-            "bytes",
-            "cps",
-            "reqps",
-            "ms",
-            "m",
-            "ops",
-            "",
-        )
+        for unit in UNITS
         for decimals in (None, 0, 2)
     ]
     written = opened.page.evaluate("cases => cases.map(each => formatValue(...each))", cases)

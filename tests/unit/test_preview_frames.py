@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from typing import Any
 
 import pytest
@@ -166,6 +167,36 @@ def test_merge_joins_rows_that_agree_and_keeps_the_others() -> None:
         {"org": "c", "Value #B": 4.0},
     ]
     assert merge_frames([[], []]) == []
+
+
+def test_rows_are_joined_with_the_first_that_agrees_whatever_the_columns_are() -> None:
+    """Compares with each row's looking at all rows before it, which is plain and slow."""
+    dice = random.Random(11)  # noqa: S311 - no secret
+    joined = 0
+    for _ in range(300):
+        frames: list[Frame] = []
+        for letter in "ABC"[: dice.randint(1, 3)]:
+            names = dice.sample(["org", "channel", "code"], dice.randint(0, 2))
+            frames.append(
+                [
+                    {**{name: dice.choice("xyz") for name in names}, f"Value #{letter}": at * 1.0}
+                    for at in range(dice.randint(0, 5))
+                ]
+            )
+        plain: Frame = []
+        for row in (row for frame in frames for row in frame):
+            agreeing = [
+                each
+                for each in plain
+                if all(each.get(name, value) == value for name, value in row.items())
+            ]
+            joined += len(agreeing[:1])
+            if agreeing:
+                agreeing[0].update(row)
+            else:
+                plain.append(dict(row))
+        assert merge_frames(frames) == plain
+    assert joined > 300
 
 
 def test_a_table_is_merged_organised_sorted_and_coloured() -> None:

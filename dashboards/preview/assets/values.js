@@ -108,8 +108,8 @@ function currentTheme() {
 function graphicColour(name, theme = currentTheme()) {
   if (name.startsWith("palette:")) return SERIES[theme][Number(name.slice(8)) % SERIES[theme].length];
   const family = name.replace(/^(super-light|light|semi-dark|dark)-/, "");
-  if (GRAPHIC[theme][family]) return GRAPHIC[theme][family];
-  return /^#[0-9a-f]{3,8}$/i.test(name) ? name : GRAPHIC[theme].text;
+  if (Object.hasOwn(GRAPHIC[theme], family)) return GRAPHIC[theme][family];
+  return /^#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/i.test(name) ? name : GRAPHIC[theme].text;
 }
 
 function channels(hex) {
