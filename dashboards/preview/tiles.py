@@ -88,7 +88,7 @@ def _thin(values: tuple[float | None, ...]) -> tuple[float | None, ...]:
 
 def _make_dial(value: float | None, field: Json) -> Dial:
     unit, decimals = field.get("unit") or "short", field.get("decimals") or 0
-    # Grafana's dials go to 100 where nothing is said, whatever the unit.
+    # Where nothing is said, a share ends at 1 and all else at 100, as on Grafana's dials.
     whole = 1.0 if unit == "percentunit" else _FULL
     least = float(field.get("min") or 0)
     most = float(whole if field.get("max") is None else field["max"])

@@ -12,6 +12,7 @@ from dashboards.preview.frames import PanelFrame, Source, View, collect_dashboar
 from dashboards.preview.moments import TimeRange
 from dashboards.preview.page import encode_frame
 from dashboards.preview.tables import Frame, merge_frames
+from dashboards.preview.terminal import read_dashboard
 from outbound_slo.embedded.prometheus_api import Sample, Series
 from tests.preview_parts import (
     END_S,
@@ -263,6 +264,21 @@ def test_overrides_are_found_by_name_and_by_pattern() -> None:
     assert (chart.left.unit, chart.right.unit, chart.right.label) == ("cps", "short", "Messages")
 
 
+@pytest.mark.parametrize(
+    ("mode", "lines", "areas"),
+    [
+        ("off", False, False), ("line", True, False), ("dashed", True, False),
+        ("area", False, True), ("line+area", True, True), ("dashed+area", True, True),
+    ],
+)  # fmt: skip
+def test_thresholds_are_lines_areas_or_both(mode: str, lines: bool, areas: bool) -> None:
+    custom = {"thresholdsStyle": {"mode": mode}}
+    panel = make_panel("timeseries", make_target("a"), defaults={"custom": custom})
+    chart = only_panel(TableOfAnswers(), panel).chart
+    assert chart is not None
+    assert (chart.mark_lines, chart.mark_areas) == (lines, areas)
+
+
 def test_a_chart_tells_its_thresholds_and_how_they_are_drawn() -> None:
     panels = {each.title: each for each in collect(SHOWCASE, busy_source()).panels}
     chart = panels["Latency with a line"].chart
@@ -337,6 +353,56 @@ def test_queries_are_asked_with_grafanas_own_steps() -> None:
     assert (start, end) == (1_700_000_100.0, 1_700_003_700.0)
 
 
+def test_a_panel_may_ask_for_fewer_points_and_for_longer_steps() -> None:
+    for more, step in (({"maxDataPoints": 60}, 60.0), ({"interval": "2m"}, 120.0), ({}, 15.0)):
+        source = TableOfAnswers()
+        only_panel(source, make_panel("timeseries", make_target("a"), **more))
+        assert source.asked[0][-1] == step
+
+
+def test_a_query_of_both_kinds_is_asked_over_the_range_and_a_hidden_one_not_at_all() -> None:
+    source = TableOfAnswers()
+    targets = [make_target("both", instant=True, range=True), make_target("off", "B", hide=True)]
+    only_panel(source, make_panel("stat", *targets))
+    assert [asked[:2] for asked in source.asked] == [("range", "both")]
+    asked: list[str] = []
+
+    def ask(expression: str) -> list[Sample]:
+        asked.append(expression)
+        return []
+
+    read_dashboard(make_dashboard(make_panel("stat", *targets)), ask, "sms")
+    assert asked == ["both"]
+
+
+def test_what_lies_before_the_range_is_not_drawn_at_its_end() -> None:
+    class Early(TableOfAnswers):
+        def query_range(
+            self, expression: str, start: float, end: float, step: float
+        ) -> list[Series]:
+            assert (expression, end) == ("a", start + 3600)
+            return [Series({}, ((start - step, 9.0), (start, 1.0)))]
+
+    chart = only_panel(Early(), make_panel("timeseries", make_target("a"))).chart
+    assert chart is not None
+    assert chart.lines[0].values[0] == 1.0
+    assert set(chart.lines[0].values[1:]) == {None}
+
+
+@pytest.mark.parametrize(
+    ("unit", "more", "most"),
+    [("percentunit", {}, "100 %"), ("percent", {}, "100 %"), ("short", {"max": 7}, "7")],
+)
+def test_a_dial_ends_where_its_unit_does_unless_it_is_told(
+    unit: str, more: dict[str, object], most: str
+) -> None:
+    source = TableOfAnswers({"a": [({}, 1.0)]})
+    target = make_target("a", instant=True, range=False)
+    [tile] = only_panel(source, make_panel("gauge", target, defaults={"unit": unit, **more})).tiles
+    assert tile.dial is not None
+    assert tile.dial.most == most
+
+
 def test_a_day_is_asked_in_steps_of_its_width() -> None:
     source = TableOfAnswers()
     day = View(TimeRange(START_S, START_S + 86_400), scrape_s=15)
@@ -403,7 +469,7 @@ def test_marks_are_stretches_above_zero_with_their_words() -> None:
 def test_annotations_that_fail_are_noted_and_those_switched_off_not_asked() -> None:
     source = TableOfAnswers(broken=frozenset({"bad"}))
     queries = [
-        {"name": "Grafana's own", "builtIn": 1, "enable": True},
+        {"name": "Grafana's own", "builtIn": 1, "enable": True, "expr": "own"},
         {"name": "Off", "enable": False, "expr": "off"},
         {"name": "Deployments", "enable": True, "expr": "bad"},
     ]

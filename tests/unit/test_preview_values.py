@@ -241,6 +241,15 @@ def test_several_values_become_a_pattern(current: object, value: str) -> None:
     assert found.value == value
 
 
+@pytest.mark.parametrize(("saved", "value"), [("b", "b"), ("gone", "a"), ("", "a")])
+def test_a_saved_value_that_is_no_option_any_more_gives_way_to_the_first(
+    saved: str, value: str
+) -> None:
+    template = {"name": "x", "type": "custom", "query": "a,b", "current": {"value": saved}}
+    [found] = resolve_variables({"templating": {"list": [template]}}, {}, lambda *_: [])
+    assert found.value == value
+
+
 def test_all_of_no_options_is_anything() -> None:
     for more, value in (({}, ".*"), ({"allValue": ".+"}, ".+")):
         template = {"name": "x", "type": "query", "current": {"value": "$__all"}, **more}
