@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,8 +11,9 @@ import pytest
 import requests
 from playwright.sync_api import Browser
 
+from dashboards.preview import server as server_module
 from dashboards.preview.document import check_document
-from dashboards.preview.server import Offer, parse_place, served
+from dashboards.preview.server import Offer, open_server, parse_place, served
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tests.browser_checks import judge_page, watch_page
 from tests.preview_parts import SHOWCASE, TableOfAnswers, busy_source
@@ -141,6 +143,45 @@ def test_the_same_question_is_asked_once_in_a_moment(url: str, source: Changing)
     count = len(source.asked)
     ask(url, "/showcase/data?from=now-1h")
     assert len(source.asked) == count
+
+
+def test_an_answer_is_kept_for_a_moment_only_and_not_for_everybody(
+    url: str, source: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count_asked(since: str) -> int:
+        before = len(source.asked)
+        assert ask(url, f"/showcase/data?from={since}").status_code == 200
+        return len(source.asked) - before
+
+    monkeypatch.setattr(server_module, "_FRESH_S", 3600.0)
+    assert count_asked("now-10m") > 0
+    assert count_asked("now-10m") == 0
+    for minutes in range(20, 20 + server_module._MOST_KEPT):
+        count_asked(f"now-{minutes}m")
+    assert count_asked("now-10m") > 0, "the oldest answer went for newer ones"
+    monkeypatch.setattr(server_module, "_FRESH_S", 0.0)
+    assert count_asked("now-10m") > 0
+
+
+def test_places_of_connections_and_collections_are_given_free(url: str, source: Changing) -> None:
+    for number in range(server_module._MOST_CONNECTIONS + 3):
+        assert ask(url, "/").status_code == 200, number
+    source.is_down = True
+    for number in range(server_module._MOST_COLLECTIONS + 1):
+        assert ask(url, "/showcase/data").status_code == 502, number
+
+
+def test_beyond_loopback_any_name_is_answered_to(source: Changing) -> None:
+    """What listens for others has names that it does not know."""
+    with open_server(Offer((), source, {}, "now-1h", 15.0), ("127.0.0.1", 0)) as server:
+        assert server.is_private
+        server.is_private = False
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        answer = ask(server.url.rstrip("/"), "/", headers={"Host": "graphs.example"})
+        server.shutdown()
+        thread.join()
+    assert answer.status_code == 200
 
 
 def test_a_port_that_is_taken_is_a_mistake(url: str, source: Changing) -> None:
