@@ -31,6 +31,8 @@ def test_a_page_allows_nothing_but_what_is_in_it() -> None:
     policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', PAGE)[0]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules["default-src"] == rules["connect-src"] == rules["form-action"] == "'none'"
+    assert rules["base-uri"] == "'none'"
+    assert rules["img-src"] == "data:"
     assert "unsafe" not in policy
     scripts = re.findall(r"<script>(.*?)</script>", PAGE, re.DOTALL)
     allowed = [
