@@ -119,6 +119,7 @@ BREAKAGES: dict[str, list[tuple[Callable[[Json], object], str]]] = {
     "target-counter-agg-rule": [
         (asking("sum(outbound_attempts_total)"), "shows the counter outbound_attempts_total"),
         (asking("max_over_time(gone_total[5m])"), "shows the counter gone_total"),
+        (asking("vector(1) > 2 or on () gone_total"), "shows the counter gone_total"),
         (asking("sum(outbound_send_latency_seconds_count)"), "_seconds_count without"),
     ],
     "board-uid": [

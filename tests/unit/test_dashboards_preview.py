@@ -20,6 +20,7 @@ from dashboards.preview import (
 )
 from outbound_slo.embedded.prometheus_api import Sample
 from outbound_slo.vocabulary.mistakes import UserMistake
+from outbound_slo.vocabulary.statuses import Channel
 
 STEPS = [
     {"color": "green", "value": None},
@@ -131,6 +132,13 @@ def test_a_channel_that_does_not_exist_is_refused() -> None:
     result = CliRunner().invoke(app, ["preview", "--channel", "fax"])
     assert isinstance(result.exception, UserMistake)
     assert str(result.exception) == "--channel 'fax' is no channel. Use whatsapp, sms, email"
+
+
+@pytest.mark.parametrize("channel", [each.label for each in Channel])
+def test_every_channel_is_one(channel: str) -> None:
+    arguments = ["preview", "--channel", channel, "--prometheus", "http://127.0.0.1:9"]
+    result = CliRunner().invoke(app, arguments)
+    assert "does not answer" in str(result.exception)
 
 
 def test_a_prometheus_that_is_not_there_is_one_clear_line() -> None:
