@@ -77,7 +77,11 @@ def _put(field: dict[str, Any], path: Sequence[str], value: object) -> None:
         if not isinstance(below, dict):
             return
         field = below
-    field[path[-1]] = value
+    if value is None:
+        # As in Grafana: the field has none of its own.
+        field.pop(path[-1], None)
+    else:
+        field[path[-1]] = value
 
 
 def refuse_unknown(panel: Json) -> None:

@@ -292,9 +292,9 @@ class _Collector:
         return Curve(rename(name, field, series.labels), field, tuple(values))
 
 
-def _read_refresh(text: str) -> float:
+def _read_refresh(text: object) -> float:
     """Read how often Grafana refreshes, in seconds; "auto" and the like are no times."""
     try:
-        return parse_interval(text)
+        return parse_interval(str(text))
     except UserMistake:
         return 0.0

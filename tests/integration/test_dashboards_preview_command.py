@@ -286,21 +286,24 @@ def test_bad_input_is_one_clear_line(
         ("{", "holds no JSON"),
         ("[]", "has no list `panels`"),
         ("[" * 100_000, "is nested too deeply"),
-        ('{"panels": [1]}', "panels[0] is no object"),
-        ('{"panels": [{}]}', "panels[0] has no gridPos"),
-        ('{"panels": [{"gridPos": {"x":0,"y":0,"w":1,"h":1}}]}', "panels[0] has no type"),
-        ('{"panels": [{"gridPos": {"x": 0}, "type": "a", "id": 1}]}', "panels[0].gridPos has no y"),
+        ('{"panels": [1]}', "panels[0] is 1. Expected: an object"),
+        ('{"panels": [{}]}', "panels[0] lacks gridPos, id, type. Add gridPos"),
+        ('{"panels": [{"gridPos": {"x":0,"y":0,"w":1,"h":1}}]}', "panels[0] lacks id, type"),
+        (
+            '{"panels": [{"gridPos": {"x": 0}, "type": "a", "id": 1}]}',
+            "panels[0].gridPos lacks y, w, h",
+        ),
         (
             '{"panels": [{"gridPos": {"x":0,"y":0,"w":0,"h":1},"type":"a","id":1}]}',
-            "panels[0].gridPos.w is no whole number from 1 to 24",
+            "panels[0].gridPos.w is 0. Expected: a whole number from 1 to 24",
         ),
         (
             '{"panels": [{"gridPos": {"x":0,"y":0,"w":1,"h":1},"type":"a","id":1,"targets":[{}]}]}',
-            "panels[0].targets[0] has no expr",
+            "panels[0].targets[0] lacks expr, refId",
         ),
         ('{"panels": [], "title": "\\ud800"}', "title holds half a character"),
-        ('{"panels": [], "title": 1}', "title is no text"),
-        ('{"uid": "../x", "panels": []}', "uid '../x' is none of Grafana's"),
+        ('{"panels": [], "title": 1}', "title is 1. Expected: a text"),
+        ('{"uid": "../x", "panels": []}', 'uid is "../x". Expected: up to 80 letters'),
     ],
 )
 def test_a_file_that_is_no_dashboard_is_one_clear_line(

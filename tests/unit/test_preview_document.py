@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from dashboards.preview.document import check_document
-from dashboards.preview.form import FormError, read_form
 from dashboards.preview.frames import collect_dashboard
 from dashboards.preview.page import encode_frame
 from dashboards.preview.terminal import draw_dashboard, read_dashboard
@@ -76,7 +75,7 @@ def test_nulls_that_mean_nothing_are_left_out_and_the_lowest_step_keeps_its_own(
         "stat", make_target("a", interval=None), description=None,
         defaults={"min": None, "thresholds": {"mode": "absolute", "steps": steps}},
     )  # fmt: skip
-    [found] = read_form(make_dashboard(panel, templating=None))["panels"]
+    [found] = check_document(make_dashboard(panel, templating=None), "mine.json")["panels"]
     assert "description" not in found
     assert "interval" not in found["targets"][0]
     assert "min" not in found["fieldConfig"]["defaults"]
@@ -86,23 +85,23 @@ def test_nulls_that_mean_nothing_are_left_out_and_the_lowest_step_keeps_its_own(
 @pytest.mark.parametrize(
     ("panel", "complaint"),
     [
-        (make_panel("stat", defaults={"min": "0"}), "defaults.min is no number"),
-        (make_panel("stat", defaults={"decimals": 200}), "defaults.decimals is no whole number"),
-        (make_panel("stat", maxDataPoints=0), "maxDataPoints is less than 1"),
+        (make_panel("stat", defaults={"min": "0"}), 'defaults.min is "0"'),
+        (make_panel("stat", defaults={"decimals": 200}), "defaults.decimals is 200"),
+        (make_panel("stat", maxDataPoints=0), "maxDataPoints is 0"),
         (
             make_panel("stat", overrides=[override("a", custom__lineWidth="1")]),
-            "overrides[0].properties[0].value is no number",
+            'overrides[0].properties[0].value is "1"',
         ),
         (
             make_panel("stat", defaults={"mappings": [{"type": "range", "options": {}}]}),
-            "mappings[0].options has no result",
+            "mappings[0].options lacks result",
         ),
         (make_panel("stat", title=2**60), "panels[0].title is no number that can be shown"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(panel: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(FormError) as caught:
-        read_form(make_dashboard(panel))
+    with pytest.raises(UserMistake) as caught:
+        check_document(make_dashboard(panel), "mine.json")
     assert complaint in str(caught.value)
 
 
@@ -148,6 +147,16 @@ def test_thresholds_in_percent_lie_between_min_and_max() -> None:
         )
         [frame] = collect(make_dashboard(panel), TableOfAnswers({"a": [({}, value)]})).panels
         assert frame.tiles[0].colour == colour
+
+
+def test_an_override_without_a_value_takes_the_default_away() -> None:
+    panel = make_panel(
+        "stat", make_target("a"), defaults={"unit": "s"}, overrides=[override("a", unit=None)]
+    )
+    panel["targets"][0]["legendFormat"] = "a"
+    document = check_document(make_dashboard(panel), "mine.json")
+    [frame] = collect(document, TableOfAnswers({"a": [({}, 90.0)]})).panels
+    assert [tile.text for tile in frame.tiles] == ["90"]
 
 
 def test_copied_panels_of_one_number_are_both_drawn() -> None:
@@ -216,4 +225,4 @@ def test_words_of_others_are_neither_markup_nor_commands_of_the_terminal() -> No
 
 
 def test_json_of_the_showcase_is_of_its_form() -> None:
-    assert read_form(json.loads(json.dumps(SHOWCASE)))["uid"] == "showcase"
+    assert check_document(json.loads(json.dumps(SHOWCASE)), "x")["uid"] == "showcase"
