@@ -150,13 +150,14 @@ def test_thresholds_in_percent_lie_between_min_and_max() -> None:
 
 
 def test_an_override_without_a_value_takes_the_default_away() -> None:
-    panel = make_panel(
-        "stat", make_target("a"), defaults={"unit": "s"}, overrides=[override("a", unit=None)]
-    )
-    panel["targets"][0]["legendFormat"] = "a"
-    document = check_document(make_dashboard(panel), "mine.json")
-    [frame] = collect(document, TableOfAnswers({"a": [({}, 90.0)]})).panels
-    assert [tile.text for tile in frame.tiles] == ["90"]
+    def shown(**more: object) -> list[str]:
+        panel = make_panel("stat", make_target("a", legendFormat="a", instant=True), **more)
+        document = check_document(make_dashboard(panel), "mine.json")
+        [frame] = collect(document, TableOfAnswers({"a": [({}, 90.0)]})).panels
+        return [tile.text for tile in frame.tiles]
+
+    assert shown(defaults={"unit": "s"}) == ["1.5 min"]
+    assert shown(defaults={"unit": "s"}, overrides=[override("a", unit=None)]) == ["90"]
 
 
 def test_copied_panels_of_one_number_are_both_drawn() -> None:
