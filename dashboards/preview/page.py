@@ -41,10 +41,11 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A dashboard that can be gone to."""
+    """A dashboard that can be gone to, and the variables that it can be given."""
 
     uid: str
     title: str
+    variables: tuple[str, ...] = ()
 
 
 def render_page(

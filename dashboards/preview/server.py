@@ -57,8 +57,11 @@ class Offer:
 
     @property
     def boards(self) -> tuple[Board, ...]:
-        """Every dashboard by uid and title."""
-        return tuple(Board(each["uid"], each.get("title", each["uid"])) for each in self.documents)
+        """Every dashboard that can be gone to."""
+        return tuple(
+            Board(each["uid"], each.get("title", each["uid"]), tuple(sorted(_names(each))))
+            for each in self.documents
+        )
 
 
 class RefusedError(Exception):
@@ -198,8 +201,7 @@ class PreviewServer(ThreadingHTTPServer):
             chosen = parse_range(since, until, time.time())
         except UserMistake as mistake:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(mistake)) from None
-        templates = self.documents[uid].get("templating", {}).get("list", [])
-        names = {each["name"] for each in templates if each["type"] != "constant"}
+        names = _names(self.documents[uid])
         given = {name: value for name, value in self.offer.given.items() if name in names}
         for key, value in parameters.items():
             if key in {"from", "to"}:
@@ -298,6 +300,12 @@ def _read_parameters(query: str) -> Mapping[str, str]:
         if len(value) > _LONGEST_VALUE or not value.isprintable():
             raise RefusedError(HTTPStatus.BAD_REQUEST, f"The value of {name[:40]!r} is no good")
     return dict(pairs)
+
+
+def _names(document: Json) -> set[str]:
+    """Name the variables that may be chosen."""
+    templates = document.get("templating", {}).get("list", [])
+    return {each["name"] for each in templates if each["type"] != "constant"}
 
 
 def _is_loopback(host: str) -> bool:

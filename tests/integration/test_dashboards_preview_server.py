@@ -234,7 +234,23 @@ def test_range_and_channel_are_chosen_on_the_page(browser: Browser, url: str) ->
     page.wait_for_url("**var-channel=whatsapp*")
     assert page.get_by_label("Range").input_value() == "now-24h"
     page.locator("nav a", has_text="Another").click()
-    page.wait_for_url("**/other")
+    page.wait_for_url("**/other?*")
+    assert page.get_by_label("Range").input_value() == "now-24h"
+    assert page.get_by_label("Channel").input_value() == "whatsapp"
+    page.close()
+
+
+def test_what_another_dashboard_does_not_know_is_left_behind(
+    browser: Browser, source: Changing
+) -> None:
+    plain = {**OTHER, "templating": {"list": []}}
+    documents = tuple(check_document(each, "x") for each in (SHOWCASE, plain))
+    page = browser.new_page()
+    with served(Offer(documents, source, {}, "now-1h", 15.0)) as address:
+        page.goto(f"{address}showcase?from=now-24h&var-channel=sms")
+        page.locator("nav a", has_text="Another").click()
+        page.wait_for_url("**/other?from=now-24h")
+        assert page.get_by_role("alert").count() == 0
     page.close()
 
 

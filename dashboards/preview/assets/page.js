@@ -26,6 +26,14 @@ function stateOf(key) {
   return states.get(name);
 }
 
+/* Range and choices stay where the other dashboard knows them, as along Grafana's links. */
+function carriedTo(variables) {
+  if (!page.live) return "";
+  const known = new Set(["from", "to", ...variables.flatMap((name) => [name, `var-${name}`])]);
+  const kept = [...new URLSearchParams(location.search)].filter(([name]) => known.has(name));
+  return kept.length ? `?${new URLSearchParams(kept)}` : "";
+}
+
 function showDashboard() {
   /* A uid has no character that an address writes otherwise. */
   shown = page.dashboards.find((each) => `#${each.uid}` === location.hash) || page.dashboards[0];
@@ -37,8 +45,8 @@ function showDashboard() {
 function fillHead() {
   const head = document.getElementById("head");
   const others = page.live ? page.live.boards : page.dashboards.map(({ uid, title }) => ({ uid, title }));
-  const nav = others.length > 1 ? [element("nav", { "aria-label": "Dashboards" }, ...others.map(({ uid, title }) =>
-    element("a", { href: dashboardAddress(uid), "aria-current": uid === shown.uid ? "page" : null }, title)))] : [];
+  const nav = others.length > 1 ? [element("nav", { "aria-label": "Dashboards" }, ...others.map(({ uid, title, variables }) =>
+    element("a", { href: dashboardAddress(uid) + carriedTo(variables), "aria-current": uid === shown.uid ? "page" : null }, title)))] : [];
   const links = shown.links.filter(isReachable).map((link) => makeLink(link, shown));
   const chips = shown.variables.filter((each) => !each.hidden && !page.live).map((each) => element("span", { class: "chip" }, `${each.label}: `, element("strong", {}, each.value || "any")));
   head.replaceChildren(
