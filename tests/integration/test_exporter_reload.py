@@ -46,8 +46,10 @@ def test_a_request_brings_new_metrics_and_keeps_the_height_of_old_ones(
     folder = tmp_path / "post"
     pack = write_pack(folder, SEEN, {"seen": QUERIES["seen"]})
     with serving(database, "--pack", pack, **QUICK) as (url, _):
-        connection.execute("DELETE FROM parcel")
-        connection.execute("INSERT INTO parcel SELECT FROM generate_series(1, 7)")
+        # At once: who looked between the two would count up to seven after the fall.
+        with connection.transaction():
+            connection.execute("DELETE FROM parcel")
+            connection.execute("INSERT INTO parcel SELECT FROM generate_series(1, 7)")
 
         def rebased() -> bool:
             return total(get_numbers(url), "outbound_exporter_counter_rebases_total") == 1
