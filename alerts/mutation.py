@@ -18,7 +18,7 @@ from typing import Final
 from alerts import rule_yaml
 from alerts.cases import Case
 from alerts.mutants import Mutant, make_mutants, name_of
-from alerts.promtool import COLLECT_SELDOM
+from alerts.promtool import THRIFT
 from alerts.rule_files import WrittenRule, read_rules
 from alerts.slices import CONTROL, Bench, WrittenBench, mark, numbers_in
 from outbound_slo.embedded.binaries import Tools
@@ -231,7 +231,7 @@ class _Runner:
                 capture_output=True,
                 text=True,
                 check=False,
-                env={**COLLECT_SELDOM, **self._tools.environment()},
+                env={**THRIFT, **self._tools.environment()},
                 timeout=self._timeout_s,
             )
         except subprocess.TimeoutExpired:
