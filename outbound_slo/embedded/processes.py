@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import requests
 
@@ -23,6 +24,7 @@ LOOPBACK = "127.0.0.1"
 # Below the range from which Linux takes the ports of outgoing connections (32768 and up), so that
 # a port can't be taken by somebody's client between being picked and being listened on.
 _FIRST_PORT, _LAST_PORT = 18000, 32000
+_HTTP_PORT = 80
 
 _picked: set[int] = set()
 
@@ -76,14 +78,18 @@ def claim_port(port: int | None, purpose: str) -> int:
 
 def http_probe(url: str, timeout: float = 1.0) -> Probe:
     """Make a probe that is true once GET `url` answers with a status below 400."""
+    address = urlsplit(url)
+    place = (address.hostname or LOOPBACK, address.port or _HTTP_PORT)
 
     def probe() -> bool:
         try:
+            # Who does not listen yet, which is asked fifty times a second, costs no session.
+            socket.create_connection(place, timeout=timeout).close()
             with requests.Session() as session:
                 # Loopback is never behind the proxy that the environment may name.
                 session.trust_env = False
                 return session.get(url, timeout=timeout).ok
-        except requests.RequestException:
+        except OSError:  # which those of requests are too
             return False
 
     return probe
