@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import psycopg
 from typer.testing import CliRunner
 
 from operations.commands import app
 from outbound_slo.vocabulary.mistakes import UserMistake
+from tests.onlooker import Onlooker
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ class Operator:
         assert "operation" in found, f"nothing was to be done: {found}"
         return found
 
+    @cached_property
+    def _onlooker(self) -> Onlooker:
+        return Onlooker(self.database)
+
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database) as connection:
-            cursor = connection.execute(statement.encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        return self._onlooker.execute(statement, *values)
 
     def ask(self, statement: str, *values: object) -> Any:  # noqa: ANN401 - one value of any type
         [(value,)] = self.execute(statement, *values)

@@ -16,6 +16,7 @@ from outbound_slo.embedded.processes import Supervisor, http_probe, pick_port
 from outbound_slo.vocabulary.statuses import Channel
 from sender.enqueue import MAX_ATTEMPTS, NewMessage, enqueue
 from sender.signatures import sign_meta
+from tests.onlooker import Onlooker
 
 PROGRAM = str(Path(sys.executable).with_name("outbound-slo"))
 ORG = "org-abc-123"
@@ -59,6 +60,7 @@ class Sending:
         self.simulator_url = f"http://127.0.0.1:{pick_port()}"
         self.sender_url = f"http://127.0.0.1:{pick_port()}"
         self._started = 0
+        self._onlooker = Onlooker(database)
 
     def start_simulator(self, *options: str) -> Child:
         port = self.simulator_url.rsplit(":", 1)[1]
@@ -101,9 +103,7 @@ class Sending:
         return found
 
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database) as connection:
-            cursor = connection.execute(statement.encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        return self._onlooker.execute(statement, *values)
 
     def allow(self, *recipients: str) -> None:
         """Record consent, and an account row for the organisation."""
