@@ -5,10 +5,21 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Tests start hundreds of processes; each would compile the project anew where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 # Integration tests wait more than they compute, so more of them than processors run at once.
 WORKERS ?= 4
 # The longest tests go first, and a worker without any left takes over from another's end.
-TOGETHER = -n $(WORKERS) --dist worksteal tests/faults tests/integration tests/unit
+SHARED = -n $(WORKERS) --dist worksteal
+TOGETHER = $(SHARED) tests/faults tests/integration tests/unit
+# The demo mostly waits, and must not be kept waiting. These compute, mind no neighbour and give
+# way; each file stays with one worker, for what it sets up. All that is not named here runs
+# afterwards.
+CALM = tests/unit $(wildcard $(addprefix tests/integration/test_,alerts_explain.py alerts_links.py \
+  alerts_pages.py alerts_promtool.py browser_checks.py dashboards_*.py runbook_expressions.py \
+  runbook_sql.py schema.py tracing_searches.py tracing_store.py))
+# Where somebody chooses tests, a part may have none of them.
+SOME = $(if $(ARGS),|| test $$? -eq 5)
 FAULT_TABLE ?= fault-table.md
 LEDGER ?= alerts/mutation.json
 FRESH ?= --fresh
@@ -19,7 +30,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards operations benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-rules bench-preview incidents constraints clean
+.PHONY: help venv demo test test-demo test-calm test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-rules bench-preview incidents constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,8 +73,15 @@ mutate: $(INSTALLED) ## Change every alert rule in every way and see whether its
 	$(BIN)/outbound-slo alerts mutate --ledger $(LEDGER) $(FRESH) --save --argued $(ARGS)
 
 test: static mutate-changed ## All checks and all tests on real parts
-	$(BIN)/python -m pytest tests/acceptance $(ARGS)
-	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
+	@echo "The demo, and beside it tests that compute: three minutes, then what each has to say"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-demo test-calm
+	$(BIN)/python -m pytest $(SHARED) tests/faults tests/integration $(addprefix --ignore=,$(CALM)) $(ARGS) $(SOME)
+
+test-demo: $(INSTALLED)
+	$(BIN)/python -m pytest tests/acceptance $(ARGS) $(SOME)
+
+test-calm: $(INSTALLED)
+	nice $(BIN)/python -m pytest -n 2 --dist loadfile $(CALM) $(ARGS) $(SOME)
 
 # Every process that a test starts is traced too, which costs half as much again.
 coverage: $(INSTALLED) ## All tests, thoroughly, with the coverage of every process

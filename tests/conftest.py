@@ -41,7 +41,7 @@ _numbers = count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--thorough", action="store_true", help="draw more requests at random, as in make coverage"
+        "--thorough", action="store_true", help="run campaigns whole, as make coverage does"
     )
 
 

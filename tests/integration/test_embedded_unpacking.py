@@ -62,10 +62,11 @@ def test_an_unpacked_prometheus_serves_its_web_page_with_all_scripts(tmp_path: P
 
 
 def test_an_unpacked_alertmanager_finds_its_templates(tmp_path: Path) -> None:
-    tools = find_tools(ALERTMANAGER, {"OUTBOUND_SLO_CACHE": str(tmp_path), **IGNORE_INSTALLED})
+    environ = {"OUTBOUND_SLO_CACHE": str(cache_directory()), **IGNORE_INSTALLED}
+    tools = find_tools(ALERTMANAGER, environ)
     configuration = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
     with Supervisor(tmp_path) as supervisor:
-        api = start_alertmanager(supervisor, tmp_path / "run", configuration, tools=tools)
+        api = start_alertmanager(supervisor, tmp_path, configuration, tools=tools)
         assert api.alerts() == []
 
 
