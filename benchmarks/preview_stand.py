@@ -13,8 +13,9 @@ from typing import Final
 from alerts.generator import render_rules
 from alerts.incidents.conditions import HEALTHY, WHATSAPP, Conditions, Provider
 from alerts.incidents.traffic import record
-from alerts.replay.evaluation import store_samples
-from alerts.replay.tape import Series, Tape, sort_labels, write_samples
+from alerts.replay.evaluation import evaluate_rules, store_samples
+from alerts.replay.tape import Series, Tape, write_samples
+from alerts.rule_files import find_rule_files, read_rules
 from outbound_slo.embedded.binaries import PROMETHEUS, find_tools
 from outbound_slo.embedded.processes import Supervisor
 from outbound_slo.embedded.prometheus import compose_configuration, start_prometheus
@@ -39,24 +40,24 @@ class Stand:
 
 @contextmanager
 def stand_up(history_s: int = HISTORY_S) -> Iterator[Stand]:
-    """Fill and start a Prometheus with all rules; it is gone with the context."""
+    """Fill and start a Prometheus with what all rules made of the day; gone with the context."""
     tools = find_tools(PROMETHEUS)
     end_s = int(time.time()) // STEP_S * STEP_S
     with tempfile.TemporaryDirectory() as name, Supervisor(Path(name) / "logs") as supervisor:
         directory = Path(name)
-        text = directory / "samples.txt"
-        with text.open("w", encoding="utf-8") as file:
-            for tape in (model_day(end_s, history_s), _list_alerts(end_s, history_s)):
-                file.writelines(write_samples(tape, tape.series))
-            file.write("# EOF\n")
-        store_samples(tools, text, directory / "prometheus" / "data")
         rules = directory / "rules"
         rules.mkdir()
         for file_name, rule in render_rules().items():
             (rules / file_name).write_text(rule, encoding="utf-8")
-        configuration = compose_configuration(
-            [], rule_files=[rules / "*.yml"], interval=f"{STEP_S}s"
-        )
+        tape = model_day(end_s, history_s)
+        made: list[Series] = []
+        evaluate_rules(tools, read_rules(find_rule_files(rules)), tape, keep=made.extend)
+        text = directory / "samples.txt"
+        with text.open("w", encoding="utf-8") as file:
+            file.writelines(write_samples(tape, (*tape.series, *made)))
+            file.write("# EOF\n")
+        store_samples(tools, text, directory / "prometheus" / "data")
+        configuration = compose_configuration([], interval=f"{STEP_S}s")
         api = start_prometheus(
             supervisor,
             directory / "prometheus",
@@ -86,31 +87,3 @@ def model_day(end_s: int, history_s: int) -> Tape:
         return usual
 
     return record(weather, start_s=start_s, duration_s=history_s, seed=3, step_s=STEP_S)
-
-
-def _list_alerts(end_s: int, history_s: int) -> Tape:
-    """Say which alerts fired in the outage, since rules record nothing of the past."""
-    steps = history_s // STEP_S
-    fired = (
-        ("OutboundOutage", "critical", 0), ("WhatsAppProviderDown", "critical", 240),
-    )  # fmt: skip
-    begins, ends = _OUTAGE_AGO_S
-
-    def course(delay_s: int) -> list[float | None]:
-        ago = [history_s - step * STEP_S for step in range(steps)]
-        return [1.0 if ends < each <= begins - delay_s else None for each in ago]
-
-    series = tuple(
-        Series(
-            "ALERTS",
-            sort_labels(
-                {
-                    "alertname": name, "alertstate": "firing", "severity": severity,
-                    "channel": WHATSAPP,
-                }
-            ),
-            course(delay_s),
-        )
-        for name, severity, delay_s in fired
-    )  # fmt: skip
-    return Tape(end_s - history_s, STEP_S, steps, series)
