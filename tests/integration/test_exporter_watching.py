@@ -187,8 +187,14 @@ def test_a_rollup_of_the_version_before_says_what_to_do_and_serves_the_rest(
     }
     mend = "Run 'outbound-slo exporter rollup install'"
     assert troubles == {
-        ("organisations", f"there is no table {name}", mend)
-        for name in ("outbound_watched_organisation", "outbound_organisation_finished")
+        (query, f"there is no table {name}", mend)
+        for query, name in (
+            ("organisations", "outbound_watched_organisation"),
+            ("organisations", "outbound_organisation_finished"),
+            ("organisation_queue", "outbound_watched_organisation"),
+            ("organisation_stuck", "outbound_watched_organisation"),
+            ("organisation_windows", "outbound_watched_organisation"),
+        )
     }
     with psycopg.connect(older, autocommit=True) as connection, open_service(older) as service:
         settle(connection, add_messages(connection, 2), "SENT", "SENT")
@@ -199,7 +205,9 @@ def test_a_rollup_of_the_version_before_says_what_to_do_and_serves_the_rest(
             for labels, good in pick(numbers, "outbound_exporter_query_success").items()
             if not good
         }
-        assert failed == {"organisations"}
+        assert failed == {"organisations"} | {
+            f"organisation_{each}" for each in ("queue", "stuck", "windows")
+        }
         assert total(numbers, "outbound_messages_finished_total", outcome="sent") == 2
         install(older, QUICK)
         watch(older, ["org"])
