@@ -1,7 +1,8 @@
 """002's four numbers: time to detect, time to resolve, incidents per week, false positives.
 
 An alert belongs to an incident where it overlaps it, begun at most a grace before its start, or
-within the grace after its end; what belongs to none was false.
+within the grace after its end; what belongs to none was false. Where an incident names its alerts,
+only these detect it, and the others that it caused are not false for that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -140,8 +141,6 @@ def weigh(
 
 
 def _belongs(alert: PastAlert, incident: PastIncident, grace_s: float) -> bool:
-    if incident.alerts and alert.name not in incident.alerts:
-        return False
     starts_in_time = alert.start_s <= incident.end_s + grace_s
     return starts_in_time and alert.end_s >= incident.start_s - grace_s
 
@@ -151,7 +150,9 @@ def _tell(incident: PastIncident, alerts: Sequence[PastAlert], grace_s: float) -
     own = [
         alert
         for alert in alerts
-        if _belongs(alert, incident, grace_s) and alert.start_s <= incident.end_s
+        if _belongs(alert, incident, grace_s)
+        and alert.start_s <= incident.end_s
+        and (not incident.alerts or alert.name in incident.alerts)
     ]
     if not own:
         return Told(incident, None, None, None)

@@ -20,7 +20,7 @@ class PastIncident:
         what: What happened.
         start_s: Unix seconds of its beginning.
         end_s: Unix seconds of its end.
-        alerts: Alerts that belong to it; empty: any does.
+        alerts: Alerts that can have detected it; empty: any can.
 
     """
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -237,6 +237,40 @@ def test_range_and_channel_are_chosen_on_the_page(browser: Browser, url: str) ->
     page.wait_for_url("**/other?*")
     assert page.get_by_label("Range").input_value() == "now-24h"
     assert page.get_by_label("Channel").input_value() == "whatsapp"
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("search", "range_there"),
+    [("?from=now-15m", {"from": ["now-15m"]}), ("", {}), ("?from=now-2h&to=now-1h",) * 2],
+)
+def test_a_link_that_names_the_range_shown_goes_on_moving_with_it(
+    browser: Browser, source: Changing, search: str, range_there: object
+) -> None:
+    links = [{"title": "There", "url": "/d/other?from=${__from}&to=${__to}&var-channel=sms"}]
+    documents = tuple(check_document(each, "x") for each in ({**SHOWCASE, "links": links}, OTHER))
+    if isinstance(range_there, str):
+        range_there = parse_qs(range_there.removeprefix("?"))
+    page = browser.new_page()
+    with served(Offer(documents, source, {}, "now-1h", 15.0)) as address:
+        page.goto(f"{address}showcase{search}")
+        page.get_by_text("There", exact=True).click()
+        page.wait_for_url("**/other?*")
+        asked = parse_qs(urlsplit(page.url).query)
+        assert asked.pop("var-channel") == ["sms"]
+        assert asked == range_there
+    page.close()
+
+
+def test_a_range_that_is_chosen_lasts_until_now(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{url}/showcase?from=1700000000000&to=1700003600000")
+    chosen = page.get_by_label("Range")
+    assert "since 14 Nov" in chosen.inner_text()
+    chosen.select_option("now-15m")
+    page.wait_for_url("**/showcase?from=now-15m*")
+    assert "to=" not in page.url
+    assert page.get_by_label("Range").input_value() == "now-15m"
     page.close()
 
 

@@ -16,22 +16,28 @@ const watcher = new ResizeObserver((entries) => {
   }
 });
 
+/* As along Grafana's links, range and choices stay where the other dashboard knows them. A link that
+   names the instants of the range shown means the range, which may go on moving. */
 function dashboardAddress(target) {
-  return page.live ? `/${target}` : `#${target.split("?")[0]}`;
+  const [uid, query = ""] = target.split("?");
+  if (!page.live) return `#${uid}`;
+  const known = new Set(page.live.boards.find((each) => each.uid === uid)?.variables);
+  const asked = new Map();
+  const take = ([key, value]) => {
+    const name = key.replace(/^var-/, "");
+    if (key === "from" || key === "to") asked.set(key, value);
+    else if (known.has(name)) asked.set(`var-${name}`, value);
+  };
+  const shownNow = { from: String(shown.start_ms), to: String(shown.end_ms) };
+  [...new URLSearchParams(location.search)].forEach(take);
+  [...new URLSearchParams(query)].filter(([key, value]) => shownNow[key] !== value).forEach(take);
+  return asked.size ? `/${uid}?${new URLSearchParams([...asked])}` : `/${uid}`;
 }
 
 function stateOf(key) {
   const name = `${shown.uid}/${key}`;
   if (!states.has(name)) states.set(name, { hidden: new Set(), sort: null });
   return states.get(name);
-}
-
-/* Range and choices stay where the other dashboard knows them, as along Grafana's links. */
-function carriedTo(variables) {
-  if (!page.live) return "";
-  const known = new Set(["from", "to", ...variables.flatMap((name) => [name, `var-${name}`])]);
-  const kept = [...new URLSearchParams(location.search)].filter(([name]) => known.has(name));
-  return kept.length ? `?${new URLSearchParams(kept)}` : "";
 }
 
 function showDashboard() {
@@ -45,8 +51,8 @@ function showDashboard() {
 function fillHead() {
   const head = document.getElementById("head");
   const others = page.live ? page.live.boards : page.dashboards.map(({ uid, title }) => ({ uid, title }));
-  const nav = others.length > 1 ? [element("nav", { "aria-label": "Dashboards" }, ...others.map(({ uid, title, variables }) =>
-    element("a", { href: dashboardAddress(uid) + carriedTo(variables), "aria-current": uid === shown.uid ? "page" : null }, title)))] : [];
+  const nav = others.length > 1 ? [element("nav", { "aria-label": "Dashboards" }, ...others.map(({ uid, title }) =>
+    element("a", { href: dashboardAddress(uid), "aria-current": uid === shown.uid ? "page" : null }, title)))] : [];
   const links = shown.links.filter(isReachable).map((link) => makeLink(link, shown));
   const chips = shown.variables.filter((each) => !each.hidden && !page.live).map((each) => element("span", { class: "chip" }, `${each.label}: `, element("strong", {}, each.value || "any")));
   head.replaceChildren(
@@ -75,10 +81,15 @@ function makeEvents() {
 function makeChooser() {
   const form = element("form", { method: "get", class: "chooser" });
   const choose = (label, name, options, value) => {
-    const all = options.some(([each]) => each === value) ? options : [[value, value], ...options];
+    const words = name === "from" && /^\d+$/.test(value) ? `since ${writeMoment(Number(value))}` : value;
+    const all = options.some(([each]) => each === value) ? options : [[value, words], ...options];
     const select = element("select", { name }, ...all.map(([each, text]) => element("option", { value: each }, text)));
     select.value = value;
-    select.addEventListener("change", () => form.submit());
+    select.addEventListener("change", () => {
+      /* The ranges that are offered last until now. */
+      if (name === "from") form.querySelector("[name=to]")?.remove();
+      form.submit();
+    });
     form.append(element("label", {}, label, select));
   };
   choose("Range", "from", page.live.ranges, shown.since);
