@@ -30,7 +30,7 @@ PEERS := $(VENV)/.peers
 PACKAGES := outbound_slo sender exporter tracing alerts dashboards operations benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-demo test-calm test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-rules bench-preview incidents constraints clean
+.PHONY: help venv demo test test-demo test-calm test-all coverage check static unit generate mutate mutate-changed bench-tracing bench-sender bench-exporter bench-exporter-faults bench-soak bench-detection bench-rules bench-preview incidents constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
