@@ -2,8 +2,7 @@
 -- of all would be thousands of series. Each answer lists every one of them, with 0 where it has none.
 
 -- name: organisation_queue
--- Messages that wait or are being sent, and how many of them should have moved on, by the rules of
--- `stuck` but each message once. The queue is counted whole before it is joined: its index by
+-- Messages that wait or are being sent. The queue is counted whole before it is joined: the index by
 -- organisation would lead through an organisation's whole past. Where nobody is watched, nothing is
 -- read.
 WITH queue AS MATERIALIZED (
@@ -24,6 +23,7 @@ SELECT w.org_id, lower(c.channel) AS channel, lower(s.status) AS status,
  GROUP BY 1, 2, 3
 
 -- name: organisation_stuck
+-- Messages that should have moved on, each once, by the rules of `stuck_messages`.
 WITH stuck AS MATERIALIZED (
     SELECT org_id::text AS org_id, channel, count(*) AS messages
       FROM (SELECT org_id, channel
