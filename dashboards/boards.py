@@ -7,6 +7,7 @@ from typing import Final
 from grafanalib import core
 
 from alerts.links import RUNBOOK_BASE_URL, TRACED_SERVICE
+from alerts.timing import Timing, format_duration
 from dashboards.frames import DATA_SOURCE, Json
 from dashboards.links import TraceSearch
 from dashboards.promql import write_promql
@@ -175,7 +176,8 @@ def _annotate(name: str, colour: str, expression: str, title: str, text: str, ta
         "iconColor": colour,
         "datasource": dict(DATA_SOURCE),
         "expr": write_promql(expression),
-        "step": "30s",
+        # As often as rules are evaluated: an alert that fires for less has no sample.
+        "step": format_duration(Timing().scrape_interval_s),
         "titleFormat": title,
         "textFormat": text,
         "tagKeys": tags,

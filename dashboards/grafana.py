@@ -219,7 +219,9 @@ def _check_address(address: str) -> str:
         is_address = False
     if not is_address:
         # What is shown could hold a password, so nothing is.
-        raise UserMistake("The address of Grafana is none", "Write http://host:port")
+        raise UserMistake(
+            "The address of Grafana is not http:// or https:// and a host", "Write http://host:port"
+        )
     if parts.username is not None or parts.password is not None:
         raise UserMistake(
             "The address of Grafana holds a name or a password",

@@ -84,6 +84,15 @@ def open_organisation() -> core.DataLink:
     return core.DataLink("Open", f"/d/{Dashboard.ORGANISATION}?{_KEPT}&var-org_id=${{__value.raw}}")
 
 
+def link_named_organisation() -> core.DataLink:
+    """Link to the dashboard of the organisation that a series is about."""
+    organisation = "${__field.labels.org_id}"
+    return core.DataLink(
+        f"Dashboard of {organisation}",
+        f"/d/{Dashboard.ORGANISATION}?{_KEPT}&var-org_id={organisation}",
+    )
+
+
 def click(*links: core.DataLink) -> dict[str, object]:
     """Make links of a field: a click on the value offers them."""
     return {"fieldConfig": {"defaults": {"links": [link.to_json_data() for link in links]}}}

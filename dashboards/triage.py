@@ -10,13 +10,14 @@ from grafanalib import core
 
 from dashboards.frames import Frame, Query
 from dashboards.lines import GOOD, WARNING, step_lines
-from dashboards.links import click, link_dashboard, link_runbook
+from dashboards.links import click, link_dashboard, link_named_organisation, link_runbook
 from dashboards.panels import override, say, show_value
 from dashboards.promql import write_promql
 from dashboards.sections import Section
 from dashboards.verdicts import (
     CUSTOMER,
     FIRING,
+    NO_ORGANISATION,
     NOBODY_WATCHED,
     PROVIDER,
     PROVIDER_NEEDS,
@@ -114,6 +115,8 @@ def _ask_customer() -> core.Stat:
         float(NOBODY_WATCHED): ("Nobody is watched", QUIET),
         float(QUOTA_SPENT): ("Quota used up", WARNING),
     }
+    any_of_them = link_dashboard("One organisation", Dashboard.ORGANISATION)
+    runbook = link_runbook(AlertName.QUOTA_HIGH)
     return show_value(
         frame,
         [Query(expression, "{{org_id}}, share of failures", instant=True)],
@@ -121,10 +124,14 @@ def _ask_customer() -> core.Stat:
         background=True,
         names=True,
         decimals=0,
-        extra=click(
-            link_dashboard("One organisation", Dashboard.ORGANISATION),
-            link_runbook(AlertName.QUOTA_HIGH),
-        ),
+        # Where no one stands out, there is no organisation to name.
+        overrides=[
+            override(
+                f"{NO_ORGANISATION}, share of failures",
+                {"links": [any_of_them.to_json_data(), runbook.to_json_data()]},
+            )
+        ],
+        extra=click(link_named_organisation(), runbook),
     )
 
 

@@ -129,6 +129,9 @@ NOBODY_WATCHED: Final = -1
 
 _FAILED: Final = '{channel="$channel",outcome="$failed"}[1h]'
 
+NO_ORGANISATION: Final = "watched organisations"
+"""What stands in the place of an organisation where none stands out."""
+
 CUSTOMER: Final = f"""
 topk(1, clamp_max(
   sum by (org_id) (max by (org_id, channel) (increase($ORGANISATION_FINISHED{_FAILED})))
@@ -142,7 +145,7 @@ or on () topk(1,
 or on () label_replace(
   0 * max($ORGANISATION_FINISHED{{channel="$channel"}}) and on () $FINISHED{{channel="$channel"}}
   or {NOBODY_WATCHED} * max($QUERY_SUCCESS{{query="organisations"}} == 1),
-  "org_id", "watched organisations", "", ""
+  "org_id", "{NO_ORGANISATION}", "", ""
 )"""
 """The organisation that most failures of the last hour belong to, and its share (0 to 1).
 

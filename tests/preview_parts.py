@@ -43,7 +43,7 @@ class TableOfAnswers:
     samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]] = field(default_factory=dict)
     labels: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
-    asked: list[tuple[object, ...]] = field(default_factory=list)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
 
     def query(self, expression: str, at: float | None = None) -> list[Sample]:
         self.asked.append(("instant", expression, at))

@@ -18,11 +18,12 @@ _LEGEND_CALCS = {
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A series as it was asked for: its name, its field and a value (or None) for each instant."""
+    """A series as it was asked for: its name, its field, a value (or None) each instant, labels."""
 
     name: str
     field: Json
     values: tuple[float | None, ...]
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ FAILED = 1
 """Exit code where a panel's query failed."""
 
 _SAVED_WIDTH = 1280
+_HTML_SUFFIXES = (".html", ".htm")
+_PNG_SUFFIXES = (".png",)
 _NO_DIRECTORY = "Make its directory, or name another file"
 
 Json = dict[str, Any]
@@ -60,7 +62,10 @@ def preview_dashboards(
     ] = f"{SCRAPE_INTERVAL_S:g}s",
     html: Annotated[Path | None, typer.Option(help="Write one self-contained page.")] = None,
     png: Annotated[Path | None, typer.Option(help="Take a picture; needs Chromium.")] = None,
-    width: Annotated[int, typer.Option(min=320, max=3840, help="Pixels of the picture.")] = 1280,
+    width: Annotated[
+        int | None,
+        typer.Option(min=320, max=3840, help=f"Pixels of the picture; {_SAVED_WIDTH} by default."),
+    ] = None,
     theme: Annotated[Theme, typer.Option(help="Colours of page and picture.")] = Theme.AUTO,
     serve_at: Annotated[
         str, typer.Option("--serve", help="Serve live pages here.", metavar="[HOST:]PORT")
@@ -83,16 +88,16 @@ def preview_dashboards(
     scrape_s = parse_interval(scrape_interval)
     chosen = parse_range(since, until, time.time())
     if serve_at:
-        if html or png or as_json or until != "now":
+        if html or png or width or as_json or until != "now":
             raise UserMistake(
-                "--serve goes with none of --html, --png, --json and --to", "Leave them out"
+                "--serve goes with none of --html, --png, --width, --json and --to",
+                "Leave them out",
             )
         offer = Offer(tuple(documents), source, given, since, scrape_s, theme)
         place = parse_place(serve_at)
         serve(offer, place, lambda url: typer.echo(f"Serving {url} until Ctrl-C"))
         return
-    for file in (html, png):
-        _check_place(file)
+    _check_outputs(html, png, width, as_json=as_json)
     # What is no Prometheus is told at once, not panel by panel.
     source.query("vector(1)")
     view = View(chosen, since, until, given, scrape_s)
@@ -100,7 +105,7 @@ def preview_dashboards(
         _print_values(documents, source, view, as_json=as_json)
         return
     frames = [collect_dashboard(document, source, view) for document in documents]
-    _write_files(frames, html, png, width, theme)
+    _write_files(frames, html, png, width or _SAVED_WIDTH, theme)
     _tell([f"{frame.uid}: {line}" for frame in frames for line in frame.failures])
 
 
@@ -150,10 +155,27 @@ def _check_variables(documents: Sequence[Json], given: Mapping[str, str]) -> Non
         )
 
 
-def _check_place(file: Path | None) -> None:
-    """See that a file can be made there, before anybody waits for what is in it."""
-    if file is None:
-        return
+def _check_outputs(
+    html: Path | None, png: Path | None, width: int | None, *, as_json: bool
+) -> None:
+    """See that options fit each other, and that files can be made, before anybody waits."""
+    if as_json and (html or png):
+        raise UserMistake(
+            "--json goes with neither --html nor --png", "It prints values; ask for it by itself"
+        )
+    if width and not png:
+        raise UserMistake("--width is a picture's, and there is none", "Add --png FILE")
+    for option, file, suffixes in (("html", html, _HTML_SUFFIXES), ("png", png, _PNG_SUFFIXES)):
+        if file is None:
+            continue
+        _check_place(file)
+        if file.suffix.lower() not in suffixes:
+            raise UserMistake(
+                f"--{option} {file} is named as something else", f"Name it {file.stem}{suffixes[0]}"
+            )
+
+
+def _check_place(file: Path) -> None:
     if not file.name or file.is_dir():
         raise UserMistake(f"{file} can't be written: Is a directory", "Name another file")
     if not file.parent.is_dir():
@@ -184,7 +206,8 @@ def _print_values(
             everything += [{"dashboard": document["uid"], **_describe(panel)} for panel in panels]
         else:
             shown = [document.get("title", document["uid"]), *([channel] if channel else [])]
-            Console().print(draw_dashboard(" · ".join(map(str, shown)), panels))
+            console = Console()
+            console.print(draw_dashboard(" · ".join(map(str, shown)), panels, console.width))
     if as_json:
         typer.echo(json.dumps(everything, indent=2))
     _tell(failures)
@@ -213,7 +236,8 @@ def _write_files(
             for frame in frames:
                 # One dashboard is one picture; several have their uids in the names.
                 place = png if len(frames) == 1 else png.with_stem(f"{png.stem}-{frame.uid}")
-                write_file(place, camera(render_page([frame], theme), width, theme))
+                page = render_page([frame], theme, still=True)
+                write_file(place, camera(page, width, theme))
 
 
 def save_previews(frames: Sequence[DashboardFrame], directory: Path) -> None:
@@ -229,7 +253,8 @@ def save_previews(frames: Sequence[DashboardFrame], directory: Path) -> None:
     try:
         with open_browser() as camera:
             for frame in frames:
-                picture = camera(render_page([frame]), _SAVED_WIDTH, Theme.LIGHT)
+                page = render_page([frame], still=True)
+                picture = camera(page, _SAVED_WIDTH, Theme.LIGHT)
                 (directory / f"{frame.uid}.png").write_bytes(picture)
     except UserMistake:
         # The pages are what matters; a machine without a browser is no fault of the demo's.

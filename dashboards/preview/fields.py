@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from alerts.links import RUNBOOK_BASE_URL
 from dashboards.preview.values import KNOWN_CALCS, PLAIN, search_pattern, threshold_colour
 from dashboards.preview.variables import fill
 from outbound_slo.vocabulary.mistakes import UserMistake
@@ -16,12 +17,23 @@ Json = Mapping[str, Any]
 KINDS = frozenset({"timeseries", "stat", "gauge", "table", "row"})
 """Panel types that are drawn."""
 
+SERVED_RUNBOOKS = "/runbooks"
+"""Where a live page has the alerts' pages, unless somebody says where else they are."""
+
 NO_DATA = "No data"
+NOTHING_AT_ALL = (
+    "Prometheus has nothing of this dashboard in this range, so its panels tell nothing: "
+    "does it scrape the sender and the exporter?"
+)
+"""What a reader must know before believing that nothing fires."""
+
 _TRANSFORMATIONS = frozenset({"merge", "organize"})
 _LABEL = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 _FIELD_LABEL = re.compile(r"\$\{__field\.labels\.(\w+)\}")
-_WEB = ("http://", "https://", "file://")
-_PARAMETER = re.compile(r"(?<=[?&])((?:from|to|var-\w+)=[^&$#]+)(?=&|$)")
+_WEB = ("http://", "https://", "file://", f"{SERVED_RUNBOOKS}/")
+_PARAMETER = re.compile(r"(?<=[?&])((?:from|to|viewPanel|var-\w+)=[^&$#]+)(?=&|$)")
+_EXAMPLE_PAGE = re.compile(re.escape(RUNBOOK_BASE_URL) + r"/?(?:(\w+)\.md)?")
+_OF_DATA = ("__value", "__field")
 _DASHBOARD = re.compile(r"/d/([\w-]+)")
 
 
@@ -140,25 +152,40 @@ def choose_colour(field: Json, last: float | None, index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link; `url` is empty where it leads into Grafana, which is not there."""
+    """A link.
+
+    Attributes:
+        title: Its words.
+        url: Where it leads; empty where that is in Grafana, or nowhere yet.
+        instead: What a reader is told where it can't be followed.
+
+    """
 
     title: str
     url: str
+    instead: str
 
 
 def list_links(found: Sequence[Json], values: Mapping[str, str]) -> tuple[Link, ...]:
     """Fill in the variables of links; only addresses of the web and other dashboards stay."""
-    return tuple(
-        Link(fill(link.get("title", ""), values), _keep(_fill_url(link.get("url", ""), values)))
-        for link in found
-    )
+    return tuple(_make_link(link, values) for link in found)
+
+
+def _make_link(link: Json, values: Mapping[str, str]) -> Link:
+    title = fill(link.get("title", ""), values)
+    url = _fill_url(link.get("url", ""), values)
+    page = _EXAMPLE_PAGE.fullmatch(url)
+    if page is None:
+        return Link(title, _keep(url), f"In Grafana: {title}")
+    # Nobody has published the pages, so the address is the example's; the command has them all.
+    return Link(title, "", f"{title}: outbound-slo alerts explain {page[1] or ''}".rstrip())
 
 
 def _fill_url(url: str, values: Mapping[str, str]) -> str:
     """Fill an address; a value stays within its parameter, a cell's within its step of the path."""
     place, mark, query = url.partition("?")
     whole = {name: quote(value, safe="") for name, value in values.items()}
-    cells = {name: value for name, value in whole.items() if name.startswith("__value")}
+    cells = {name: value for name, value in whole.items() if name.startswith(_OF_DATA)}
     return fill(place, {**values, **cells}) + mark + fill(query, whole)
 
 
@@ -168,4 +195,6 @@ def _keep(url: str) -> str:
         # Of its parameters those that a live page knows.
         asked = "&".join(_PARAMETER.findall(url))
         return f"#{dashboard[1]}?{asked}" if asked else f"#{dashboard[1]}"
-    return url if url.startswith(_WEB) else ""
+    if url == SERVED_RUNBOOKS:
+        return url
+    return url if url.startswith(_WEB) and "${" not in url else ""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from dashboards.preview.annotations import Mark, list_marks
 from dashboards.preview.charts import Chart, Curve, build_chart
 from dashboards.preview.fields import (
+    NOTHING_AT_ALL,
     Link,
     field_for,
     list_links,
@@ -21,6 +22,7 @@ from dashboards.preview.fields import (
     words_for_nothing,
 )
 from dashboards.preview.moments import (
+    MOST_POINTS,
     SCRAPE_INTERVAL_S,
     TimeRange,
     align,
@@ -79,6 +81,7 @@ class PanelFrame:
         error: Why there is no data, in one line; empty if all is well.
         nothing: What the panel says where there is none.
         options: Grafana's, as they stand in the document.
+        leads: Where its values lead, if to somewhere else than its title.
 
     """
 
@@ -94,11 +97,22 @@ class PanelFrame:
     chart: Chart | None = None
     tiles: tuple[Tile, ...] = ()
     table: Table | None = None
+    leads: tuple[Link, ...] = ()
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it shows anything that Prometheus said, be it an error."""
+        chart = self.chart.lines if self.chart else ()
+        rows = self.table.rows if self.table else ()
+        return bool(self.error or chart or rows or self.tiles)
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardFrame:
-    """A dashboard with its data; times in Unix milliseconds, as browsers count them."""
+    """A dashboard with its data; times in Unix milliseconds, as browsers count them.
+
+    `notes` are failures, `hint` is none.
+    """
 
     uid: str
     title: str
@@ -115,6 +129,7 @@ class DashboardFrame:
     marks: tuple[Mark, ...]
     panels: tuple[PanelFrame, ...]
     notes: tuple[str, ...] = ()
+    hint: str = ""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -171,6 +186,7 @@ class _Collector:
     def collect(self) -> DashboardFrame:
         document = self._document
         marks, notes = self._collect_marks()
+        panels = tuple(self._list_panels())
         return DashboardFrame(
             uid=document.get("uid") or "",
             title=fill(document.get("title", ""), self._values),
@@ -185,8 +201,9 @@ class _Collector:
             links=list_links(document.get("links", []), self._values),
             variables=self._variables,
             marks=marks,
-            panels=tuple(self._list_panels()),
+            panels=panels,
             notes=notes,
+            hint="" if any(panel.speaks for panel in panels) else NOTHING_AT_ALL,
         )
 
     def _collect_marks(self) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
@@ -197,8 +214,9 @@ class _Collector:
                 continue
             try:
                 step = parse_interval(fill(query.get("step") or "60s", self._values))
-                # A long range needs no more marks than a screen has room for.
-                step = choose_step(self._range, _COLUMNS * _POINTS_PER_COLUMN, step)
+                # Written for the usual Prometheus; one that scrapes faster is asked as much faster.
+                step *= min(self._view.scrape_s / SCRAPE_INTERVAL_S, 1.0)
+                step = choose_step(self._range, MOST_POINTS, step)
                 series = self._ask_range(query["expr"], step, step)
             except UserMistake as mistake:
                 notes.append(f"{query.get('name', 'Annotation')}: {mistake.what}")
@@ -250,7 +268,23 @@ class _Collector:
         ]
         if kind == "timeseries":
             return {"chart": build_chart(panel, curves, round(grid.start_s * 1000), step)}
-        return {"tiles": build_tiles(panel, curves)}
+        return {"tiles": build_tiles(panel, curves), "leads": self._list_leads(panel, curves)}
+
+    def _list_leads(self, panel: Json, curves: Sequence[Curve]) -> tuple[Link, ...]:
+        """List where its values lead, if not here; in Grafana a click on a tile offers it."""
+        here = f"#{self._document.get('uid')}"
+        above = {link.title for link in list_links(panel.get("links", []), self._values)}
+        found: dict[Link, None] = {}
+        for curve in curves:
+            labels = {f"__field.labels.{name}": value for name, value in curve.labels.items()}
+            links = list_links(curve.field.get("links", []), self._values | labels)
+            found |= dict.fromkeys(links)
+        return tuple(
+            link
+            for link in found
+            if link.url and link.title not in above
+            if link.url.partition("?")[0] != here or "viewPanel=" in link.url
+        )
 
     def _choose_step(self, panel: Json, targets: Sequence[Json]) -> float:
         """Choose one step for the whole panel, so that its series share their instants."""
@@ -289,7 +323,7 @@ class _Collector:
             place = min(round((at - grid.start_s) / step), len(values) - 1)
             if place >= 0 and math.isfinite(value):
                 values[place] = value
-        return Curve(rename(name, field, series.labels), field, tuple(values))
+        return Curve(rename(name, field, series.labels), field, tuple(values), series.labels)
 
 
 def _read_refresh(text: object) -> float:

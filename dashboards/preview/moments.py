@@ -13,7 +13,7 @@ SCRAPE_INTERVAL_S = 15.0
 LONGEST_S = 92 * 86_400.0
 """Seconds of the longest range that is drawn: a quarter."""
 
-_MOST_POINTS = 11_000
+MOST_POINTS = 11_000
 """Points per series that Prometheus gives at most."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -121,7 +121,7 @@ def choose_step(chosen: TimeRange, most_points: int, shortest_s: float) -> float
 
     """
     step = max(round_interval(chosen.duration_s / most_points), shortest_s)
-    return max(step, round_interval(chosen.duration_s / _MOST_POINTS + 0.001))
+    return max(step, round_interval(chosen.duration_s / MOST_POINTS + 0.001))
 
 
 def rate_interval(step_s: float, scrape_s: float) -> float:

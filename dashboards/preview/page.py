@@ -19,6 +19,9 @@ UPLOT_SHA256: Mapping[str, str] = {
 }
 """The vendored files as npm's package holds them; a test compares."""
 
+MOST_LINES = 40
+"""Lines of a legend or a table on a picture; how many more there are is said below them."""
+
 _OWN_SCRIPTS = ("values.js", "charts.js", "panels.js", "page.js")
 _STYLES = ("uplot/uPlot.min.css", "page.css")
 
@@ -52,6 +55,8 @@ def render_page(
     frames: Sequence[DashboardFrame],
     theme: Theme = Theme.AUTO,
     boards: Sequence[Board] = (),
+    *,
+    still: bool = False,
 ) -> str:
     """Render dashboards as one page.
 
@@ -60,14 +65,18 @@ def render_page(
         theme: Its colours to begin with.
         boards: Of a live page: every dashboard that is served. Such a page asks for fresh data by
             itself; one without them never asks for anything.
+        still: Whether nobody can scroll in it, as on a picture: its legends and tables are as long
+            as they are, up to `MOST_LINES`.
 
     """
     live = None
     if boards:
         refresh = max(frames[0].refresh_s or _USUAL_REFRESH_S, _LEAST_REFRESH_S)
         live = {"boards": boards, "ranges": _RANGES, "refresh_s": refresh}
+    lines = MOST_LINES if still else None
     library, own = _read("uplot/uPlot.iife.min.js"), "\n".join(map(_read, _OWN_SCRIPTS))
     style = "\n".join(map(_read, _STYLES))
+    data = {"dashboards": frames, "live": live, "lines": lines}
     own_server = "'self'" if live else "'none'"
     policy = "; ".join(
         [
@@ -96,7 +105,7 @@ def render_page(
 <div id="status" role="alert" hidden></div>
 <header id="head"></header>
 <main id="board"></main>
-<script type="application/json" id="data">{_embed({"dashboards": frames, "live": live})}</script>
+<script type="application/json" id="data">{_embed(data)}</script>
 <script>{library}</script>
 <script>{own}</script>
 </body>
@@ -106,11 +115,16 @@ def render_page(
 
 def render_index(boards: Sequence[Board]) -> str:
     """Render the list of dashboards that a server offers."""
-    style = _read("page.css")
     items = "".join(
         f'<li><a href="/{html.escape(each.uid)}">{html.escape(each.title)}</a></li>'
         for each in boards
     )
+    return render_text("Dashboards", f"<h1>Dashboards</h1><ul>{items}</ul>")
+
+
+def render_text(title: str, body: str) -> str:
+    """Render a page of text without scripts; the body is trusted HTML, the title any words."""
+    style = _read("page.css")
     return f"""<!DOCTYPE html>
 <html lang="en" data-theme="auto">
 <head>
@@ -118,11 +132,11 @@ def render_index(boards: Sequence[Board]) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
 style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Dashboards</title>
+<title>{html.escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
-<body><h1>Dashboards</h1><ul>{items}</ul></body>
+<body><article>{body}</article></body>
 </html>
 """
 

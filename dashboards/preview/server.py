@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,9 +14,12 @@ from socket import socket
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from alerts.links import RUNBOOK_BASE_URL
+from dashboards.preview.fields import SERVED_RUNBOOKS
 from dashboards.preview.frames import DashboardFrame, Source, View, collect_dashboard
 from dashboards.preview.moments import parse_range
 from dashboards.preview.page import Board, Theme, encode_frame, render_index, render_page
+from dashboards.preview.runbooks import render_runbook
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 LOOPBACK = "127.0.0.1"
@@ -202,7 +205,7 @@ class PreviewServer(ThreadingHTTPServer):
         except UserMistake as mistake:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(mistake)) from None
         names = _names(self.documents[uid])
-        given = {name: value for name, value in self.offer.given.items() if name in names}
+        given = _choose_for(self.documents[uid], self.offer.given)
         for key, value in parameters.items():
             if key in {"from", "to"}:
                 continue
@@ -255,6 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
         offer = self.server.offer
         if not uid and not rest:
             return "text/html", render_index(offer.boards).encode()
+        if f"/{uid}" == SERVED_RUNBOOKS and uid not in self.server.documents:
+            return "text/html", _find_runbook(rest).encode()
         if uid not in self.server.documents or rest not in {"", "data"}:
             raise RefusedError(HTTPStatus.NOT_FOUND, "There is no such dashboard")
         frame = self.server.collect(uid, parameters)
@@ -302,10 +307,31 @@ def _read_parameters(query: str) -> Mapping[str, str]:
     return dict(pairs)
 
 
+def _find_runbook(file: str) -> str:
+    page = render_runbook(file)
+    if page is None:
+        raise RefusedError(HTTPStatus.NOT_FOUND, "There is no such runbook")
+    return page
+
+
 def _names(document: Json) -> set[str]:
     """Name the variables that may be chosen."""
-    templates = document.get("templating", {}).get("list", [])
-    return {each["name"] for each in templates if each["type"] != "constant"}
+    return {each["name"] for each in _list_variables(document) if each["type"] != "constant"}
+
+
+def _choose_for(document: Json, given: Mapping[str, str]) -> dict[str, str]:
+    """Take what is for this dashboard; constants are for who serves it, not for a request.
+
+    Runbooks that nobody has published are here.
+    """
+    variables = {each["name"]: each.get("query") for each in _list_variables(document)}
+    here = {name: SERVED_RUNBOOKS for name, is_at in variables.items() if is_at == RUNBOOK_BASE_URL}
+    return here | {name: value for name, value in given.items() if name in variables}
+
+
+def _list_variables(document: Json) -> Sequence[Json]:
+    found: Sequence[Json] = document.get("templating", {}).get("list", [])
+    return found
 
 
 def _is_loopback(host: str) -> bool:

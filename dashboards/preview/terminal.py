@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboards.preview.fields import (
+    NOTHING_AT_ALL,
     field_for,
     name_series,
     refuse_unknown,
@@ -35,6 +36,7 @@ Json = Mapping[str, Any]
 
 # At the closest zoom: four scrapes of 15 s.
 _BUILT_IN = MappingProxyType({"__rate_interval": "1m", "__interval": "15s", "__range": "6h"})
+_LEAST_COLUMNS = 28
 _SEVERITY = {PLAIN: 0, "transparent": 0, "green": 1, "yellow": 2, "orange": 3, "red": 4}
 _INKS = {name: name for name in ("green", "yellow", "red")} | {"orange": "dark_orange"}
 
@@ -162,17 +164,41 @@ def show_value(value: float, field: Json) -> tuple[str, str]:
     return shown.text, shown.colour
 
 
-def draw_dashboard(title: str, panels: Sequence[PanelReading]) -> RenderableType:
-    """Draw the panels row by row, as wide as their places on the grid."""
+def draw_dashboard(title: str, panels: Sequence[PanelReading], width: int) -> RenderableType:
+    """Draw the panels row by row, as wide as their places on the grid.
+
+    Args:
+        title: Above them.
+        panels: What was read.
+        width: Columns of the terminal; where a panel would get too few, a row becomes several.
+
+    """
     rows: list[RenderableType] = [Text(tame(title), style="bold")]
+    if not any(panel.readings or panel.error for panel in panels):
+        rows.append(Text(NOTHING_AT_ALL, style="red"))
     for _, members in groupby(panels, key=lambda panel: panel.row):
-        side_by_side = list(members)
-        row = Table.grid(expand=True)
-        for panel in side_by_side:
-            row.add_column(ratio=panel.width)
-        row.add_row(*(_draw_panel(panel) for panel in side_by_side))
-        rows.append(row)
+        for side_by_side in _part(list(members), width):
+            row = Table.grid(expand=True)
+            for panel in side_by_side:
+                row.add_column(ratio=panel.width)
+            row.add_row(*(_draw_panel(panel) for panel in side_by_side))
+            rows.append(row)
     return Group(*rows)
+
+
+def _part(row: Sequence[PanelReading], width: int) -> list[Sequence[PanelReading]]:
+    """Part a row into as few lines as give each panel room, as even as they can be."""
+    for lines in range(1, len(row) + 1):
+        size = -(-len(row) // lines)
+        parts = [row[start : start + size] for start in range(0, len(row), size)]
+        narrowest = min(
+            panel.width * width / sum(each.width for each in part)
+            for part in parts
+            for panel in part
+        )
+        if narrowest >= _LEAST_COLUMNS:
+            return parts
+    return [[panel] for panel in row]
 
 
 def _draw_panel(panel: PanelReading) -> Panel:
@@ -188,7 +214,7 @@ def _draw_panel(panel: PanelReading) -> Panel:
         lines.add_row(Text(tame(panel.error), style="red"), "")
     elif not panel.readings:
         lines.add_row(Text(tame(panel.nothing), style="dim"), "")
-    title = Text(tame(panel.title))
+    title = Text(tame(panel.title), overflow="ellipsis")
     return Panel(lines, title=title, title_align="left", border_style=_style(panel.colour))
 
 

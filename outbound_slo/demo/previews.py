@@ -21,9 +21,7 @@ _REFRESH = "5s"
 _RUNBOOKS = "runbooks"
 
 
-def serve_previews(
-    prometheus: PrometheusApi, timing: Timing, runbooks: str
-) -> AbstractContextManager[str]:
+def serve_previews(prometheus: PrometheusApi, timing: Timing) -> AbstractContextManager[str]:
     """Serve live pages on a free loopback port while the context lasts; gives their address.
 
     Raises:
@@ -32,8 +30,7 @@ def serve_previews(
     """
     # A demo is over before a dashboard of production would be refreshed a few times.
     documents = tuple({**each, "refresh": _REFRESH} for each in all_dashboards().values())
-    given = {_RUNBOOKS: runbooks}
-    return served(Offer(documents, prometheus, given, _LIVE_RANGE, timing.scrape_interval_s))
+    return served(Offer(documents, prometheus, {}, _LIVE_RANGE, timing.scrape_interval_s))
 
 
 def keep_previews(

@@ -77,7 +77,9 @@ def draw_report(report: Report, *, stays: bool) -> Iterator[RenderableType]:
         said = f"What outbound-slo ops status said after the page: {report.status}"
         yield Text(said, no_wrap=True, overflow="ignore")
     if stays and report.dashboards is not None:
-        kept = f"Dashboards over the whole run: {report.dashboards}"
+        drawn = any(report.dashboards.glob("*.png"))
+        alone = "" if drawn else " (pages alone; pictures need Chromium)"
+        kept = f"Dashboards over the whole run: {report.dashboards}{alone}"
         yield Text(kept, no_wrap=True, overflow="ignore")
     yield _draw_messages(report)
     yield _draw_story(report.failed)

@@ -56,6 +56,14 @@ class JsonApi:
             raise UserMistake(
                 f"{url} is no address: {error}", "Write it as http://host:port"
             ) from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            # `localhost:9090` is an address whose scheme is "localhost" to a parser.
+            place = url.rpartition("@")[2]
+            meant = "" if "://" in place else place.strip("/")
+            raise UserMistake(
+                f"{service}'s address {place!r} is not http:// or https:// and a host",
+                f"Write it as http://{meant or 'host:port'}",
+            )
 
     def get(self, path: str, **parameters: str) -> Any:  # noqa: ANN401 - JSON is anything
         """GET a path and decode its JSON.

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from dashboards.catalogue import all_dashboards
+from dashboards.preview.frames import DashboardFrame
 from dashboards.preview.page import Theme, render_page
 from dashboards.preview.values import format_value
 from tests.browser_checks import Witness, judge_page, watch_page
@@ -20,7 +21,9 @@ from tests.preview_parts import (
     collect,
     make_dashboard,
     make_panel,
+    make_table_target,
     make_target,
+    place,
 )
 
 WIDTHS = (1280, 400)
@@ -276,6 +279,89 @@ def test_several_dashboards_on_one_page_are_chosen_by_a_link(opener: Opener) -> 
     assert found.text("h1") == "Another"
     assert found.complaints() == []
     found.page.context.close()
+
+
+def test_a_panel_of_another_dashboard_is_gone_to_with_the_choices_of_the_page_only(
+    opener: Opener,
+) -> None:
+    def link(title: str, choice: str) -> dict[str, str]:
+        return {"title": title, "url": f"/d/showcase?viewPanel=panel-8&var-channel={choice}"}
+
+    tile = make_panel(
+        "stat", make_target("depth"),
+        defaults={"links": [link("The same", "sms"), link("Another", "email")]},
+    )  # fmt: skip
+    first = {**make_dashboard(tile), "uid": "first"}
+    found = opener.open(render_page([collect(each, busy_source()) for each in (first, SHOWCASE)]))
+    leads = found.page.locator(".leads a")
+    assert leads.all_inner_texts() == ["The same"]
+    leads.click()
+    found.page.wait_for_selector("h1:text-is('Showcase')")
+    assert found.page.url.endswith("#showcase/panel-8")
+    assert found.page.evaluate("scrollY") > 0
+    assert found.complaints() == []
+    found.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def crowd() -> DashboardFrame:
+    """Give panels with more series and rows than they have room for."""
+    names = [f"org-{number:02}" for number in range(45)]
+    source = TableOfAnswers({"many": [({"org": name}, float(at)) for at, name in enumerate(names)]})
+    graph = make_panel(
+        "timeseries", make_target("many", legendFormat="{{org}}"),
+        options={"legend": {"displayMode": "table", "calcs": ["max"]}},
+    )  # fmt: skip
+    listed = make_panel(
+        "timeseries", make_target("many"), id=2, place=place(12, 0, 12, 8),
+        options={"legend": {"displayMode": "list"}},
+    )  # fmt: skip
+    table = make_panel("table", make_table_target("many"), id=3, place=place(0, 8, 24, 8))
+    return collect(make_dashboard(graph, listed, table), source)
+
+
+SCROLLED = """[...document.querySelectorAll('.legend, .scroller')]
+  .filter(each => each.scrollHeight > each.clientHeight + 1).length"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_picture_has_whole_legends_and_tables_or_says_how_much_is_left_out(
+    opener: Opener, crowd: DashboardFrame, width: int
+) -> None:
+    live, still = (opener.open(render_page([crowd], still=still), width) for still in (False, True))
+    assert live.page.evaluate(SCROLLED) == 3
+    assert "more" not in live.text("#board")
+    assert still.page.evaluate(SCROLLED) == 0
+    for panel in ("#panel-1 .legend", "#panel-2 .legend", "#panel-3 .scroller"):
+        text = still.text(panel)
+        assert "org-39" in text
+        assert "org-40" not in text
+        assert text.endswith("and 5 more")
+    assert still.complaints() == []
+    live.page.context.close()
+    still.page.context.close()
+
+
+def test_lines_of_one_colour_are_told_apart_by_their_dashes(
+    opener: Opener, crowd: DashboardFrame
+) -> None:
+    found = opener.open(render_page([crowd]))
+    looks = found.page.evaluate(
+        "[...document.querySelectorAll('#panel-1 .swatch')].map(each => each.style.background)"
+    )
+    assert len(set(looks[:40])) == 40
+    drawn = found.page.evaluate(
+        "drawn[0].plot.series.slice(1, 41).map(each => `${each.stroke()} ${each.dash}`)"
+    )
+    assert len(set(drawn)) == 40
+    found.page.context.close()
+
+
+def test_an_event_says_each_thing_once(opened: Opened) -> None:
+    write = "mark => writeMark(mark)"
+    mark = {"title": "OutboundOutage", "text": "critical, channel sms", "tags": ["sms", "eu-1"]}
+    assert opened.page.evaluate(write, mark) == "OutboundOutage · critical, channel sms · eu-1"
+    assert opened.page.evaluate(write, {**mark, "text": "", "tags": []}) == "OutboundOutage"
 
 
 def test_an_address_that_names_no_dashboard_shows_the_first(opener: Opener) -> None:

@@ -1,8 +1,10 @@
 """Live pages: what is answered, what is refused, and that a page gets fresh data by itself."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +13,11 @@ import pytest
 import requests
 from playwright.sync_api import Browser
 
+from dashboards.catalogue import all_dashboards
 from dashboards.preview import server as server_module
 from dashboards.preview.document import check_document
 from dashboards.preview.server import Offer, open_server, parse_place, served
+from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tests.browser_checks import judge_page, watch_page
 from tests.preview_parts import SHOWCASE, TableOfAnswers, busy_source
@@ -63,6 +67,91 @@ def test_an_index_leads_to_a_page_for_each_dashboard(url: str) -> None:
         assert f"<title>{title}</title>" in page.text
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert ask(url, "/showcase", method="HEAD").text == ""
+
+
+@pytest.fixture
+def built_in(source: Changing) -> Offer:
+    documents = tuple(all_dashboards().values())
+    return Offer(documents, source, {}, "now-1h", 15.0)
+
+
+def read_links(text: str) -> set[str]:
+    """Read where the panels' runbooks are, out of a page's data."""
+    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    panels = data["dashboards"][0]["panels"]
+    return {
+        link["url"].rpartition("/")[0]
+        for panel in panels
+        for link in panel["links"]
+        if link["title"].startswith("Runbook")
+    }
+
+
+def test_links_to_runbooks_lead_to_the_servers_own_and_each_is_there(built_in: Offer) -> None:
+    with served(built_in) as address:
+        url = address.rstrip("/")
+        assert read_links(ask(url, "/outbound-health").text) == {"/runbooks"}
+        index = ask(url, "/runbooks").text
+        for name in AlertName:
+            path = f"/runbooks/{name}.md"
+            answer = ask(url, path)
+            assert f"<h1>{name}</h1>" in answer.text
+            assert "<h2>Mitigation</h2>" in answer.text
+            assert f'href="{path}"' in index
+            for target in re.findall(r'href="(?!data:|https:)([^"]*)"', answer.text):
+                assert ask(url, f"/runbooks/{target}").status_code == 200, (name, target)
+        for path in ("/runbooks/Nothing.md", "/runbooks/OutboundOutage", "/runbooks/../etc/passwd"):
+            assert ask(url, path).status_code == 404, path
+
+
+def test_runbooks_that_are_published_elsewhere_are_linked_there(built_in: Offer) -> None:
+    elsewhere = "https://wiki.example.org/on-call"
+    with served(replace(built_in, given={"runbooks": elsewhere})) as address:
+        answer = ask(address.rstrip("/"), "/outbound-health")
+        assert read_links(answer.text) == {elsewhere}
+        # Whoever asks may not say where links lead.
+        refused = ask(address.rstrip("/"), "/outbound-health?var-runbooks=https://evil.example")
+        assert refused.status_code == 400
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_runbook_can_be_read_as_a_page(browser: Browser, built_in: Offer, width: int) -> None:
+    with served(built_in) as address:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        witness = watch_page(page)
+        page.goto(f"{address}runbooks/OutboundBreakerOpen.md")
+        assert judge_page(page) == []
+        assert witness.complaints() == []
+        page.close()
+
+
+def test_a_tile_leads_to_the_panel_that_tells_more(browser: Browser, built_in: Offer) -> None:
+    pages = {"severity": "critical", "alertname": "OutboundOutage"}
+    target = next(
+        target["expr"]
+        for panel in built_in.documents[0]["panels"]
+        if panel["title"] == "Who is called?"
+        for target in panel["targets"]
+    )
+    source = TableOfAnswers({target: [(pages, 2.0)]})
+    with served(replace(built_in, source=source)) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 400})
+        page.goto(f"{address}whatsapp-sla?from=now-15m")
+        page.wait_for_selector("html[data-ready]", state="attached")
+        assert judge_page(page) == []
+        # The other dashboards stand above the title, and not a second time beside the range.
+        assert page.get_by_text("Outbound Messaging", exact=True).count() == 1
+        assert page.get_by_role("link", name="Runbooks").get_attribute("href") == "/runbooks"
+        page.locator(".leads a", has_text="What fires now").click()
+        page.wait_for_selector("h1:text-is('Objectives and Error Budgets')")
+        place = urlsplit(page.url)
+        assert (place.path, parse_qs(place.query)["from"]) == ("/outbound-slo", ["now-15m"])
+        title = page.locator(f"#{place.fragment} h3")
+        assert title.inner_text() == "What fires now"
+        box = title.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] <= 400
+        page.close()
 
 
 def test_range_and_variables_are_parameters(url: str) -> None:

@@ -216,7 +216,7 @@ def test_every_variable_that_is_used_exists_and_every_one_is_used(uid: Dashboard
     used = set(re.findall(r"\$\{(\w+)", text)) | set(re.findall(r"\$(\w+)", text))
     grafanas = {name for name in used if name.startswith("__")}
     assert used - grafanas == own
-    assert grafanas <= {"__rate_interval", "__from", "__to", "__value"}
+    assert grafanas <= {"__rate_interval", "__from", "__to", "__value", "__field"}
 
 
 @pytest.mark.parametrize("uid", Dashboard)

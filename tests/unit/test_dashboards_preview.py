@@ -1,6 +1,7 @@
 """What the preview makes of a panel's JSON and of Prometheus's answers."""
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -116,16 +117,49 @@ def test_panels_of_one_row_stand_side_by_side_as_wide_as_on_the_grid() -> None:
     def panel(title: str, row: int, width: int) -> PanelReading:
         return PanelReading(title, row, width, (), "No data")
 
-    console = Console(width=96, record=True, file=io.StringIO())
-    console.print(
-        draw_dashboard("All", [panel("Left", 0, 6), panel("Right", 0, 18), panel("Below", 8, 24)])
-    )
-    lines = console.export_text().splitlines()
+    lines = _print(120, [panel("Left", 0, 6), panel("Right", 0, 18), panel("Below", 8, 24)])
     assert lines[0] == "All"
-    assert lines[1].index("Right") in range(25, 30)
+    assert lines[1].index("Right") in range(31, 36)
     assert "Left" in lines[1]
     assert "Below" in lines[4]
-    assert {len(line) for line in lines[1:]} == {96}
+    assert {len(line) for line in lines[1:]} == {120}
+
+
+def _print(width: int, panels: list[PanelReading]) -> list[str]:
+    """Print a dashboard of the panels, one of which says something."""
+    said = PanelReading("Said", 99, 24, (Reading("it", 1.0, "1", "none"),), "No data")
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(draw_dashboard("All", [*panels, said], width))
+    return console.export_text().splitlines()
+
+
+@pytest.mark.parametrize(("width", "lines"), [(120, 1), (80, 2), (40, 4)])
+def test_a_row_becomes_several_where_a_panel_would_get_too_few_columns(
+    width: int, lines: int
+) -> None:
+    four = [PanelReading(f"Tile {at}", 0, 6, (), "No data") for at in range(4)]
+    printed = _print(width, four)
+    tops = [line for line in printed if "Tile" in line]
+    assert len(tops) == lines
+    assert [word for line in tops for word in re.findall(r"Tile \d", line)] == [
+        "Tile 0", "Tile 1", "Tile 2", "Tile 3",
+    ]  # fmt: skip
+
+
+def test_a_title_without_room_ends_in_dots() -> None:
+    long = PanelReading("Message delivery latency of the chosen channel", 0, 24, (), "No data")
+    [line] = [each for each in _print(40, [long]) if "Message" in each]
+    assert "…" in line
+    assert len(line) == 40
+
+
+def test_a_dashboard_of_which_prometheus_has_nothing_says_so_first() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    silent = PanelReading("Fires", 0, 24, (), "Nothing fires")
+    console.print(draw_dashboard("All", [silent], 80))
+    printed = " ".join(console.export_text().split())
+    assert printed.startswith("All Prometheus has nothing of this dashboard")
+    assert "has nothing" not in " ".join(_print(80, [silent]))
 
 
 def test_a_channel_that_does_not_exist_is_refused() -> None:

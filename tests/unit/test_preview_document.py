@@ -65,7 +65,7 @@ def test_whatever_stands_in_a_document_is_drawn_or_refused() -> None:
             source = busy_source()
             encode_frame(collect_dashboard(checked, source, HOUR))
             panels = read_dashboard(checked, source.query, "sms")
-            Console(file=io.StringIO(), width=100).print(draw_dashboard("Mine", panels))
+            Console(file=io.StringIO(), width=100).print(draw_dashboard("Mine", panels, 100))
     assert refused > 100
 
 
@@ -219,7 +219,7 @@ def test_words_of_others_are_neither_markup_nor_commands_of_the_terminal() -> No
     )
     panels = read_dashboard(document, TableOfAnswers({"a": [({"org": word}, 1.0)]}).query, "sms")
     screen = io.StringIO()
-    Console(file=screen, width=200, force_terminal=False).print(draw_dashboard(word, panels))
+    Console(file=screen, width=200, force_terminal=False).print(draw_dashboard(word, panels, 200))
     shown = screen.getvalue()
     assert shown.count("[/b][red][31mgo[link=https://x.example]") == 4
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from alerts.links import RUNBOOK_BASE_URL
 from dashboards.preview.annotations import list_marks
+from dashboards.preview.document import check_document
 from dashboards.preview.frames import PanelFrame, Source, View, collect_dashboard
 from dashboards.preview.moments import TimeRange
 from dashboards.preview.page import encode_frame
@@ -476,6 +478,80 @@ def test_annotations_that_fail_are_noted_and_those_switched_off_not_asked() -> N
     frame = collect(make_dashboard(annotations={"list": queries}), source)
     assert frame.notes == ("Deployments: Prometheus can't evaluate 'bad': no such thing",)
     assert [asked[1] for asked in source.asked] == ["bad"]
+
+
+@pytest.mark.parametrize(("scrape_s", "step"), [(1.0, 2.0), (15.0, 30.0), (60.0, 30.0)])
+def test_annotations_are_looked_for_as_often_as_their_prometheus_scrapes(
+    scrape_s: float, step: float
+) -> None:
+    source = TableOfAnswers()
+    queries = [{"name": "Alerts", "enable": True, "expr": "ALERTS", "step": "30s"}]
+    document = check_document(make_dashboard(annotations={"list": queries}), "x")
+    collect_dashboard(document, source, View(RANGE, scrape_s=scrape_s))
+    [(_, _, start, end, asked)] = source.asked
+    assert (asked, end - start) == (step, 3600.0)
+
+
+def test_annotations_of_a_long_range_are_within_what_prometheus_gives() -> None:
+    source = TableOfAnswers()
+    queries = [{"name": "Alerts", "enable": True, "expr": "ALERTS", "step": "15s"}]
+    document = check_document(make_dashboard(annotations={"list": queries}), "x")
+    month = TimeRange(END_S - 30 * 86_400, END_S)
+    collect_dashboard(document, source, View(month))
+    [(_, _, start, end, step)] = source.asked
+    assert 5_000 < (end - start) / step <= 11_000
+
+
+def test_runbooks_that_nobody_has_published_are_named_by_their_command() -> None:
+    links = [
+        {"title": "Runbook: A", "url": "${runbooks}/OutboundOutage.md"},
+        {"title": "Runbooks", "url": "${runbooks}"},
+        {"title": "Traces", "url": "/explore?x=1"},
+    ]
+    variable = {"name": "runbooks", "type": "constant", "query": RUNBOOK_BASE_URL}
+    panel = make_panel("stat", make_target("a"), links=links)
+    frame = only_panel(TableOfAnswers(), panel, templating={"list": [variable]})
+    assert [(link.url, link.instead) for link in frame.links] == [
+        ("", "Runbook: A: outbound-slo alerts explain OutboundOutage"),
+        ("", "Runbooks: outbound-slo alerts explain"),
+        ("", "In Grafana: Traces"),
+    ]
+
+
+def test_where_all_values_lead_stands_once_below_them() -> None:
+    shared = {"title": "Runbook", "url": "https://r.example/A.md"}
+    links = [
+        shared, {"title": "What fires", "url": "/d/outbound-slo?viewPanel=panel-4"},
+        {"title": "This one", "url": "https://x.example/${__value.raw}"},
+        {"title": "Here", "url": "/d/showcase?from=${__from}"},
+    ]  # fmt: skip
+    for kind in ("stat", "gauge"):
+        panel = make_panel(kind, make_target("a"), defaults={"links": links}, links=[shared])
+        frame = only_panel(TableOfAnswers({"a": [({}, 1.0)]}), panel)
+        assert [link.url for link in frame.leads] == ["#outbound-slo?viewPanel=panel-4"]
+
+
+def test_a_series_leads_to_what_its_labels_name() -> None:
+    address = "/d/outbound-organisation?var-org_id=${__field.labels.org}"
+    links = [{"title": "Dashboard of ${__field.labels.org}", "url": address}]
+    any_one = [{"title": "One", "url": "/d/outbound-organisation"}]
+    panel = make_panel(
+        "stat", make_target("a", legendFormat="{{org}}"),
+        defaults={"links": links}, overrides=[override("nobody", links=any_one)],
+    )  # fmt: skip
+    source = TableOfAnswers({"a": [({"org": "a&b=c"}, 1.0), ({"org": "nobody"}, 2.0)]})
+    assert [(link.title, link.url) for link in only_panel(source, panel).leads] == [
+        ("Dashboard of a&b=c", "#outbound-organisation?var-org_id=a%26b%3Dc"),
+        ("One", "#outbound-organisation"),
+    ]
+
+
+def test_a_dashboard_hints_that_prometheus_has_nothing_of_it() -> None:
+    silent = collect(SHOWCASE, TableOfAnswers())
+    assert "has nothing of this dashboard" in silent.hint
+    assert silent.failures == ()
+    assert collect(SHOWCASE, TableOfAnswers({"quota": [({}, 1.0)]})).hint == ""
+    assert collect(SHOWCASE, TableOfAnswers(broken=frozenset({"quota"}))).hint == ""
 
 
 def test_links_keep_addresses_of_the_web_and_of_other_dashboards_only() -> None:

@@ -84,6 +84,7 @@ function describeLine(line, theme, state) {
     fill: bars ? withOpacity(colour, 0.85) : fill ? withOpacity(colour, fill / 100) : undefined,
     paths: bars ? uPlot.paths.bars({ size: [0.8, 48] }) : undefined,
     show: !state.hidden.has(line.name),
+    dash: bars ? undefined : dashOf(line.colour),
     points: { show: !bars, filter: findLonely, size: 5, fill: colour, width: 0 },
   };
 }

@@ -1,6 +1,7 @@
 /* The page: which dashboard is shown, its head, its panels on their grid, and fresh data. */
 
 const page = JSON.parse(document.getElementById("data").textContent);
+document.documentElement.classList.toggle("still", page.lines !== null);
 const board = document.getElementById("board");
 const states = new Map();
 let shown = null;
@@ -20,7 +21,8 @@ const watcher = new ResizeObserver((entries) => {
    names the instants of the range shown means the range, which may go on moving. */
 function dashboardAddress(target) {
   const [uid, query = ""] = target.split("?");
-  if (!page.live) return `#${uid}`;
+  const panel = new URLSearchParams(query).get("viewPanel");
+  if (!page.live) return panel ? `#${uid}/${panel}` : `#${uid}`;
   const known = new Set(page.live.boards.find((each) => each.uid === uid)?.variables);
   const asked = new Map();
   const take = ([key, value]) => {
@@ -31,7 +33,8 @@ function dashboardAddress(target) {
   const shownNow = { from: String(shown.start_ms), to: String(shown.end_ms) };
   [...new URLSearchParams(location.search)].forEach(take);
   [...new URLSearchParams(query)].filter(([key, value]) => shownNow[key] !== value).forEach(take);
-  return asked.size ? `/${uid}?${new URLSearchParams([...asked])}` : `/${uid}`;
+  const choices = asked.size ? `?${new URLSearchParams([...asked])}` : "";
+  return `/${uid}${choices}${panel ? `#${panel}` : ""}`;
 }
 
 function stateOf(key) {
@@ -40,9 +43,16 @@ function stateOf(key) {
   return states.get(name);
 }
 
+/* The address may name a dashboard of this page, a panel, or both; neither has a character that an
+   address writes otherwise. */
+function visit() {
+  showDashboard();
+  document.getElementById(location.hash.slice(1).split("/").at(-1))?.scrollIntoView();
+}
+
 function showDashboard() {
-  /* A uid has no character that an address writes otherwise. */
-  shown = page.dashboards.find((each) => `#${each.uid}` === location.hash) || page.dashboards[0];
+  const asked = location.hash.slice(1).split("/")[0];
+  shown = page.dashboards.find((each) => each.uid === asked) || page.dashboards[0];
   document.title = shown.title;
   fillHead();
   layOut();
@@ -54,13 +64,15 @@ function fillHead() {
   const nav = others.length > 1 ? [element("nav", { "aria-label": "Dashboards" }, ...others.map(({ uid, title }) =>
     element("a", { href: dashboardAddress(uid), "aria-current": uid === shown.uid ? "page" : null }, title)))] : [];
   const links = shown.links.filter(isReachable).map((link) => makeLink(link, shown));
+  const above = new Set(nav.flatMap((each) => [...each.children].map((link) => link.getAttribute("href"))));
   const chips = shown.variables.filter((each) => !each.hidden && !page.live).map((each) => element("span", { class: "chip" }, `${each.label}: `, element("strong", {}, each.value || "any")));
   head.replaceChildren(
     ...nav,
     element("div", { class: "top" }, element("h1", {}, shown.title), makeToggle()),
     ...(shown.description ? [element("p", { class: "about" }, shown.description)] : []),
     element("div", { class: "bar" }, ...(page.live ? [makeChooser()] : []),
-      element("span", { class: "chip", id: "range" }, writeRange()), ...chips, ...links),
+      element("span", { class: "chip", id: "range" }, writeRange()), ...chips, ...links.filter((link) => !above.has(link.getAttribute("href")))),
+    ...(shown.hint ? [element("p", { class: "hint", role: "status" }, shown.hint)] : []),
     ...shown.notes.map((note) => element("p", { class: "error", role: "alert" }, note)),
     ...(shown.marks.length ? [makeEvents()] : []),
   );
@@ -141,7 +153,7 @@ function makeHeader(panel, level) {
   const about = [
     ...(panel.description ? [element("p", {}, panel.description)] : []),
     ...outside.map((link) => element("p", {}, makeLink(link, shown))),
-    ...panel.links.filter((link) => !isReachable(link)).map((link) => element("p", {}, `In Grafana: ${link.title}`)),
+    ...panel.links.filter((link) => !isReachable(link)).map((link) => element("p", {}, link.instead)),
   ];
   const header = element("header", {}, title, ...quick);
   if (!about.length) return header;
@@ -192,7 +204,7 @@ async function refresh() {
     shown = body;
     status.hidden = true;
     document.getElementById("range").textContent = writeRange();
-    if (JSON.stringify(shown.notes) !== JSON.stringify(old.notes) || JSON.stringify(shown.marks) !== JSON.stringify(old.marks)) fillHead();
+    if (JSON.stringify(shown.notes) !== JSON.stringify(old.notes) || JSON.stringify(shown.marks) !== JSON.stringify(old.marks) || shown.hint !== old.hint) fillHead();
     if (before !== JSON.stringify(shown.panels.map(({ key, place }) => [key, place]))) layOut();
     else redraw();
   } catch (failure) {
@@ -210,7 +222,7 @@ function isBusy() {
 
 document.body.append(tooltip);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showDashboard);
-addEventListener("hashchange", showDashboard);
+addEventListener("hashchange", visit);
 addEventListener("scroll", () => { tooltip.hidden = true; }, { passive: true });
-showDashboard();
+visit();
 if (page.live) setInterval(() => { if (!isBusy()) refresh(); }, page.live.refresh_s * 1000);

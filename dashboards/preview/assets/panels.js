@@ -21,7 +21,11 @@ function shape(name, attributes, ...children) {
 
 function swatch(colour) {
   const made = element("span", { class: "swatch", "aria-hidden": "true" });
-  made.style.backgroundColor = graphicColour(colour);
+  const [ink, gap] = dashOf(colour);
+  if (ink) made.style.width = "16px";
+  made.style.background = ink
+    ? `repeating-linear-gradient(90deg, ${graphicColour(colour)} 0 ${ink}px, transparent ${ink}px ${ink + gap}px)`
+    : graphicColour(colour);
   return made;
 }
 
@@ -33,7 +37,10 @@ function writeMoment(ms) {
 }
 
 function writeMark(mark) {
-  return [mark.title, mark.text, mark.tags.join(", ")].filter(Boolean).join(" · ");
+  /* A tag is often a label that title or text tell already. */
+  const told = `${mark.title} ${mark.text}`.toLowerCase();
+  const tags = mark.tags.filter((tag) => !told.includes(tag.toLowerCase()));
+  return [mark.title, mark.text, tags.join(", ")].filter(Boolean).join(" · ");
 }
 
 function fillBody(body, panel, dashboard, state) {
@@ -49,11 +56,13 @@ function showNothing(body, panel) {
   body.replaceChildren(element("p", { class: "nothing" }, panel.nothing));
 }
 
-function fillTiles(body, panel) {
+function fillTiles(body, panel, dashboard) {
   if (!panel.tiles.length) return showNothing(body, panel);
   const make = panel.kind === "gauge" ? makeDial : makeTile;
   const tiles = panel.tiles.map((tile) => make(tile, panel));
-  body.replaceChildren(element("div", { class: `tiles ${panel.kind}` }, ...tiles));
+  const leads = panel.leads.filter(isReachable).map((link) => makeLink(link, dashboard));
+  body.replaceChildren(element("div", { class: `tiles ${panel.kind}` }, ...tiles),
+    ...(leads.length ? [element("p", { class: "leads" }, ...leads)] : []));
   return null;
 }
 
@@ -133,10 +142,17 @@ function fillTable(body, panel, dashboard, state) {
     });
     return element("th", { scope: "col", class: column.numeric ? "number" : null, "aria-sort": at === sort.by ? (sort.down ? "descending" : "ascending") : null }, button);
   });
-  const lines = rows.map((row) => element("tr", {}, ...row.map((cell, at) => makeCell(cell, table.columns[at], dashboard))));
+  const lines = cutStill(rows.map((row) => element("tr", {}, ...row.map((cell, at) => makeCell(cell, table.columns[at], dashboard)))), table.columns.length);
   body.replaceChildren(element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": panel.title },
     element("table", { class: "rows" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines))));
   return null;
+}
+
+/* Where nobody can scroll, say what is left out. */
+function cutStill(lines, columns) {
+  const more = lines.length - (page.lines ?? Infinity);
+  if (more <= 0) return lines;
+  return [...lines.slice(0, page.lines), element("tr", {}, element("td", { colspan: columns }, `and ${more} more`))];
 }
 
 function sortRows(table, { by, down }) {
@@ -165,11 +181,15 @@ function makeCell(cell, column, dashboard) {
   return made;
 }
 
-/* Other dashboards can be gone to where they are here: on this page, or on its server. */
+/* Other dashboards can be gone to where they are here: on this page, with the choices with which it
+   was made, or on its server with any. */
 function isReachable(link) {
   if (!link.url.startsWith("#")) return Boolean(link.url);
-  const uid = link.url.slice(1).split("?")[0];
-  return (page.live ? page.live.boards : page.dashboards).some((each) => each.uid === uid);
+  const [uid, query = ""] = link.url.slice(1).split("?");
+  if (page.live) return page.live.boards.some((each) => each.uid === uid);
+  const target = page.dashboards.find((each) => each.uid === uid);
+  return Boolean(target) && target.variables.every(({ name, value }) => (
+    (new URLSearchParams(query).get(`var-${name}`) ?? value) === value));
 }
 
 function makeLink(link, dashboard, about) {
@@ -205,10 +225,12 @@ function makeLegend(panel, state) {
   const { lines, calcs } = panel.chart;
   const buttons = lines.map((line) => element("button", { type: "button", "aria-pressed": String(!state.hidden.has(line.name)), title: "Show or hide" }, swatch(line.colour), line.name));
   if (legend.displayMode !== "table" && !calcs.length) {
-    return { buttons, box: element("div", { class: "legend list" }, ...buttons) };
+    const more = lines.length - (page.lines ?? Infinity);
+    const shown = more > 0 ? [...buttons.slice(0, page.lines), `and ${more} more`] : buttons;
+    return { buttons, box: element("div", { class: "legend list" }, ...shown) };
   }
   const heads = ["Name", ...calcs].map((name, at) => element("th", { scope: "col", class: at ? "number" : null }, name));
   const rows = lines.map((line, at) => element("tr", {}, element("td", {}, buttons[at]), ...line.legend.map((text) => element("td", { class: "number" }, text))));
   return { buttons, box: element("div", { class: "legend", tabindex: "0", role: "region", "aria-label": `Legend of ${panel.title}` },
-    element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows))) };
+    element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...cutStill(rows, calcs.length + 1)))) };
 }

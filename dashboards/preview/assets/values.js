@@ -112,6 +112,14 @@ function graphicColour(name, theme = currentTheme()) {
   return /^#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/i.test(name) ? name : GRAPHIC[theme].text;
 }
 
+/* Ten colours are as many as can be told apart; the next ten lines have the same ones, dashed. */
+const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+
+function dashOf(name, theme = currentTheme()) {
+  const place = name.startsWith("palette:") ? Number(name.slice(8)) : 0;
+  return DASHES[Math.floor(place / SERIES[theme].length) % DASHES.length];
+}
+
 function channels(hex) {
   const full = hex.length < 6 ? hex.replace(/[0-9a-f]/gi, "$&$&") : hex;
   return [1, 3, 5].map((at) => parseInt(full.slice(at, at + 2), 16));
