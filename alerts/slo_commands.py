@@ -104,7 +104,10 @@ def render_objectives(
 
 
 def _read(files: Sequence[Path] | None, only: bool, retention: str) -> tuple[Objective, ...]:
-    paths = [*(() if only else default_files()), *(files or ())]
+    built_in = () if only else default_files()
+    there = {path.resolve() for path in built_in}
+    # Who names a built-in file means that file, not another objective of its name.
+    paths = [*built_in, *(path for path in files or () if path.resolve() not in there)]
     if not paths:
         raise UserMistake("--only without a file leaves no objective", "Name a file")
     return read_objectives(paths, retention_s=_read_retention(retention))

@@ -12,12 +12,13 @@ from rich.table import Table
 
 from alerts.history.accuracy import GRACE_S, Accuracy, weigh
 from alerts.history.firings import read_firings
-from alerts.history.incidents import read_incidents
+from alerts.history.incidents import check_alerts, read_incidents
 from alerts.replay.commands import read_instant
 from alerts.replay.evaluation import read_duration
 from alerts.replay.report import format_instant
 from outbound_slo.embedded.prometheus_api import PrometheusApi
-from outbound_slo.vocabulary.alerts import Severity
+from outbound_slo.vocabulary.alerts import AlertName, Severity
+from outbound_slo.vocabulary.metrics import ALERTS
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 
@@ -51,7 +52,11 @@ def weigh_history(
     happened = [
         each for each in read_incidents(incidents) if each.end_s > start_s and each.start_s < end_s
     ]
-    fired = read_firings(PrometheusApi(prometheus, 60.0), start_s, end_s, step, severity)
+    source = PrometheusApi(prometheus, 60.0)
+    fired = read_firings(source, start_s, end_s, step, severity)
+    known = {*AlertName, *source.label_values(ALERTS.name, "alertname", start_s, end_s)}
+    known |= {rule.name for rule in source.rules()}
+    check_alerts(incidents, happened, frozenset(known))
     accuracy = weigh(happened, fired, over_s, grace)
     if as_json:
         typer.echo(json.dumps(describe(accuracy), indent=2))

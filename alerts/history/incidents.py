@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,22 @@ def read_incidents(path: Path) -> Sequence[PastIncident]:
         for number, entry in enumerate(document["incidents"])
     ]
     return sorted(incidents, key=lambda each: each.start_s)
+
+
+def check_alerts(path: Path, incidents: Sequence[PastIncident], known: frozenset[str]) -> None:
+    """See that the alerts that could have detected an incident are alerts at all.
+
+    Raises:
+        UserMistake: One is not known; the incident would count as missed, whatever told of it.
+
+    """
+    for incident in incidents:
+        for name in sorted(incident.alerts - known):
+            near = get_close_matches(name, sorted(known), n=1)
+            raise UserMistake(
+                f"{path}: {incident.what}: there is no alert {name}, and none fired in that time",
+                f"Did you mean {near[0]}?" if near else "Correct it, or leave it out",
+            )
 
 
 def _read(entry: Mapping[str, Any], place: str) -> PastIncident:

@@ -243,7 +243,6 @@ def test_objectives_can_be_listed_checked_and_rendered(tmp_path: Path) -> None:
         (["check", "--retention", "long"], "--retention: long is no time"),
         (["check", "--only"], "leaves no objective"),
         (["check", "no-such.yml"], "no-such.yml cannot be read"),
-        (["check", str(SLOS / "send-success.yml")], "send-success is the name of an objective"),
     ],
 )
 def test_a_mistake_of_the_user_is_told_as_one(arguments: list[str], complaint: str) -> None:
@@ -251,3 +250,17 @@ def test_a_mistake_of_the_user_is_told_as_one(arguments: list[str], complaint: s
 
     assert isinstance(told.exception, UserMistake)
     assert complaint in str(told.exception)
+
+
+def test_a_built_in_file_may_be_named_and_its_copy_must_have_a_name_of_its_own(
+    tmp_path: Path,
+) -> None:
+    original = SLOS / "send-success.yml"
+    copy = tmp_path / "mine.yml"
+    copy.write_bytes(original.read_bytes())
+
+    told = CliRunner().invoke(app, ["slo", "check", str(original)])
+    assert (told.exit_code, told.stdout) == (0, "4 objectives can be kept and measured.\n")
+    refused = CliRunner().invoke(app, ["slo", "check", str(copy)])
+    assert isinstance(refused.exception, UserMistake)
+    assert "send-success is the name of an objective" in str(refused.exception)

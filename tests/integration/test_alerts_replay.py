@@ -411,5 +411,30 @@ def test_history_gives_the_four_numbers(remembering: PrometheusApi, tmp_path: Pa
     assert "missed" in shown
 
 
+@pytest.mark.parametrize(
+    ("alert", "complaint"),
+    [
+        ("WhatsappProviderDown", "Did you mean WhatsAppProviderDown?"),
+        ("Downn", "there is no alert Downn, and none fired in that time. Did you mean Down?"),
+        ("Down", ""),
+        ("Small", ""),
+        ("WhatsAppProviderDown", ""),
+    ],
+)
+def test_history_knows_the_alerts_that_an_incident_names(
+    remembering: PrometheusApi, tmp_path: Path, alert: str, complaint: str
+) -> None:
+    path = tmp_path / "incidents.yml"
+    times = f"start: {_iso(1_000)}, end: {_iso(1_045)}"
+    path.write_text(f"incidents: [{{what: outage, {times}, alerts: [{alert}]}}]")
+    until = str(MONDAY_S + 7 * 86_400)
+    arguments = ["--prometheus", remembering.url, "--incidents", str(path), "--until", until]
+
+    told = run("history", *arguments, "--since", "7d")
+
+    assert (told.exit_code == 0) is not bool(complaint)
+    assert complaint in str(told.exception)
+
+
 def _iso(minute: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(MONDAY_S + minute * 60))
