@@ -4,7 +4,7 @@ Pure: what was seen comes in as evidence, findings come out. One finding that is
 demo exit 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +34,23 @@ class Evidence:
     fired: dict[str, datetime]
     reached: dict[str, datetime]
     pages: Sequence[Page]
+
+
+def date_by_pages(
+    seen: Mapping[str, datetime], pages: Sequence[Page], when: Callable[[Page], datetime]
+) -> dict[str, datetime]:
+    """Give when each alert was at a stage: a look comes late by up to its interval, a page does not.
+
+    Args:
+        seen: First look that saw it there, by the alert's name.
+        pages: What the pager got.
+        when: By when a page says that it was there at the latest.
+
+    """
+    return {
+        name: min([at, *(when(page) for page in pages if page.alert == name)])
+        for name, at in seen.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from outbound_slo.demo.background import write_background
 from outbound_slo.demo.conductor import Orchestra, Record, conduct
 from outbound_slo.demo.content import ORGANISATIONS
 from outbound_slo.demo.fates import OutboxRow, Reckoning, reckon
-from outbound_slo.demo.judge import Evidence, judge_run
+from outbound_slo.demo.judge import Evidence, date_by_pages, judge_run
 from outbound_slo.demo.night import STATUS_FILE, NightWatch
 from outbound_slo.demo.pace import Pace
 from outbound_slo.demo.picture import Camera, save_picture
@@ -141,14 +141,15 @@ def _collect_evidence(
     with connection.cursor(row_factory=scalar_row) as cursor:
         cursor.execute(_QUERIES["first_failure"].encode(), {"code": OUTAGE_CODE})
         first_failure_at = cursor.fetchone()
+    pages = stack.pager.pages
     return Evidence(
         expected=frozenset(name.value for name in OUTAGE_ALERTS),
         broke_at=record.broke_at,
         healed_at=record.healed_at,
         first_failure_at=first_failure_at,
-        fired=watch.fired,
-        reached=watch.reached,
-        pages=stack.pager.pages,
+        fired=date_by_pages(watch.fired, pages, lambda page: page.started_at),
+        reached=date_by_pages(watch.reached, pages, lambda page: page.received_at),
+        pages=pages,
     )
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from outbound_slo.demo.fates import Fate, Loss, Lost, Reckoning
-from outbound_slo.demo.judge import Evidence, judge_run
+from outbound_slo.demo.judge import Evidence, date_by_pages, judge_run
 from outbound_slo.demo.pager import Page, PageState
 
 BROKE = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -58,6 +58,17 @@ def test_an_incident_that_was_caught_from_end_to_end_passes_with_its_times() -> 
     assert verdict.alert == ALERT
     assert verdict.seconds_to_page == 10
     assert verdict.seconds_to_resolved == 20
+
+
+def test_a_page_dates_its_alert_where_the_look_came_later() -> None:
+    late, early = BROKE + timedelta(seconds=13), BROKE + timedelta(seconds=9)
+    pages = [FIRING, RESOLVED]
+    assert date_by_pages({ALERT: late}, pages, lambda page: page.started_at) == {
+        ALERT: FIRING.started_at
+    }
+    assert date_by_pages({ALERT: early, "Other": late}, pages, lambda page: page.started_at) == {
+        ALERT: early, "Other": late,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
