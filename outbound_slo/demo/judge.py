@@ -39,7 +39,7 @@ class Evidence:
 def date_by_pages(
     seen: Mapping[str, datetime], pages: Sequence[Page], when: Callable[[Page], datetime]
 ) -> dict[str, datetime]:
-    """Give when each alert was at a stage: a look comes late by up to its interval, a page does not.
+    """Give when each alert was at a stage: a look comes late by up to its interval, no page does.
 
     Args:
         seen: First look that saw it there, by the alert's name.
