@@ -30,6 +30,7 @@ from benchmarks.refreshes import (
 )
 from benchmarks.report import Goal, Report
 from benchmarks.scrapes import measure_scrapes
+from benchmarks.watched import WAITING, measure_watching
 from benchmarks.write_cost import measure_write_cost
 from outbound_slo.vocabulary.mistakes import UserMistake
 
@@ -43,6 +44,8 @@ GOALS = (
     Goal("write_cost_batched", "the same, 100 messages a statement", at_most=1.4),
     Goal("install_lock_wait_ms", "longest wait for a lock while it is installed", at_most=300),
     Goal("mismatches", "series whose values differ from a peer's", at_most=0),
+    Goal("watched_refresh", "server time, 50 organisations watched over none", at_most=2),
+    Goal("watched_refresh_100k", "the same while 100 thousand messages wait"),
     Goal("scrape_vs_empty_page", "p99, 1,000 series in a refresh over one series", at_most=3),
 )
 
@@ -64,6 +67,7 @@ class Part(StrEnum):
     INSTALL = "install"
     WRITES = "writes"
     SCRAPES = "scrapes"
+    WATCHED = "watched"
 
 
 def run_benchmark(
@@ -93,6 +97,13 @@ def run_benchmark(
             times = measure_scrapes(stand, scrapes)
             report.show_rows("Scrapes", [asdict(times)])
             report.note("scrape_vs_empty_page", times.ratio)
+        if Part.WATCHED in parts:
+            for key, waiting in zip(
+                ("watched_refresh", "watched_refresh_100k"), WAITING, strict=True
+            ):
+                watching = measure_watching(stand, waiting, rounds)
+                report.show_rows("Refreshes, watching", [asdict(watching)])
+                report.note(key, watching.ratio)
     report.finish()
 
 

@@ -115,7 +115,7 @@ class Outbox:
         migrate(self.url, core_migrations())
         self._run("organisations")
 
-    def load(self, messages: int) -> None:
+    def load(self, messages: int, waiting: int = QUEUE) -> None:
         """Load a history with an attempt each, and the queue; no trigger runs for them."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")
@@ -126,7 +126,7 @@ class Outbox:
                 connection.execute(_SQL["history"].encode(), values)
                 after = {"after": row[0] if row else 0}
                 connection.execute(_SQL["attempts"].encode(), after)
-            connection.execute(_SQL["queue"].encode(), {"messages": QUEUE})
+            connection.execute(_SQL["queue"].encode(), {"messages": waiting})
 
     def install_rollup(self) -> None:
         """Install it as a user would on a table that is in use.

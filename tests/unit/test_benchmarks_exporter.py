@@ -54,6 +54,8 @@ KEYS = [
     "write_cost_batched",
     "install_lock_wait_ms",
     "mismatches",
+    "watched_refresh",
+    "watched_refresh_100k",
     "scrape_vs_empty_page",
 ]
 DATABASE = "postgresql://postgres@127.0.0.1:5432/outbox"
