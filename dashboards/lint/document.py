@@ -1,6 +1,5 @@
 """A dashboard's JSON as the lint reads it: ours, or a file of whose form nothing is known."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from outbound_slo.vocabulary.mistakes import UserMistake
+from dashboards.files import read_file
 from outbound_slo.vocabulary.statuses import AttemptOutcome, Channel, MessageStatus
 
 Json = dict[str, Any]
@@ -172,32 +171,8 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read a file as Grafana exports it, or as its HTTP API gives or takes it.
-
-    Raises:
-        UserMistake: It can't be read, is no JSON, or no dashboard with panels.
-
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserMistake(f"{path} can't be read: {error.strerror}", "Check the path") from None
-    except UnicodeDecodeError:
-        raise UserMistake(f"{path} is no text in UTF-8", "Name a dashboard's JSON") from None
-    except json.JSONDecodeError as error:
-        raise UserMistake(
-            f"{path} is no JSON in line {error.lineno}: {error.msg}", "Mend the file"
-        ) from None
-    except RecursionError:
-        raise UserMistake(f"{path} is nested too deeply", "Mend the file") from None
-    if isinstance(found, dict) and isinstance(found.get("dashboard"), dict):
-        found = found["dashboard"]
-    if not (isinstance(found, dict) and isinstance(found.get("panels"), list)):
-        raise UserMistake(
-            f"{path} is no dashboard: it has no list 'panels'",
-            "Export it from Grafana as JSON of the classic form",
-        )
-    return Document(path.name, found)
+    """Read a file; raises `UserMistake` as `read_file` does."""
+    return Document(path.name, read_file(path))
 
 
 def fill(expression: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashboards.catalogue import all_dashboards
+from dashboards.files import check_panels, read_file
 from exporter.document import check_document as check_schema
 from outbound_slo.vocabulary.mistakes import UserMistake
 
@@ -33,18 +34,7 @@ def load_document(name: str) -> Json:
         raise UserMistake(
             f"{name} is no dashboard", f"Use {', '.join(built_in)}, or a file that ends in .json"
         )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise UserMistake(f"{name} can't be read: {failure.strerror}", "Check the path") from None
-    except ValueError as failure:
-        raise UserMistake(f"{name} holds no JSON: {failure}", "Export it again") from None
-    except RecursionError:
-        raise UserMistake(f"{name} is nested too deeply", "Export it again") from None
-    if isinstance(document, dict) and isinstance(document.get("dashboard"), dict):
-        # As Grafana's HTTP API gives and takes it.
-        document = document["dashboard"]
-    return check_document(document, name)
+    return check_document(read_file(path), name)
 
 
 def check_document(document: object, name: str) -> Json:
@@ -56,10 +46,9 @@ def check_document(document: object, name: str) -> Json:
         UserMistake: It has not.
 
     """
-    if not isinstance(document, dict) or not isinstance(document.get("panels"), list):
-        raise UserMistake(f"{name} is no dashboard of Grafana: it has no list `panels`", _MEND)
+    panels = check_panels(document, name)
     try:
-        tidied = _tidy(document, "")
+        tidied = _tidy(panels, "")
         checked = dict(check_schema(tidied, name, _schema()))
     except _UnshowableError as failure:
         raise UserMistake(f"{name}: {failure}", _MEND) from None

@@ -292,8 +292,8 @@ def test_bad_input_is_one_clear_line(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "holds no JSON"),
-        ("[]", "has no list `panels`"),
+        ("{", "is no JSON in line 1"),
+        ("[]", "has no list 'panels'"),
         ("[" * 100_000, "is nested too deeply"),
         ('{"panels": [1]}', "panels[0] is 1. Expected: an object"),
         ('{"panels": [{}]}', "panels[0] lacks gridPos, id, type. Add gridPos"),
