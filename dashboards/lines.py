@@ -113,8 +113,14 @@ def describe(what: str, promise: Threshold | None = None, lines: Sequence[Thresh
     sentences = [what]
     if promise:
         sentences.append(f"Promised: {promise.text}.")
-    sentences.extend(f"Alert: {_when(line)}." for line in lines if line.use is Use.ALERT)
-    return " ".join(sentences)
+    # By alert, since a panel may help with several, and they count differently.
+    told: dict[str, list[str]] = {}
+    for line in lines:
+        if line.use is Use.ALERT:
+            told.setdefault(", ".join(name_alerts([line])), []).append(_when(line))
+    # Grafana reads descriptions as Markdown.
+    listed = "\n".join(f"- {names}: {'; '.join(when)}." for names, when in told.items())
+    return "\n\n".join(filter(None, [" ".join(sentences), listed]))
 
 
 def _when(line: Threshold) -> str:

@@ -11,7 +11,7 @@ from grafanalib import core
 from dashboards import expressions
 from dashboards.boards import FAILED_TRACES, build_board
 from dashboards.frames import Frame, Query
-from dashboards.lines import BAD
+from dashboards.lines import BAD, step_lines
 from dashboards.links import TraceSearch, link_dashboard, link_traces
 from dashboards.panels import draw_lines, override
 from dashboards.promql import write_promql
@@ -142,7 +142,8 @@ def _dead_letters() -> core.TimeSeries:
         "DLQ Size with Alerting Thresholds",
         (12, 8, 12, 8),
         "short",
-        "Failed messages of the channel whose attempts are used up, by kind of error.",
+        "Failed messages of the channel whose attempts are used up: those that the alerts count, "
+        "which leave out recipients who opted out or never consented, and all by kind of error.",
         (link_traces("Failed traces", FAILED_TRACES),),
         lines=_DEAD_LADDER,
         told=(t.ALERT_DEAD_GROWTH, t.ALERT_DEAD_SURGE),
@@ -151,10 +152,12 @@ def _dead_letters() -> core.TimeSeries:
         """
 sum by (category) (max by (error_code, category) ($DEAD_LETTERS{channel="$channel"})) > 0"""
     )
+    counted = write_promql('max($DEAD_UNWANTED{channel="$channel"})')
     return draw_lines(
         frame,
-        [Query(expressions.dead_letters(), "All"), Query(by_kind, "{{category}}")],
+        [Query(counted, "Counted by alerts"), Query(by_kind, "{{category}}")],
         axis="Messages",
+        reaches=max(value for value, _ in step_lines(_DEAD_LADDER[:1]) if value is not None),
     )
 
 

@@ -117,8 +117,8 @@ def _waits() -> core.TimeSeries:
         (0, 0, 12, 8),
         "short",
         "Its messages on the channel that are queued, being sent or stuck; on the right axis what "
-        "is queued of all organisations together. `outbound-slo ops explain` says it of one "
-        "message.",
+        "is queued of all organisations together. Its own numbers are read each half minute. "
+        "`outbound-slo ops explain` says it of one message.",
         (link_traces("Its traces", TraceSearch(ITS_TAGS)),),
         alerts=(AlertName.QUEUE_BACKUP, AlertName.STUCK_IN_QUEUE),
     )
@@ -164,7 +164,7 @@ def _windows() -> core.TimeSeries:
             Query(write_promql('max(increase($WINDOW_REFUSALS{channel="$channel"}[1h]))'), refused),
         ],
         axis="Its windows",
-        overrides=[override(everybody, right), override(refused, right)],
+        overrides=[override(everybody, right), override(refused, right | {"decimals": 0})],
         nothing=_NOT_WATCHED,
     )
 
@@ -224,14 +224,16 @@ sum by (org_id) (
   max by (org_id, channel) (increase($ORGANISATION_FINISHED{outcome="$failed"}[1h]))
 )"""
     )
+    failures = "Failed in 1 h, all channels"
     return list_rows(
         frame,
         [Query(each, instant=True, table=True) for each in (used, failed)],
-        columns={"org_id": "Organisation", "Value #A": "Quota used", "Value #B": "Failed in 1 h"},
+        columns={"org_id": "Organisation", "Value #A": "Quota used", "Value #B": failures},
         sort_by="Quota used",
         nothing="No organisation has a quota",
         overrides=[
             override("Organisation", {"links": [open_organisation().to_json_data()]}),
             override("Quota used", {"unit": "percentunit"}),
+            override(failures, {"decimals": 0}),
         ],
     )

@@ -5,6 +5,7 @@ it emits up to date. Here only content is said: title, place, unit, lines, queri
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from grafanalib import core
 
@@ -29,6 +30,7 @@ def draw_lines(
     stacked: bool = False,
     minimum: float | None = 0,
     mappings: Sequence[Json] = (),
+    reaches: float | None = None,
 ) -> core.TimeSeries:
     """Draw series over time, with the bad range filled and its edge drawn.
 
@@ -44,6 +46,8 @@ def draw_lines(
         stacked: Stack the series: for parts of a whole.
         minimum: Lowest value of the axis; None where values may be negative.
         mappings: Words for values.
+        reaches: What the axis reaches at least, so that a line there is seen; None leaves it to the
+            data.
 
     """
     marked = mark(steps or choose_steps(subject, frame.lines), only_bad=True)
@@ -64,7 +68,14 @@ def draw_lines(
         overrides=list(overrides),
         valueMin=minimum,
         mappings=list(mappings),
-        extraJson={"fieldConfig": {"defaults": {"noValue": nothing}}},
+        extraJson={
+            "fieldConfig": {
+                "defaults": {
+                    "noValue": nothing,
+                    **({} if reaches is None else {"custom": {"axisSoftMax": reaches}}),
+                }
+            }
+        },
     )
 
 
@@ -83,7 +94,10 @@ def show_value(
     overrides: Sequence[Json] = (),
     extra: Json | None = None,
 ) -> core.Stat:
-    """Show the last value as a big number, with its curve behind it where `curve` asks.
+    """Show a big number: the value now, or the last of a curve that is drawn behind it.
+
+    A tile without a curve asks for this instant alone. Of a range Grafana would show the last value
+    that there was, however old: green for hours after everything has died.
 
     Args:
         frame: What every panel has.
@@ -100,8 +114,9 @@ def show_value(
         extra: Further JSON.
 
     """
+    asked = queries if curve else [replace(query, instant=True) for query in queries]
     return core.Stat(
-        **frame.arguments(queries),
+        **frame.arguments(asked),
         format=frame.unit,
         thresholds=mark(steps or choose_steps(subject, frame.lines)),
         mappings=list(mappings),
@@ -124,9 +139,9 @@ def show_dial(
     nothing: str = NOTHING,
     maximum: float = 100,
 ) -> core.GaugePanel:
-    """Show the last value on a dial from 0 to `maximum`."""
+    """Show the value now on a dial from 0 to `maximum`."""
     return core.GaugePanel(
-        **frame.arguments(queries),
+        **frame.arguments([replace(query, instant=True) for query in queries]),
         format=frame.unit,
         thresholds=mark(choose_steps(subject, frame.lines)),
         calc="lastNotNull",

@@ -238,7 +238,8 @@ def _backlog_row() -> list[core.Stat]:
         "Dead Letter Queue Size",
         (8, 28, 8, 4),
         "short",
-        "Failed messages of this channel whose attempts are used up.",
+        "Failed messages of this channel whose attempts are used up. Alerts leave out recipients "
+        "who opted out or never consented.",
         told=(t.ALERT_DEAD_100,),
     )
     breaker = Frame(

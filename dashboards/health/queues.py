@@ -62,13 +62,12 @@ def _dead() -> core.TimeSeries:
         "Dead letters on all channels",
         (0, 7, 12, 7),
         "short",
-        "Failed messages whose attempts are used up, by channel, and together.",
+        "Failed messages whose attempts are used up, by channel, and together, without those of "
+        "recipients who opted out or never consented: nobody has anything to mend there.",
         (link_traces("Failed traces", FAILED_TRACES),),
         lines=(t.ALERT_DEAD_100, t.ALERT_DEAD_500, t.ALERT_DEAD_1000, t.ALERT_DEAD_2000),
     )
-    return _by_channel(
-        frame, "sum by (channel) (max by (channel, error_code, category) ($DEAD_LETTERS))"
-    )
+    return _by_channel(frame, "max by (channel) ($DEAD_UNWANTED)")
 
 
 def _by_channel(frame: Frame, expression: str) -> core.TimeSeries:

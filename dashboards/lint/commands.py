@@ -17,9 +17,12 @@ _WIDTH_OF_A_FILE = 140
 
 
 def check_dashboards(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Dashboards as JSON; without any, the built-in ones.", metavar="FILE"),
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Dashboards as JSON, or uids of built-in ones; without any, all of these.",
+            metavar="FILE",
+        ),
     ] = None,
     extra_metrics: Annotated[
         Path | None,
@@ -32,7 +35,8 @@ def check_dashboards(
 ) -> None:
     """Check dashboards by our lint and promtool; exits with 1 when something is to mend."""
     extra = read_extra_metrics(extra_metrics) if extra_metrics else {}
-    documents = [read_document(path) for path in files] if files else list(read_own())
+    own = {document.uid: document for document in read_own()}
+    documents = [own.get(name) or read_document(Path(name)) for name in names or own]
     findings = lint_documents(documents, extra=extra)
     console = Console()
     if not console.is_terminal:

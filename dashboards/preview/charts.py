@@ -11,8 +11,8 @@ Json = Mapping[str, Any]
 
 _DIGITS = 6
 _LEGEND_CALCS = {
-    "lastNotNull": "Last", "last": "Last", "firstNotNull": "First", "first": "First", "max": "Max",
-    "mean": "Mean", "min": "Min", "range": "Range", "sum": "Total",
+    "lastNotNull": "Last *", "last": "Last", "firstNotNull": "First *", "first": "First",
+    "max": "Max", "mean": "Mean", "min": "Min", "range": "Range", "sum": "Total",
 }  # fmt: skip
 
 
@@ -62,13 +62,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A vertical axis; `least` and `most` are None where the data decides."""
+    """A vertical axis; `least` and `most` are None where the data decides.
+
+    `reaches` is what it shows at least, data or not.
+    """
 
     label: str
     unit: str
     decimals: int | None
     least: float | None
     most: float | None
+    reaches: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +166,5 @@ def _describe_axis(field: Json) -> Axis:
         decimals=field.get("decimals"),
         least=field.get("min"),
         most=field.get("max"),
+        reaches=field.get("custom", {}).get("axisSoftMax"),
     )

@@ -35,6 +35,7 @@ FAILED = 1
 """Exit code where a panel's query failed."""
 
 _SAVED_WIDTH = 1280
+_LONGEST_SCRAPE_S = 3600.0
 _HTML_SUFFIXES = (".html", ".htm")
 _PNG_SUFFIXES = (".png",)
 _NO_DIRECTORY = "Make its directory, or name another file"
@@ -86,6 +87,10 @@ def preview_dashboards(
     _check_variables(documents, given)
     source = PrometheusApi(prometheus)
     scrape_s = parse_interval(scrape_interval)
+    if scrape_s > _LONGEST_SCRAPE_S:
+        raise UserMistake(
+            f"--scrape-interval {scrape_interval} is longer than an hour", "Write it as 15s or 1m"
+        )
     chosen = parse_range(since, until, time.time())
     if serve_at:
         if html or png or width or as_json or until != "now":
@@ -98,6 +103,10 @@ def preview_dashboards(
         serve(offer, place, lambda url: typer.echo(f"Serving {url} until Ctrl-C"))
         return
     _check_outputs(html, png, width, as_json=as_json)
+    if theme is not Theme.AUTO and not (html or png):
+        raise UserMistake(
+            f"--theme {theme} is for pages and pictures", "Add --html, --png or --serve"
+        )
     # What is no Prometheus is told at once, not panel by panel.
     source.query("vector(1)")
     view = View(chosen, since, until, given, scrape_s)
@@ -119,8 +128,14 @@ def _read_variables(pairs: Sequence[str], channel: str | None) -> Mapping[str, s
             raise UserMistake(
                 f"--var {pair!r} holds what can't be shown", "Write it as channel=sms"
             )
+        if name in given:
+            raise UserMistake(f"--var {name} is given twice", "Give it once")
         given[name] = value
     if channel is not None:
+        if given.get("channel", channel) != channel:
+            raise UserMistake(
+                f"--channel {channel} and --var channel={given['channel']} differ", "Give one"
+            )
         given["channel"] = channel
     known = [each.label for each in Channel]
     if given.get("channel", known[0]) not in known:

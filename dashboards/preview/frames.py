@@ -268,17 +268,22 @@ class _Collector:
         ]
         if kind == "timeseries":
             return {"chart": build_chart(panel, curves, round(grid.start_s * 1000), step)}
-        return {"tiles": build_tiles(panel, curves), "leads": self._list_leads(panel, curves)}
+        return {
+            "tiles": build_tiles(panel, curves, grid.start_s, step),
+            "leads": self._list_leads(panel, curves),
+        }
 
     def _list_leads(self, panel: Json, curves: Sequence[Curve]) -> tuple[Link, ...]:
         """List where its values lead, if not here; in Grafana a click on a tile offers it."""
         here = f"#{self._document.get('uid')}"
         above = {link.title for link in list_links(panel.get("links", []), self._values)}
         found: dict[Link, None] = {}
-        for curve in curves:
-            labels = {f"__field.labels.{name}": value for name, value in curve.labels.items()}
-            links = list_links(curve.field.get("links", []), self._values | labels)
-            found |= dict.fromkeys(links)
+        # Who sees no data wants to know where to look all the more.
+        for field, labels in [(each.field, each.labels) for each in curves] or [
+            (field_for(panel), {})
+        ]:
+            names = {f"__field.labels.{name}": value for name, value in labels.items()}
+            found |= dict.fromkeys(list_links(field.get("links", []), self._values | names))
         return tuple(
             link
             for link in found

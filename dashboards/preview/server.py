@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from socket import socket
+from socket import AF_INET, AF_INET6, socket
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,6 +28,9 @@ _MOST_CONNECTIONS = 32
 _MOST_COLLECTIONS = 2
 _COLLECTION_PATIENCE_S = 20.0
 _IDLE_S = 15.0
+_GRAFANAS = frozenset({"orgId", "viewPanel", "refresh", "timezone", "theme", "kiosk"})
+"""Parameters of Grafana's addresses that choose no data."""
+
 _LONGEST_QUERY = 2_000
 _LONGEST_VALUE = 200
 _FRESH_S = 2.0
@@ -83,8 +86,10 @@ def parse_place(text: str) -> tuple[str, int]:
 
     """
     host, _, port = text.rpartition(":")
-    if not port.isdecimal() or int(port) > _HIGHEST_PORT:
+    if not port.isdecimal():
         raise UserMistake(f"--serve {text!r} has no port", "Write it as 8080 or 127.0.0.1:8080")
+    if int(port) > _HIGHEST_PORT:
+        raise UserMistake(f"--serve {text}: no port is above {_HIGHEST_PORT}", "Choose another")
     return host.strip("[]") or LOOPBACK, int(port)
 
 
@@ -142,6 +147,7 @@ class PreviewServer(ThreadingHTTPServer):
         self.offer = offer
         self.documents = {each["uid"]: each for each in offer.documents}
         self.is_private = _is_loopback(place[0])
+        self.address_family = AF_INET6 if ":" in place[0] else AF_INET
         self._connections = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         self._collections = threading.BoundedSemaphore(_MOST_COLLECTIONS)
         self._kept: OrderedDict[object, tuple[float, DashboardFrame]] = OrderedDict()
@@ -152,7 +158,8 @@ class PreviewServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it is."""
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}/"
+        shown = f"[{host!s}]" if self.address_family == AF_INET6 else str(host)
+        return f"http://{shown}:{port}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
         """Take a connection, unless there are too many."""
@@ -207,7 +214,7 @@ class PreviewServer(ThreadingHTTPServer):
         names = _names(self.documents[uid])
         given = _choose_for(self.documents[uid], self.offer.given)
         for key, value in parameters.items():
-            if key in {"from", "to"}:
+            if key in {"from", "to"} | _GRAFANAS:
                 continue
             name = key.removeprefix("var-")
             if name not in names:
@@ -254,6 +261,9 @@ class _Handler(BaseHTTPRequestHandler):
         # Splitting may fail on brackets of an address that is none.
         path, _, query = self.path.partition("?")
         uid, _, rest = path.removeprefix("/").partition("/")
+        if uid == "d" and rest:
+            # Grafana's addresses work here too, such as those that our alerts carry.
+            uid, rest = rest.partition("/")[0], ""
         parameters = _read_parameters(query)
         offer = self.server.offer
         if not uid and not rest:

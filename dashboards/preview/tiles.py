@@ -11,6 +11,9 @@ Json = Mapping[str, Any]
 
 _FULL = 100.0
 _SPARK_POINTS = 120
+_NEWEST = frozenset({"last", "lastNotNull"})
+_LOOKBACK_S = 300.0
+"""Seconds for which Prometheus takes a sample for the present one (`--query.lookback-delta`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Tile:
         colour: Grafana's name or hex code; "none" if unmarked.
         curve: Its course over the range; empty where none is drawn.
         dial: Of a gauge; None for a stat.
+        seen_ms: When its number was seen, where the series ended so long before the range that
+            Prometheus has none now; None where it is of now.
 
     """
 
@@ -51,9 +56,12 @@ class Tile:
     named: bool
     curve: tuple[float | None, ...] = ()
     dial: Dial | None = None
+    seen_ms: int | None = None
 
 
-def build_tiles(panel: Json, curves: Sequence[Curve]) -> tuple[Tile, ...]:
+def build_tiles(
+    panel: Json, curves: Sequence[Curve], start_s: float, step_s: float
+) -> tuple[Tile, ...]:
     """Build what a stat or gauge panel shows: a tile for each series."""
     options = panel.get("options", {})
     calc = next(iter(options.get("reduceOptions", {}).get("calcs", [])), "lastNotNull")
@@ -73,9 +81,18 @@ def build_tiles(panel: Json, curves: Sequence[Curve]) -> tuple[Tile, ...]:
                 named=named and mode != "name",
                 curve=_thin(curve.values) if drawn else (),
                 dial=_make_dial(value, curve.field) if is_gauge else None,
+                seen_ms=_date(curve.values, start_s, step_s) if calc in _NEWEST else None,
             )
         )
     return tuple(tiles)
+
+
+def _date(values: Sequence[float | None], start_s: float, step_s: float) -> int | None:
+    """Tell when a value was last seen, if it is older than what an instant query would find."""
+    last = max((at for at, value in enumerate(values) if value is not None), default=None)
+    if last is None or (len(values) - 1 - last) * step_s <= max(_LOOKBACK_S, step_s):
+        return None
+    return round((start_s + last * step_s) * 1000)
 
 
 def _thin(values: tuple[float | None, ...]) -> tuple[float | None, ...]:

@@ -258,7 +258,8 @@ class Stack:
         """
         self._rules.mkdir(parents=True)
         # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
-        texts = render_rules(self.timing, bases=LinkBases(runbooks=find_runbooks()))
+        bases = LinkBases(runbooks=find_runbooks(), dashboards=self.previews.rstrip("/"))
+        texts = render_rules(self.timing, bases=bases)
         for name, text in texts.items():
             (self._rules / name).write_text(text, encoding="utf-8")
         self.prometheus.reload()

@@ -47,6 +47,7 @@ class JsonApi:
         # The proxy that the environment may name does not lead back to this machine.
         try:
             parts = urlsplit(url)
+            _ = parts.port
             self._session.trust_env = parts.hostname not in _LOOPBACK
             # A name and a password before the host are for the server alone.
             self.url = self._base.replace(

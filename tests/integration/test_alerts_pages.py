@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from alerts.pages import SECTIONS, describe_tiers
@@ -42,6 +43,14 @@ def test_a_page_has_its_parts_and_the_tiers_of_its_alert(name: str) -> None:
     assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == SECTIONS
     parts = re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]
     assert all(part.strip() for part in parts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_numbered_step_is_a_step_where_the_page_is_read_as_markdown(name: str) -> None:
+    written = re.findall(r"^\d+\. ", text_of(name), re.MULTILINE)
+    lists = re.findall(r"<ol.*?</ol>", MarkdownIt().render(text_of(name)), re.DOTALL)
+
+    assert sum(each.count("<li>") for each in lists) == len(written)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -177,7 +177,7 @@ def test_a_table_is_sorted_coloured_linked_and_can_be_sorted_anew(opened: Opened
 def test_a_legend_lists_its_calcs_and_hides_a_line(opened: Opened) -> None:
     legend = opened.page.locator("#panel-2 .legend")
     heads = [each.inner_text() for each in legend.locator("th").all()]
-    assert heads == ["Name", "Last", "Max", "Mean"]
+    assert heads == ["Name", "Last *", "Max", "Mean"]
     assert legend.locator("tbody tr >> nth=0").inner_text().split("\t")[2] == "520 ms"
     button = legend.locator("button").first
     button.click()
@@ -320,8 +320,59 @@ def crowd() -> DashboardFrame:
     return collect(make_dashboard(graph, listed, table), source)
 
 
-SCROLLED = """[...document.querySelectorAll('.legend, .scroller')]
-  .filter(each => each.scrollHeight > each.clientHeight + 1).length"""
+SCROLLED = """[...document.querySelectorAll('.legend, .scroller')].filter(each =>
+  each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1).length"""
+
+
+@pytest.mark.parametrize("width", [1900, *WIDTHS])
+def test_a_table_of_many_columns_is_seen_whole_however_narrow_it_is(
+    opener: Opener, width: int
+) -> None:
+    labels = {
+        "alertname": "OutboundErrorBudgetBurn", "channel": "whatsapp", "level": "L1",
+        "kind": "page", "objective": "organisation-send-success",
+    }  # fmt: skip
+    source = TableOfAnswers({"firing": [(labels, 1.0), ({**labels, "kind": "ticket"}, 2.0)]})
+    panel = make_panel("table", make_table_target("firing"), place=place(0, 0, 12, 8))
+    found = opener.open(render_page([collect(make_dashboard(panel), source)], still=True), width)
+    assert found.page.evaluate(SCROLLED) == 0
+    first = found.page.locator("#panel-1 tbody tr").first
+    texts = first.inner_text().split()
+    assert {*labels.values()} <= set(texts)
+    # Where there are no headings, each value has its name.
+    named = first.locator("td").first.evaluate("node => getComputedStyle(node, '::before').content")
+    assert (named == "none") is (width == 1900)
+    assert found.complaints() == []
+    found.page.context.close()
+
+
+def test_a_number_that_is_old_says_of_when_it_is(opener: Opener) -> None:
+    source = busy_source()
+    ended = collect(SHOWCASE, source)
+    panels = [
+        replace(
+            panel, tiles=tuple(replace(tile, seen_ms=1_700_001_000_000) for tile in panel.tiles)
+        )
+        for panel in ended.panels
+    ]
+    for width in WIDTHS:
+        found = opener.open(render_page([replace(ended, panels=tuple(panels))]), width)
+        for panel in ("#panel-5", "#panel-6", "#panel-8"):
+            assert "as of 14 Nov, " in found.text(f"{panel} .tile >> nth=0")
+        assert found.complaints() == []
+        found.page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("high", "axis", "top"),
+    [(33, {"reaches": 101}, 105.04), (200, {"reaches": 101}, 213.36), (33, {"most": 50}, 50)],
+)
+def test_an_axis_ends_above_what_it_has_to_reach(
+    opened: Opened, high: float, axis: dict[str, float], top: float
+) -> None:
+    whole = {"least": 0, "most": None, "reaches": None, **axis}
+    script = "([high, axis]) => spread(high - 1 < 100 ? 0 : 33, high, axis, false)"
+    assert opened.page.evaluate(script, [high, whole])[1] == pytest.approx(top)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from http.client import HTTPConnection
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -100,8 +101,19 @@ def test_links_to_runbooks_lead_to_the_servers_own_and_each_is_there(built_in: O
             assert f'href="{path}"' in index
             for target in re.findall(r'href="(?!data:|https:)([^"]*)"', answer.text):
                 assert ask(url, f"/runbooks/{target}").status_code == 200, (name, target)
-        for path in ("/runbooks/Nothing.md", "/runbooks/OutboundOutage", "/runbooks/../etc/passwd"):
+        for path in ("/runbooks/Nothing.md", "/runbooks/OutboundOutage", "/runbooks/%2e%2e/x.md"):
             assert ask(url, path).status_code == 404, path
+        # requests would tidy this one before it is sent.
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+        for path in (
+            "/runbooks/../docs/runbooks/OutboundOutage.md",
+            "/runbooks//OutboundOutage.md",
+        ):
+            connection.request("GET", path)
+            told = connection.getresponse()
+            told.read()
+            assert told.status == 404, path
+        connection.close()
 
 
 def test_runbooks_that_are_published_elsewhere_are_linked_there(built_in: Offer) -> None:
@@ -286,9 +298,81 @@ def test_places_are_read() -> None:
     assert parse_place("8080") == ("127.0.0.1", 8080)
     assert parse_place("0.0.0.0:80") == ("0.0.0.0", 80)  # noqa: S104 - named by the user
     assert parse_place("[::1]:80") == ("::1", 80)
-    for text in ("", "host", "host:", "1:99999", "http://x"):
+    for text in ("", "host", "host:", "http://x"):
         with pytest.raises(UserMistake, match="has no port"):
             parse_place(text)
+    with pytest.raises(UserMistake, match="no port is above 65535"):
+        parse_place("1:99999")
+
+
+def test_it_listens_on_ipv6_too(source: Changing) -> None:
+    documents = (check_document(SHOWCASE, "x"),)
+    with open_server(
+        Offer(documents, source, {}, "now-1h", 15.0), parse_place("[::1]:0")
+    ) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        assert server.url.startswith("http://[::1]:")
+        assert ask(server.url.rstrip("/"), "/showcase").status_code == 200
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "path", ["/d/showcase", "/d/showcase/my-slug?orgId=1&refresh=30s&timezone=browser", "/showcase"]
+)
+def test_addresses_of_grafana_are_understood(browser: Browser, url: str, path: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 300})
+    page.goto(f"{url}{path}{'&' if '?' in path else '?'}viewPanel=panel-9&var-channel=sms")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert page.get_by_label("Channel").input_value() == "sms"
+    box = page.locator("#panel-9").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < 300
+    page.close()
+
+
+def test_back_shows_the_choices_of_the_data_that_it_shows(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{url}/showcase?from=now-1h&var-channel=whatsapp")
+    page.get_by_label("Channel").select_option("sms")
+    page.wait_for_url("**var-channel=sms*")
+    page.go_back()
+    page.wait_for_url("**var-channel=whatsapp*")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert page.get_by_label("Channel").input_value() == "whatsapp"
+    page.close()
+
+
+def test_a_theme_that_was_chosen_goes_along(browser: Browser, url: str) -> None:
+    context = browser.new_context(color_scheme="light")
+    page = context.new_page()
+    page.goto(f"{url}/showcase")
+    page.locator("#theme").click()
+    page.locator("nav a", has_text="Another").click()
+    page.wait_for_selector("h1:text-is('Another')")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.locator("#theme").inner_text() == "Theme: dark"
+    context.close()
+
+
+def test_fresh_data_leaves_open_what_somebody_reads(browser: Browser, source: Changing) -> None:
+    # An alert that goes on firing ends later with each answer.
+    alerts = SHOWCASE["annotations"]["list"][0] | {"step": "1s"}
+    document = check_document({**OTHER, "annotations": {"list": [alerts]}}, "x")
+    page = browser.new_page()
+    with served(Offer((document,), source, {}, "now-1h", 15.0)) as address:
+        page.goto(f"{address}other")
+        page.wait_for_selector("html[data-ready]", state="attached")
+        page.locator("summary").click()
+        event = page.locator(".events li").first
+        page.wait_for_function(
+            "before => document.querySelector('.events li').innerText !== before",
+            arg=event.inner_text(), timeout=15_000,
+        )  # fmt: skip
+        assert event.is_visible()
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+        page.close()
 
 
 def test_a_live_page_has_no_fault_and_gets_fresh_data_by_itself(

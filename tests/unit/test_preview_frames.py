@@ -9,12 +9,14 @@ import pytest
 
 from alerts.links import RUNBOOK_BASE_URL
 from dashboards.preview.annotations import list_marks
+from dashboards.preview.charts import Curve
 from dashboards.preview.document import check_document
 from dashboards.preview.frames import PanelFrame, Source, View, collect_dashboard
 from dashboards.preview.moments import TimeRange
 from dashboards.preview.page import encode_frame
 from dashboards.preview.tables import Frame, merge_frames
 from dashboards.preview.terminal import read_dashboard
+from dashboards.preview.tiles import build_tiles
 from outbound_slo.embedded.prometheus_api import Sample, Series
 from tests.preview_parts import (
     END_S,
@@ -83,7 +85,7 @@ def test_a_legend_shows_what_its_calcs_make_of_the_values() -> None:
     panel = make_panel("timeseries", make_target("a"), defaults={"unit": "s"}, options=options)
     frame = short_panel(Course(1.0, 5.0, 3.0, None), panel)
     assert frame.chart is not None
-    assert frame.chart.calcs == ("Last", "Max", "Mean")
+    assert frame.chart.calcs == ("Last *", "Max", "Mean")
     assert frame.chart.lines[0].legend == ("3.0 s", "5.0 s", "3.0 s")
 
 
@@ -529,6 +531,38 @@ def test_where_all_values_lead_stands_once_below_them() -> None:
         panel = make_panel(kind, make_target("a"), defaults={"links": links}, links=[shared])
         frame = only_panel(TableOfAnswers({"a": [({}, 1.0)]}), panel)
         assert [link.url for link in frame.leads] == ["#outbound-slo?viewPanel=panel-4"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "calc", "seen_ms"),
+    [
+        (0, "lastNotNull", None), (5, "lastNotNull", None), (6, "lastNotNull", 1_000_060_000),
+        (6, "last", 1_000_060_000), (6, "max", None),
+    ],
+)  # fmt: skip
+def test_a_tile_says_when_its_number_is_not_of_now(
+    missing: int, calc: str, seen_ms: int | None
+) -> None:
+    panel = make_panel("stat", options={"reduceOptions": {"calcs": [calc]}})
+    curve = Curve("a", {}, (1.0, 2.0, *(None,) * missing), {})
+    [tile] = build_tiles(panel, [curve], 1_000_000.0, 60.0)
+    assert tile.seen_ms == seen_ms
+
+
+def test_an_axis_reaches_its_soft_maximum() -> None:
+    panel = make_panel(
+        "timeseries", make_target("a"), defaults={"custom": {"axisSoftMax": 101}}
+    )  # fmt: skip
+    chart = only_panel(TableOfAnswers({"a": [({}, 3.0)]}), panel).chart
+    assert chart is not None
+    assert (chart.left.reaches, chart.left.most) == (101, None)
+
+
+def test_a_tile_without_data_leads_on() -> None:
+    links = [{"title": "Health", "url": "/d/outbound-health"}]
+    panel = make_panel("stat", make_target("a"), defaults={"links": links})
+    frame = only_panel(TableOfAnswers(), panel)
+    assert [link.url for link in frame.leads] == ["#outbound-health"]
 
 
 def test_a_series_leads_to_what_its_labels_name() -> None:

@@ -47,7 +47,8 @@ function stateOf(key) {
    address writes otherwise. */
 function visit() {
   showDashboard();
-  document.getElementById(location.hash.slice(1).split("/").at(-1))?.scrollIntoView();
+  const panel = location.hash.slice(1).split("/").at(-1) || new URLSearchParams(location.search).get("viewPanel");
+  if (panel) document.getElementById(panel)?.scrollIntoView();
 }
 
 function showDashboard() {
@@ -72,10 +73,26 @@ function fillHead() {
     ...(shown.description ? [element("p", { class: "about" }, shown.description)] : []),
     element("div", { class: "bar" }, ...(page.live ? [makeChooser()] : []),
       element("span", { class: "chip", id: "range" }, writeRange()), ...chips, ...links.filter((link) => !above.has(link.getAttribute("href")))),
+    element("div", { id: "told" }),
+  );
+  fillTold();
+}
+
+/* What fresh data may change in the head; what somebody has opened there stays open. */
+function fillTold() {
+  const place = document.getElementById("told");
+  const before = place.querySelector("details");
+  const [open, focused, down] = [before?.open, before?.contains(document.activeElement), before?.querySelector("ul").scrollTop];
+  place.replaceChildren(
     ...(shown.hint ? [element("p", { class: "hint", role: "status" }, shown.hint)] : []),
     ...shown.notes.map((note) => element("p", { class: "error", role: "alert" }, note)),
     ...(shown.marks.length ? [makeEvents()] : []),
   );
+  const events = place.querySelector("details");
+  if (!events || !before) return;
+  events.open = open;
+  events.querySelector("ul").scrollTop = down;
+  if (focused) events.querySelector("summary").focus();
 }
 
 function writeRange() {
@@ -91,7 +108,8 @@ function makeEvents() {
 
 /* A plain form: choosing is loading the page with other parameters. */
 function makeChooser() {
-  const form = element("form", { method: "get", class: "chooser" });
+  /* Or Back would show the last choice beside the data of the one before. */
+  const form = element("form", { method: "get", class: "chooser", autocomplete: "off" });
   const choose = (label, name, options, value) => {
     const words = name === "from" && /^\d+$/.test(value) ? `since ${writeMoment(Number(value))}` : value;
     const all = options.some(([each]) => each === value) ? options : [[value, words], ...options];
@@ -113,11 +131,26 @@ function makeChooser() {
   return form;
 }
 
+/* A theme that was chosen goes along to the next page; where nothing may be kept, it does not. */
+function keepTheme(theme) {
+  try {
+    localStorage.setItem("theme", theme);
+  } catch { /* A browser may forbid it. */ }
+}
+
+function recallTheme() {
+  try {
+    const kept = page.live && localStorage.getItem("theme");
+    if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+  } catch { /* As above. */ }
+}
+
 function makeToggle() {
   const write = () => `Theme: ${currentTheme()}`;
   const button = element("button", { type: "button", id: "theme" }, write());
   button.addEventListener("click", () => {
     document.documentElement.dataset.theme = currentTheme() === "dark" ? "light" : "dark";
+    keepTheme(document.documentElement.dataset.theme);
     button.textContent = write();
     redraw();
   });
@@ -204,7 +237,7 @@ async function refresh() {
     shown = body;
     status.hidden = true;
     document.getElementById("range").textContent = writeRange();
-    if (JSON.stringify(shown.notes) !== JSON.stringify(old.notes) || JSON.stringify(shown.marks) !== JSON.stringify(old.marks) || shown.hint !== old.hint) fillHead();
+    if ([shown, old].map(({ hint, notes, marks }) => JSON.stringify([hint, notes, marks])).reduce((one, other) => one !== other)) fillTold();
     if (before !== JSON.stringify(shown.panels.map(({ key, place }) => [key, place]))) layOut();
     else redraw();
   } catch (failure) {
@@ -220,6 +253,7 @@ function isBusy() {
   return document.hidden || typing || drawn.some(({ plot }) => plot.pointed);
 }
 
+recallTheme();
 document.body.append(tooltip);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showDashboard);
 addEventListener("hashchange", visit);

@@ -52,25 +52,29 @@ function fillBody(body, panel, dashboard, state) {
   return draw(body, panel, dashboard, state);
 }
 
-function showNothing(body, panel) {
-  body.replaceChildren(element("p", { class: "nothing" }, panel.nothing));
+function showNothing(body, panel, ...below) {
+  body.replaceChildren(element("p", { class: "nothing" }, panel.nothing), ...below);
 }
 
 function fillTiles(body, panel, dashboard) {
-  if (!panel.tiles.length) return showNothing(body, panel);
+  const links = panel.leads.filter(isReachable).map((link) => makeLink(link, dashboard));
+  const leads = links.length ? [element("p", { class: "leads" }, ...links)] : [];
+  if (!panel.tiles.length) return showNothing(body, panel, ...leads);
   const make = panel.kind === "gauge" ? makeDial : makeTile;
   const tiles = panel.tiles.map((tile) => make(tile, panel));
-  const leads = panel.leads.filter(isReachable).map((link) => makeLink(link, dashboard));
-  body.replaceChildren(element("div", { class: `tiles ${panel.kind}` }, ...tiles),
-    ...(leads.length ? [element("p", { class: "leads" }, ...leads)] : []));
+  body.replaceChildren(element("div", { class: `tiles ${panel.kind}` }, ...tiles), ...leads);
   return null;
+}
+
+function writeAge(tile) {
+  return tile.seen_ms === null ? [] : [element("p", { class: "name" }, `as of ${writeMoment(tile.seen_ms)}`)];
 }
 
 function makeTile(tile, panel) {
   const mode = panel.options.colorMode || "value";
   const value = element("p", { class: "value" }, tile.text);
   value.style.setProperty("--length", Math.max(tile.text.length, 4));
-  const made = element("div", { class: "tile" }, ...(tile.named ? [element("p", { class: "name" }, tile.name)] : []), value);
+  const made = element("div", { class: "tile" }, ...(tile.named ? [element("p", { class: "name" }, tile.name)] : []), value, ...writeAge(tile));
   if (mode === "background" && isMarked(tile.colour)) {
     const behind = graphicColour(tile.colour);
     made.style.backgroundColor = behind;
@@ -125,7 +129,7 @@ function makeDial(tile) {
   value.style.setProperty("--length", Math.max(tile.text.length, 6));
   value.style.color = inkColour(tile.colour);
   return element("div", { class: "tile" }, drawing, element("div", { class: "reading" }, value,
-    element("p", { class: "name" }, tile.name), element("p", { class: "ends" }, `${dial.least} to ${dial.most}`)));
+    element("p", { class: "name" }, tile.name), element("p", { class: "ends" }, `${dial.least} to ${dial.most}`), ...writeAge(tile)));
 }
 
 function fillTable(body, panel, dashboard, state) {
@@ -143,10 +147,24 @@ function fillTable(body, panel, dashboard, state) {
     return element("th", { scope: "col", class: column.numeric ? "number" : null, "aria-sort": at === sort.by ? (sort.down ? "descending" : "ascending") : null }, button);
   });
   const lines = cutStill(rows.map((row) => element("tr", {}, ...row.map((cell, at) => makeCell(cell, table.columns[at], dashboard)))), table.columns.length);
-  body.replaceChildren(element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": panel.title },
-    element("table", { class: "rows" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines))));
+  const scroller = element("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": panel.title },
+    element("table", { class: "rows" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...lines)));
+  body.replaceChildren(scroller);
+  fitTable(scroller);
+  tableWatcher.observe(scroller);
   return null;
 }
+
+/* A table too broad for its panel would hide its last columns: its rows become lists of their cells. */
+function fitTable(scroller) {
+  const width = String(scroller.clientWidth);
+  if (scroller.dataset.fitted === width) return;
+  scroller.dataset.fitted = width;
+  scroller.classList.remove("stacked");
+  scroller.classList.toggle("stacked", scroller.scrollWidth > scroller.clientWidth);
+}
+
+const tableWatcher = new ResizeObserver((entries) => entries.forEach(({ target }) => fitTable(target)));
 
 /* Where nobody can scroll, say what is left out. */
 function cutStill(lines, columns) {
@@ -167,7 +185,7 @@ function sortRows(table, { by, down }) {
 
 function makeCell(cell, column, dashboard) {
   const link = cell.links.find(isReachable);
-  const made = element("td", { class: column.numeric ? "number" : null }, link ? makeLink({ ...link, title: cell.text }, dashboard, link.title) : cell.text);
+  const made = element("td", { class: column.numeric ? "number" : null, "data-column": column.name }, link ? makeLink({ ...link, title: cell.text }, dashboard, link.title) : cell.text);
   if (!isMarked(cell.colour)) return made;
   if (column.paint === "color-background") {
     const behind = graphicColour(cell.colour);
