@@ -103,9 +103,9 @@ def _ask_customer() -> core.Stat:
         "Is it one customer?",
         (12, 0, 6, 4),
         "percentunit",
-        f"The organisation with {t.PANEL_SHARE_YELLOW.value:g} % or more of the last hour's "
-        f"failures, from {t.ALERT_FEW_FAIL.value:g} failures on; else one whose quota is used up. "
-        "Counts organisations that `outbound-slo exporter watch` names.",
+        f"The organisation with {t.PANEL_SHARE_YELLOW.value:g} % or more of the channel's failures "
+        f"of the last hour, once it has {t.ALERT_FEW_FAIL.value:g}; else one whose quota is used "
+        "up. Counts organisations that `outbound-slo exporter watch` names.",
         lines=(t.PANEL_SHARE_YELLOW, t.PANEL_SHARE_RED),
         alerts=(AlertName.QUOTA_HIGH, AlertName.ORGANISATION_THROTTLED),
     )
