@@ -206,8 +206,9 @@ function isReachable(link) {
   const [uid, query = ""] = link.url.slice(1).split("?");
   if (page.live) return page.live.boards.some((each) => each.uid === uid);
   const target = page.dashboards.find((each) => each.uid === uid);
-  return Boolean(target) && target.variables.every(({ name, value }) => (
-    (new URLSearchParams(query).get(`var-${name}`) ?? value) === value));
+  const asked = new URLSearchParams(query);
+  if (!target || (target === shown && !asked.has("viewPanel"))) return false;
+  return target.variables.every(({ name, value }) => (asked.get(`var-${name}`) ?? value) === value);
 }
 
 function makeLink(link, dashboard, about) {
