@@ -72,6 +72,13 @@ def test_the_built_in_dashboards_and_their_files_are_sound() -> None:
     assert (files.exit_code, files.stdout) == (0, "5 dashboards without a finding.\n")
 
 
+def test_a_built_in_dashboard_may_be_named_by_its_uid(broken: Path) -> None:
+    one = run("whatsapp-sla")
+    assert (one.exit_code, one.stdout) == (0, "1 dashboard without a finding.\n")
+    two = run("outbound-slo", broken)
+    assert two.stderr == "1 finding in 2 dashboards.\n"
+
+
 def test_a_finding_is_told_in_a_table_and_ends_with_one(broken: Path) -> None:
     result = run(broken)
     assert result.exit_code == 1

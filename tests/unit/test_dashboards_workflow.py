@@ -38,6 +38,6 @@ def test_it_checks_the_dashboards_that_are_generated() -> None:
     ]
     assert command == ["outbound-slo", "dashboards", "check", "$DASHBOARDS"]
     found = load_command(command[1]).commands[command[2]]
-    assert [parameter.name for parameter in found.params if parameter.nargs == -1] == ["files"]
+    assert [parameter.name for parameter in found.params if parameter.nargs == -1] == ["names"]
     files = Path().glob(read()["env"]["DASHBOARDS"])
     assert {path.stem for path in files} == {uid.value for uid in Dashboard}
