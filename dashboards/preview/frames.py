@@ -203,7 +203,7 @@ class _Collector:
             marks=marks,
             panels=panels,
             notes=notes,
-            hint="" if any(panel.speaks for panel in panels) else NOTHING_AT_ALL,
+            hint=_find_hint(panels),
         )
 
     def _collect_marks(self) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
@@ -329,6 +329,12 @@ class _Collector:
             if place >= 0 and math.isfinite(value):
                 values[place] = value
         return Curve(rename(name, field, series.labels), field, tuple(values), series.labels)
+
+
+def _find_hint(panels: Sequence[PanelFrame]) -> str:
+    asking = [panel for panel in panels if panel.kind != "row"]
+    silent = asking and not any(panel.speaks for panel in asking)
+    return NOTHING_AT_ALL if silent else ""
 
 
 def _read_refresh(text: object) -> float:

@@ -174,7 +174,7 @@ def draw_dashboard(title: str, panels: Sequence[PanelReading], width: int) -> Re
 
     """
     rows: list[RenderableType] = [Text(tame(title), style="bold")]
-    if not any(panel.readings or panel.error for panel in panels):
+    if panels and not any(panel.readings or panel.error for panel in panels):
         rows.append(Text(NOTHING_AT_ALL, style="red"))
     for _, members in groupby(panels, key=lambda panel: panel.row):
         for side_by_side in _part(list(members), width):

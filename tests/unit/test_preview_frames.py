@@ -584,6 +584,7 @@ def test_a_dashboard_hints_that_prometheus_has_nothing_of_it() -> None:
     silent = collect(SHOWCASE, TableOfAnswers())
     assert "has nothing of this dashboard" in silent.hint
     assert silent.failures == ()
+    assert collect(make_dashboard(make_panel("row")), TableOfAnswers()).hint == ""
     assert collect(SHOWCASE, TableOfAnswers({"quota": [({}, 1.0)]})).hint == ""
     assert collect(SHOWCASE, TableOfAnswers(broken=frozenset({"quota"}))).hint == ""
 
