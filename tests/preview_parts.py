@@ -18,6 +18,9 @@ END_S = START_S + 3600
 RANGE = TimeRange(START_S, END_S)
 HOUR = View(RANGE, "now-1h")
 
+SCRAPED = "count(up)"
+"""What a preview asks to know whether anything was scraped."""
+
 RED_FROM_80: Json = {
     "mode": "absolute",
     "steps": [
@@ -37,6 +40,7 @@ class TableOfAnswers:
         labels: Values of labels by metric and label.
         broken: Expressions that fail.
         asked: What was asked, in order.
+        ends: Instants at which it was asked whether anything was scraped.
 
     """
 
@@ -44,9 +48,13 @@ class TableOfAnswers:
     labels: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    ends: list[float | None] = field(default_factory=list)
 
     def query(self, expression: str, at: float | None = None) -> list[Sample]:
-        self.asked.append(("instant", expression, at))
+        if expression == SCRAPED:
+            self.ends.append(at)
+        else:
+            self.asked.append(("instant", expression, at))
         return [Sample(labels, value, at or 0.0) for labels, value in self._find(expression)]
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
@@ -69,6 +77,9 @@ class TableOfAnswers:
     def _find(self, expression: str) -> Sequence[tuple[Mapping[str, str], float]]:
         if expression in self.broken:
             raise UserMistake(f"Prometheus can't evaluate {expression!r}: no such thing", "")
+        if expression == SCRAPED:
+            # Whoever has anything has scraped it.
+            return [({}, 1.0)] if self.samples else []
         return self.samples.get(expression, ())
 
 

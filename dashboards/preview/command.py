@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 
 from dashboards.catalogue import all_dashboards
+from dashboards.preview.addresses import parse_place
 from dashboards.preview.document import load_document
-from dashboards.preview.frames import DashboardFrame, View, collect_dashboard
+from dashboards.preview.frames import DashboardFrame, View, collect_dashboard, find_hint
 from dashboards.preview.moments import (
     SCRAPE_INTERVAL_S,
     name_intervals,
@@ -23,7 +24,7 @@ from dashboards.preview.moments import (
 )
 from dashboards.preview.page import Theme, render_page
 from dashboards.preview.picture import open_browser
-from dashboards.preview.server import Offer, parse_place, serve
+from dashboards.preview.server import Offer, serve
 from dashboards.preview.terminal import PanelReading, draw_dashboard, read_dashboard
 from dashboards.preview.variables import resolve_variables
 from outbound_slo.embedded.prometheus_api import PrometheusApi
@@ -222,7 +223,9 @@ def _print_values(
         else:
             shown = [document.get("title", document["uid"]), *([channel] if channel else [])]
             console = Console()
-            console.print(draw_dashboard(" · ".join(map(str, shown)), panels, console.width))
+            hint = find_hint(source, chosen.end_s)
+            title = " · ".join(map(str, shown))
+            console.print(draw_dashboard(title, panels, console.width, hint))
     if as_json:
         typer.echo(json.dumps(everything, indent=2))
     _tell(failures)

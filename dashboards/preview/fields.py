@@ -21,9 +21,9 @@ SERVED_RUNBOOKS = "/runbooks"
 """Where a live page has the alerts' pages, unless somebody says where else they are."""
 
 NO_DATA = "No data"
-NOTHING_AT_ALL = (
-    "Prometheus has nothing of this dashboard in this range, so its panels tell nothing: "
-    "does it scrape the sender and the exporter?"
+NOTHING_SCRAPED = (
+    "Prometheus scraped nothing at the end of this range: what stands here is of before, or of "
+    "nothing at all."
 )
 """What a reader must know before believing that nothing fires."""
 

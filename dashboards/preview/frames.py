@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from dashboards.preview.annotations import Mark, list_marks
 from dashboards.preview.charts import Chart, Curve, build_chart
 from dashboards.preview.fields import (
-    NOTHING_AT_ALL,
+    NOTHING_SCRAPED,
     Link,
     field_for,
     list_links,
@@ -34,6 +34,7 @@ from dashboards.preview.tables import Table, build_table
 from dashboards.preview.tiles import Tile, build_tiles
 from dashboards.preview.variables import Variable, fill, resolve_variables
 from outbound_slo.embedded.prometheus_api import Sample, Series
+from outbound_slo.vocabulary import metrics
 from outbound_slo.vocabulary.mistakes import UserMistake
 
 Json = Mapping[str, Any]
@@ -98,13 +99,6 @@ class PanelFrame:
     tiles: tuple[Tile, ...] = ()
     table: Table | None = None
     leads: tuple[Link, ...] = ()
-
-    @property
-    def speaks(self) -> bool:
-        """Whether it shows anything that Prometheus said, be it an error."""
-        chart = self.chart.lines if self.chart else ()
-        rows = self.table.rows if self.table else ()
-        return bool(self.error or chart or rows or self.tiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +180,6 @@ class _Collector:
     def collect(self) -> DashboardFrame:
         document = self._document
         marks, notes = self._collect_marks()
-        panels = tuple(self._list_panels())
         return DashboardFrame(
             uid=document.get("uid") or "",
             title=fill(document.get("title", ""), self._values),
@@ -201,9 +194,9 @@ class _Collector:
             links=list_links(document.get("links", []), self._values),
             variables=self._variables,
             marks=marks,
-            panels=panels,
+            panels=tuple(self._list_panels()),
             notes=notes,
-            hint=_find_hint(panels),
+            hint=find_hint(self._source, self._range.end_s),
         )
 
     def _collect_marks(self) -> tuple[tuple[Mark, ...], tuple[str, ...]]:
@@ -331,10 +324,13 @@ class _Collector:
         return Curve(rename(name, field, series.labels), field, tuple(values), series.labels)
 
 
-def _find_hint(panels: Sequence[PanelFrame]) -> str:
-    asking = [panel for panel in panels if panel.kind != "row"]
-    silent = asking and not any(panel.speaks for panel in asking)
-    return NOTHING_AT_ALL if silent else ""
+def find_hint(source: Source, end_s: float) -> str:
+    """Tell what a reader must know of the whole range; empty where its end has been scraped."""
+    try:
+        return "" if source.query(f"count({metrics.UP.name})", at=end_s) else NOTHING_SCRAPED
+    except UserMistake:
+        # Every panel tells that by itself.
+        return ""
 
 
 def _read_refresh(text: object) -> float:

@@ -12,9 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, socket
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from alerts.links import RUNBOOK_BASE_URL
+from dashboards.preview.addresses import (
+    GRAFANAS,
+    LOOPBACK,
+    RefusedError,
+    read_parameters,
+    translate,
+)
 from dashboards.preview.fields import SERVED_RUNBOOKS
 from dashboards.preview.frames import DashboardFrame, Source, View, collect_dashboard
 from dashboards.preview.moments import parse_range
@@ -22,20 +29,12 @@ from dashboards.preview.page import Board, Theme, encode_frame, render_index, re
 from dashboards.preview.runbooks import render_runbook
 from outbound_slo.vocabulary.mistakes import UserMistake
 
-LOOPBACK = "127.0.0.1"
-
 _MOST_CONNECTIONS = 32
 _MOST_COLLECTIONS = 2
 _COLLECTION_PATIENCE_S = 20.0
 _IDLE_S = 15.0
-_GRAFANAS = frozenset({"orgId", "viewPanel", "refresh", "timezone", "theme", "kiosk"})
-"""Parameters of Grafana's addresses that choose no data."""
-
-_LONGEST_QUERY = 2_000
-_LONGEST_VALUE = 200
 _FRESH_S = 2.0
 _MOST_KEPT = 16
-_HIGHEST_PORT = 65_535
 
 Json = Mapping[str, Any]
 
@@ -68,29 +67,6 @@ class Offer:
             Board(each["uid"], each.get("title", each["uid"]), tuple(sorted(_names(each))))
             for each in self.documents
         )
-
-
-class RefusedError(Exception):
-    """What a client asked for can't be; `status` is the answer's."""
-
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-def parse_place(text: str) -> tuple[str, int]:
-    """Read `[HOST:]PORT`; the host is loopback where none is named.
-
-    Raises:
-        UserMistake: It is no place.
-
-    """
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal():
-        raise UserMistake(f"--serve {text!r} has no port", "Write it as 8080 or 127.0.0.1:8080")
-    if int(port) > _HIGHEST_PORT:
-        raise UserMistake(f"--serve {text}: no port is above {_HIGHEST_PORT}", "Choose another")
-    return host.strip("[]") or LOOPBACK, int(port)
 
 
 def serve(offer: Offer, place: tuple[str, int], announce: Callable[[str], None]) -> None:
@@ -214,7 +190,7 @@ class PreviewServer(ThreadingHTTPServer):
         names = _names(self.documents[uid])
         given = _choose_for(self.documents[uid], self.offer.given)
         for key, value in parameters.items():
-            if key in {"from", "to"} | _GRAFANAS:
+            if key in {"from", "to"}:
                 continue
             name = key.removeprefix("var-")
             if name not in names:
@@ -247,6 +223,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         wants_data = self.path.partition("?")[0].endswith("/data")
         try:
+            self._check_host()
+            if self.path.startswith(GRAFANAS):
+                known = {board.uid: board.variables for board in self.server.offer.boards}
+                self._redirect(translate(self.path, known))
+                return
             kind, body = self._respond()
         except (RefusedError, UserMistake) as failure:
             gateway = HTTPStatus.BAD_GATEWAY
@@ -257,14 +238,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, kind, body)
 
     def _respond(self) -> tuple[str, bytes]:
-        self._check_host()
         # Splitting may fail on brackets of an address that is none.
         path, _, query = self.path.partition("?")
         uid, _, rest = path.removeprefix("/").partition("/")
-        if uid == "d" and rest:
-            # Grafana's addresses work here too, such as those that our alerts carry.
-            uid, rest = rest.partition("/")[0], ""
-        parameters = _read_parameters(query)
+        parameters = read_parameters(query)
         offer = self.server.offer
         if not uid and not rest:
             return "text/html", render_index(offer.boards).encode()
@@ -286,6 +263,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.is_private and host and not _is_loopback(host):
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, f"This is not {host}")
 
+    def _redirect(self, place: str) -> None:
+        self.send_response(HTTPStatus.FOUND)
+        self.send_header("Location", place)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
@@ -299,22 +282,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 _JSON = "application/json"
-
-
-def _read_parameters(query: str) -> Mapping[str, str]:
-    if len(query) > _LONGEST_QUERY:
-        raise RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, "The query is too long")
-    try:
-        pairs = parse_qsl(query, max_num_fields=20, errors="strict", keep_blank_values=False)
-    except ValueError:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "The query can't be read") from None
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "A parameter is given twice")
-    for name, value in pairs:
-        if len(value) > _LONGEST_VALUE or not value.isprintable():
-            raise RefusedError(HTTPStatus.BAD_REQUEST, f"The value of {name[:40]!r} is no good")
-    return dict(pairs)
 
 
 def _find_runbook(file: str) -> str:

@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboards.preview.fields import (
-    NOTHING_AT_ALL,
     field_for,
     name_series,
     refuse_unknown,
@@ -164,18 +163,21 @@ def show_value(value: float, field: Json) -> tuple[str, str]:
     return shown.text, shown.colour
 
 
-def draw_dashboard(title: str, panels: Sequence[PanelReading], width: int) -> RenderableType:
+def draw_dashboard(
+    title: str, panels: Sequence[PanelReading], width: int, hint: str = ""
+) -> RenderableType:
     """Draw the panels row by row, as wide as their places on the grid.
 
     Args:
         title: Above them.
         panels: What was read.
         width: Columns of the terminal; where a panel would get too few, a row becomes several.
+        hint: What is to be known before any of it is believed.
 
     """
     rows: list[RenderableType] = [Text(tame(title), style="bold")]
-    if panels and not any(panel.readings or panel.error for panel in panels):
-        rows.append(Text(NOTHING_AT_ALL, style="red"))
+    if hint:
+        rows.append(Text(hint, style="red"))
     for _, members in groupby(panels, key=lambda panel: panel.row):
         for side_by_side in _part(list(members), width):
             row = Table.grid(expand=True)

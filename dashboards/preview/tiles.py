@@ -12,8 +12,6 @@ Json = Mapping[str, Any]
 _FULL = 100.0
 _SPARK_POINTS = 120
 _NEWEST = frozenset({"last", "lastNotNull"})
-_LOOKBACK_S = 300.0
-"""Seconds for which Prometheus takes a sample for the present one (`--query.lookback-delta`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,8 @@ class Tile:
         colour: Grafana's name or hex code; "none" if unmarked.
         curve: Its course over the range; empty where none is drawn.
         dial: Of a gauge; None for a stat.
-        seen_ms: When its number was seen, where the series ended so long before the range that
-            Prometheus has none now; None where it is of now.
+        seen_ms: When Prometheus had a number last, where it has none at the end of the range; None
+            where it has.
 
     """
 
@@ -88,9 +86,13 @@ def build_tiles(
 
 
 def _date(values: Sequence[float | None], start_s: float, step_s: float) -> int | None:
-    """Tell when a value was last seen, if it is older than what an instant query would find."""
+    """Tell when there was a value last, if there is none at the end.
+
+    Prometheus itself takes a sample of five minutes ago for the present one, so no gap is small.
+    The last step alone may be one that has not been scraped yet.
+    """
     last = max((at for at, value in enumerate(values) if value is not None), default=None)
-    if last is None or (len(values) - 1 - last) * step_s <= max(_LOOKBACK_S, step_s):
+    if last is None or last >= len(values) - 2:
         return None
     return round((start_s + last * step_s) * 1000)
 

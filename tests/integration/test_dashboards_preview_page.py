@@ -358,7 +358,7 @@ def test_a_number_that_is_old_says_of_when_it_is(opener: Opener) -> None:
     for width in WIDTHS:
         found = opener.open(render_page([replace(ended, panels=tuple(panels))]), width)
         for panel in ("#panel-5", "#panel-6", "#panel-8"):
-            assert "as of 14 Nov, " in found.text(f"{panel} .tile >> nth=0")
+            assert "none since 14 Nov, " in found.text(f"{panel} .tile >> nth=0")
         assert found.complaints() == []
         found.page.context.close()
 

@@ -16,8 +16,9 @@ from playwright.sync_api import Browser
 
 from dashboards.catalogue import all_dashboards
 from dashboards.preview import server as server_module
+from dashboards.preview.addresses import parse_place, translate
 from dashboards.preview.document import check_document
-from dashboards.preview.server import Offer, open_server, parse_place, served
+from dashboards.preview.server import Offer, open_server, served
 from outbound_slo.vocabulary.alerts import AlertName
 from outbound_slo.vocabulary.mistakes import UserMistake
 from tests.browser_checks import judge_page, watch_page
@@ -319,17 +320,32 @@ def test_it_listens_on_ipv6_too(source: Changing) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/d/showcase", "/d/showcase/my-slug?orgId=1&refresh=30s&timezone=browser", "/showcase"]
+    "path", ["/d/showcase", "/d/showcase/my-slug?orgId=1&refresh=30s&inspect=1&var-unknown=x"]
 )
 def test_addresses_of_grafana_are_understood(browser: Browser, url: str, path: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 300})
     page.goto(f"{url}{path}{'&' if '?' in path else '?'}viewPanel=panel-9&var-channel=sms")
     page.wait_for_selector("html[data-ready]", state="attached")
     assert page.get_by_label("Channel").input_value() == "sms"
+    assert urlsplit(page.url).path == "/showcase"
     box = page.locator("#panel-9").bounding_box()
     assert box is not None
     assert 0 <= box["y"] < 300
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("/d/a?from=now-1h&to=now&var-b=c%26d&x=1", "/a?from=now-1h&to=now&var-b=c%26d"),
+        ("/d/a/slug?viewPanel=panel-3", "/a#panel-3"),
+        ("/d/a?viewPanel=%22%3E&var-z=1", "/a#%22%3E"),
+        ("/d//evil.example", "/"),
+        ("/d/%2Fevil.example", "/%2Fevil.example"),
+    ],
+)
+def test_an_address_of_grafana_becomes_ours_and_never_anothers(path: str, ours: str) -> None:
+    assert translate(path, {"a": ("b",)}) == ours
 
 
 def test_back_shows_the_choices_of_the_data_that_it_shows(browser: Browser, url: str) -> None:

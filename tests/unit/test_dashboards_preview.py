@@ -126,10 +126,8 @@ def test_panels_of_one_row_stand_side_by_side_as_wide_as_on_the_grid() -> None:
 
 
 def _print(width: int, panels: list[PanelReading]) -> list[str]:
-    """Print a dashboard of the panels, one of which says something."""
-    said = PanelReading("Said", 99, 24, (Reading("it", 1.0, "1", "none"),), "No data")
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(draw_dashboard("All", [*panels, said], width))
+    console.print(draw_dashboard("All", panels, width))
     return console.export_text().splitlines()
 
 
@@ -153,13 +151,11 @@ def test_a_title_without_room_ends_in_dots() -> None:
     assert len(line) == 40
 
 
-def test_a_dashboard_of_which_prometheus_has_nothing_says_so_first() -> None:
+def test_a_hint_stands_above_all_panels() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     silent = PanelReading("Fires", 0, 24, (), "Nothing fires")
-    console.print(draw_dashboard("All", [silent], 80))
-    printed = " ".join(console.export_text().split())
-    assert printed.startswith("All Prometheus has nothing of this dashboard")
-    assert "has nothing" not in " ".join(_print(80, [silent]))
+    console.print(draw_dashboard("All", [silent], 80, "Nobody knows."))
+    assert " ".join(console.export_text().split()).startswith("All Nobody knows. ╭")
 
 
 def test_a_channel_that_does_not_exist_is_refused() -> None:

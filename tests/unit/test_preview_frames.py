@@ -22,6 +22,7 @@ from tests.preview_parts import (
     END_S,
     RANGE,
     RED_FROM_80,
+    SCRAPED,
     SHOWCASE,
     START_S,
     TableOfAnswers,
@@ -48,7 +49,8 @@ class Course:
         self._values = values
 
     def query(self, expression: str, at: float | None = None) -> list[Sample]:
-        raise AssertionError(expression, at)
+        assert expression == SCRAPED
+        return [Sample({}, 1.0, at or 0.0)]
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
         del expression, end
@@ -536,8 +538,8 @@ def test_where_all_values_lead_stands_once_below_them() -> None:
 @pytest.mark.parametrize(
     ("missing", "calc", "seen_ms"),
     [
-        (0, "lastNotNull", None), (5, "lastNotNull", None), (6, "lastNotNull", 1_000_060_000),
-        (6, "last", 1_000_060_000), (6, "max", None),
+        (0, "lastNotNull", None), (1, "lastNotNull", None), (2, "lastNotNull", 1_000_060_000),
+        (2, "last", 1_000_060_000), (2, "max", None),
     ],
 )  # fmt: skip
 def test_a_tile_says_when_its_number_is_not_of_now(
@@ -580,13 +582,15 @@ def test_a_series_leads_to_what_its_labels_name() -> None:
     ]
 
 
-def test_a_dashboard_hints_that_prometheus_has_nothing_of_it() -> None:
+def test_a_range_whose_end_was_not_scraped_is_told_above_all_panels() -> None:
     silent = collect(SHOWCASE, TableOfAnswers())
-    assert "has nothing of this dashboard" in silent.hint
+    assert "scraped nothing at the end of this range" in silent.hint
     assert silent.failures == ()
-    assert collect(make_dashboard(make_panel("row")), TableOfAnswers()).hint == ""
-    assert collect(SHOWCASE, TableOfAnswers({"quota": [({}, 1.0)]})).hint == ""
-    assert collect(SHOWCASE, TableOfAnswers(broken=frozenset({"quota"}))).hint == ""
+    source = TableOfAnswers({"quota": [({}, 1.0)]})
+    assert collect(SHOWCASE, source).hint == ""
+    assert source.ends == [END_S]
+    source.broken = frozenset({SCRAPED})
+    assert collect(SHOWCASE, source).hint == ""
 
 
 def test_links_keep_addresses_of_the_web_and_of_other_dashboards_only() -> None:

@@ -97,12 +97,12 @@ function findLonely(plot, series) {
 }
 
 function spread(low, high, axis, grounded) {
-  if (low === null || high === null) return [axis.least ?? 0, axis.most ?? axis.reaches ?? (axis.least ?? 0) + 1];
+  // A little more than what it reaches, or a line there would lie on the edge.
+  const reached = axis.reaches === null ? -Infinity : axis.reaches * 1.04;
+  if (low === null || high === null) return [axis.least ?? 0, axis.most ?? Math.max((axis.least ?? 0) + 1, reached)];
   const room = (high - low || Math.abs(high) || 1) * 0.08;
   const bottom = axis.least ?? (low >= 0 && (grounded || low < high - low) ? 0 : low - room);
-  const own = high || low ? high + room : 1;
-  // A little more, or the line that it reaches would lie on the edge.
-  const top = axis.most ?? Math.max(own, axis.reaches === null ? own : axis.reaches * 1.04);
+  const top = axis.most ?? Math.max(high || low ? high + room : 1, reached);
   return bottom < top ? [bottom, top] : [bottom, bottom + 1];
 }
 

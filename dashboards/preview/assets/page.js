@@ -47,8 +47,7 @@ function stateOf(key) {
    address writes otherwise. */
 function visit() {
   showDashboard();
-  const panel = location.hash.slice(1).split("/").at(-1) || new URLSearchParams(location.search).get("viewPanel");
-  if (panel) document.getElementById(panel)?.scrollIntoView();
+  document.getElementById(location.hash.slice(1).split("/").at(-1))?.scrollIntoView();
 }
 
 function showDashboard() {
@@ -233,11 +232,11 @@ async function refresh() {
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.error);
     page.dashboards = [body];
-    const [before, old] = [JSON.stringify(shown.panels.map(({ key, place }) => [key, place])), shown];
+    const before = JSON.stringify(shown.panels.map(({ key, place }) => [key, place]));
     shown = body;
     status.hidden = true;
     document.getElementById("range").textContent = writeRange();
-    if ([shown, old].map(({ hint, notes, marks }) => JSON.stringify([hint, notes, marks])).reduce((one, other) => one !== other)) fillTold();
+    fillTold();
     if (before !== JSON.stringify(shown.panels.map(({ key, place }) => [key, place]))) layOut();
     else redraw();
   } catch (failure) {

@@ -67,7 +67,7 @@ function fillTiles(body, panel, dashboard) {
 }
 
 function writeAge(tile) {
-  return tile.seen_ms === null ? [] : [element("p", { class: "name" }, `as of ${writeMoment(tile.seen_ms)}`)];
+  return tile.seen_ms === null ? [] : [element("p", { class: "name" }, `none since ${writeMoment(tile.seen_ms)}`)];
 }
 
 function makeTile(tile, panel) {
