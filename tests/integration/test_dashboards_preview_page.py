@@ -23,6 +23,7 @@ from tests.preview_parts import (
     make_panel,
     make_table_target,
     make_target,
+    override,
     place,
 )
 
@@ -300,6 +301,17 @@ def test_a_panel_of_another_dashboard_is_gone_to_with_the_choices_of_the_page_on
     assert found.page.url.endswith("#showcase/panel-8")
     assert found.page.evaluate("scrollY") > 0
     assert found.complaints() == []
+    found.page.context.close()
+
+
+def test_a_row_about_what_the_page_shows_already_is_no_link(opener: Opener) -> None:
+    links = [{"title": "Open", "url": "/d/showcase?var-channel=${__value.raw}"}]
+    panel = make_panel("table", make_table_target("each"), overrides=[override("org", links=links)])
+    source = TableOfAnswers({"each": [({"org": "sms"}, 1.0), ({"org": "email"}, 1.0)]})
+    document = {**make_dashboard(panel), "templating": SHOWCASE["templating"]}
+    found = opener.open(render_page([collect(document, source, {"channel": "sms"})]))
+    assert found.page.locator("#panel-1 td").count() > 2
+    assert found.page.locator("#panel-1 td a").count() == 0
     found.page.context.close()
 
 

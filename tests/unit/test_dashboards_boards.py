@@ -220,6 +220,18 @@ def test_every_variable_that_is_used_exists_and_every_one_is_used(uid: Dashboard
 
 
 @pytest.mark.parametrize("uid", Dashboard)
+def test_a_tile_without_a_curve_asks_for_now_and_not_for_the_last_value_of_the_range(
+    uid: Dashboard,
+) -> None:
+    tiles = [each for each in DASHBOARDS[uid]["panels"] if each["type"] in {"stat", "gauge"}]
+    assert tiles
+    for panel in tiles:
+        curve = panel["options"].get("graphMode") == "area"
+        for target in panel["targets"]:
+            assert (target["range"], target["instant"]) == (curve, not curve), panel["title"]
+
+
+@pytest.mark.parametrize("uid", Dashboard)
 def test_links_keep_time_and_choices_and_lead_to_what_exists(uid: Dashboard) -> None:
     document = DASHBOARDS[uid]
     for link in document["links"]:
