@@ -179,6 +179,11 @@ class Pager:
         with self._lock:
             return tuple(self._pages)
 
+    def forget(self) -> None:
+        """Drop the pages so far; the journal keeps them."""
+        with self._lock:
+            self._pages.clear()
+
     def receive(self, body: bytes) -> None:
         """Take one notification.
 

@@ -32,6 +32,7 @@ from outbound_slo.embedded.binaries import ALERTMANAGER, POSTGRESQL, PROMETHEUS,
 from outbound_slo.embedded.child import Child, Probe
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.embedded.processes import (
+    LOOPBACK,
     Supervisor,
     http_probe,
     interrupts_held,
@@ -164,6 +165,9 @@ class Stack:
         self._note_processes()
         self._announce("Prometheus")
         port = pick_port()
+        # The pages link to the live dashboards: their address comes before the rules.
+        asked = PrometheusApi(f"http://{LOOPBACK}:{port}")
+        self.previews = exits.enter_context(serve_previews(asked, self.timing))
         self.prometheus: PrometheusApi = start_prometheus(
             self._supervisor,
             self.directory / "prometheus",
@@ -172,12 +176,8 @@ class Stack:
             tools=prometheus,
         )
         self._note_processes()
-        self.previews = exits.enter_context(serve_previews(self.prometheus, self.timing))
         self._announce("first scrapes")
-        nothing_yet = "Prometheus does not get its first scrapes of exporter and sender"
-        self._wait_for(self._is_scraped, nothing_yet)
-        self._load_rules()
-        self._wait_for(self._is_judged, "Prometheus does not evaluate its rules, or one fires")
+        self._wait_for_scrapes()
 
     def _start_own_processes(self) -> None:
         """Start our own four at once, each waiting for nobody, then wait for all of them."""
@@ -233,6 +233,13 @@ class Stack:
         return self._supervisor.start(name, command, environment=self._environment)
 
     def _configure_prometheus(self, port: int) -> str:
+        rules = (self.directory / "prometheus" / "rules").absolute()
+        rules.mkdir(parents=True)
+        # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
+        bases = LinkBases(runbooks=find_runbooks(), dashboards=self.previews.rstrip("/"))
+        texts = render_rules(self.timing, bases=bases)
+        for name, text in texts.items():
+            (rules / name).write_text(text, encoding="utf-8")
         alertmanager = self.alertmanager.url.removeprefix("http://")
         return render_prometheus(
             self.timing,
@@ -242,47 +249,32 @@ class Stack:
                 PROMETHEUS_JOB: [f"127.0.0.1:{port}"],
                 ALERTMANAGER_JOB: [alertmanager],
             },
-            rule_files=[str(self._rules / "*.yml")],
+            rule_files=[str(rules / "*.yml")],
             alertmanager=alertmanager,
         )
 
-    @property
-    def _rules(self) -> Path:
-        return (self.directory / "prometheus" / "rules").absolute()
+    def _wait_for_scrapes(self) -> None:
+        """Wait until Prometheus sees exporter and sender, and no alert fires.
 
-    def _load_rules(self) -> None:
-        """Load the rules when there is something to judge.
-
-        Prometheus takes five seconds to look for its targets. At the demo's pace a rule that says
-        that there are none would fire meanwhile, rightly, and that is not the demo's story.
+        It takes five seconds to look for its targets, in which it rightly says that it has no
+        data; a page about that is not the demo's story.
         """
-        self._rules.mkdir(parents=True)
-        # The embedded store has no pages; who runs a Jaeger beside the demo finds its own.
-        bases = LinkBases(runbooks=find_runbooks(), dashboards=self.previews.rstrip("/"))
-        texts = render_rules(self.timing, bases=bases)
-        for name, text in texts.items():
-            (self._rules / name).write_text(text, encoding="utf-8")
-        self.prometheus.reload()
-
-    def _wait_for(self, is_so: Probe, what: str) -> None:
         deadline = time.monotonic() + _SCRAPE_PATIENCE_S
-        while not is_so():
+        while not self._is_watched():
             self.require_running()
             if time.monotonic() > deadline:
-                raise UserMistake(what, f"See the logs in {self.directory / 'logs'}")
+                raise UserMistake(
+                    "Prometheus does not get its first scrapes of exporter and sender",
+                    f"See the logs in {self.directory / 'logs'}",
+                )
             time.sleep(_SCRAPE_POLL_S)
+        self.pager.forget()
 
-    def _is_scraped(self) -> bool:
+    def _is_watched(self) -> bool:
         scraped = {target.job for target in self.prometheus.targets() if target.is_up}
-        return scraped >= {EXPORTER_JOB, SENDER_JOB}
-
-    def _is_judged(self) -> bool:
-        """Tell whether the rules are evaluated (the Watchdog fires) and nothing else fires.
-
-        Pending ones are left out: without traffic yet, one of them is pending rightly.
-        """
+        # Pending ones are left out: without traffic yet, one of them is pending rightly.
         firing = {a.name for a in self.prometheus.alerts() if a.state is AlertState.FIRING}
-        return firing == {AlertName.WATCHDOG}
+        return scraped >= {EXPORTER_JOB, SENDER_JOB} and not firing - {AlertName.WATCHDOG}
 
     def _note_processes(self) -> None:
         """Write who runs, anew after each start, so that an interrupted start is covered too."""

@@ -135,6 +135,13 @@ def test_pages_stand_in_the_journal(pager: Pager, tmp_path: Path) -> None:
     assert json.loads(line)["alert"] == pager.pages[0].alert
 
 
+def test_forgotten_pages_stay_in_the_journal(pager: Pager, tmp_path: Path) -> None:
+    post(pager.url, encode())
+    pager.forget()
+    assert pager.pages == ()
+    assert (tmp_path / "pages.jsonl").read_text(encoding="utf-8").count("\n") == 1
+
+
 def test_a_stopped_pager_no_longer_listens() -> None:
     with Pager() as running:
         url = running.url
