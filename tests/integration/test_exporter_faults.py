@@ -11,6 +11,7 @@ from exporter.collector import Clock
 from exporter.failures import Failure, Reason
 from exporter.loader import load_pack
 from exporter.publication import Publication
+from exporter.session import APPLICATION_NAME
 from exporter.target import own_target
 from outbound_slo.embedded.postgres import EmbeddedPostgres
 from outbound_slo.vocabulary.errors import ErrorPolicy
@@ -32,6 +33,7 @@ from tests.parcels import (
     open_parcels,
     works,
 )
+from tests.patience import wait_for
 
 Connection = psycopg.Connection
 
@@ -133,12 +135,25 @@ def test_an_explosion_stops_at_the_limit_and_not_in_memory(database: str, tmp_pa
     assert clock.failure is None
 
 
+def count_sessions(database: str) -> int:
+    with psycopg.connect(database) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = %s",
+            [APPLICATION_NAME],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_a_connection_in_disorder_costs_one_refresh(database: str, pack: str) -> None:
     with open_service(database, pack) as service:
         refresh_and_read(service)
         # A command whose answer nobody took: every further one is refused on this connection.
         service.collector.open().pgconn.send_query(b"SELECT 1")
         disorder = refresh_and_read(service)
+        # The server takes a moment to see that the session is gone, and with it the lead.
+        wait_for(lambda: not count_sessions(database), "the end of the old session")
         order = refresh_and_read(service)
 
     assert errors_of(disorder, "clock") == {"connection": 1}
